@@ -1,0 +1,228 @@
+"""Synthetic clips with labels: small films whose class is a *relation* between distant places and times.
+
+Every clip is rendered with numpy, written as a real H.264 file and later read back through the same
+decoder as any other video. Two tasks share one renderer:
+
+- ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks for no relation
+  and serves to pre-train a backbone, as every paper starts from a pre-trained one.
+- ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move, each in a
+  direction and a colour of its own. The class is the direction of *the object that has the ring's colour* (4 classes).
+  The ring and the object are never visible together and lie at least ``gap`` pixels apart, so the answer needs two
+  distant places at two distant times; the other objects are distractors, whose directions are the wrong answers.
+
+``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about its middle, the ring
+stands at both ends of the clip, and nothing else depends on time.
+"""
+
+import csv
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vidattn.video.decode import write_video
+
+VERSION = 1  # raise it when the same spec would render other pixels: run folders are keyed by it
+
+DIRECTIONS = ("left", "right", "up", "down")
+REVERSED = {"left": "right", "right": "left", "up": "down", "down": "up"}
+# Six hues of about equal lightness, so that brightness alone does not tell them apart.
+COLOURS = {
+    "red": (0.88, 0.30, 0.28),
+    "yellow": (0.66, 0.58, 0.12),
+    "green": (0.22, 0.66, 0.28),
+    "cyan": (0.12, 0.64, 0.68),
+    "blue": (0.36, 0.50, 0.92),
+    "magenta": (0.82, 0.36, 0.80),
+}
+_STEP = {"left": (0.0, -1.0), "right": (0.0, 1.0), "up": (-1.0, 0.0), "down": (1.0, 0.0)}
+
+
+class SyntheticSpec(BaseModel):
+    """What a synthetic data set is; two equal descriptions render the same pixels.
+
+    Args:
+        task: ``"lone"`` or ``"cue"``.
+        clips: number of clips; classes are balanced.
+        seed: seed of the whole set.
+        size: height and width in pixels (even, for yuv420p).
+        frames: frames a clip.
+        noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
+        distractors: objects besides the target (``cue`` only; 0 leaves the answer in plain sight: the oracle's data).
+        gap: least distance in pixels between the ring and the target's path.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    task: Literal["lone", "cue"] = "cue"
+    clips: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    size: int = Field(default=56, ge=32, multiple_of=2)
+    frames: int = Field(default=16, ge=8)
+    noise: float = Field(default=0.1, ge=0.0, le=1.0)
+    distractors: int = Field(default=1, ge=0, le=3)
+    gap: float = Field(default=16.0, ge=0.0, le=24.0)
+
+    @model_validator(mode="after")
+    def _lone_has_no_distractors(self) -> "SyntheticSpec":
+        if self.task == "lone" and self.distractors != 0:
+            raise ValueError("task 'lone' has exactly one object: set distractors to 0")
+        return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the labels."""
+        if self.task == "lone":
+            return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
+        return DIRECTIONS
+
+    def key(self) -> str:
+        """Sixteen hexadecimal digits that stand for generator version and description, not for encoded bytes."""
+        return hashlib.sha256(f"{VERSION} {self.model_dump_json()}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One rendered clip and what is true of it.
+
+    Args:
+        frames: uint8 ``(T, H, W, 3)``.
+        label: index into the classes of the description.
+        target: boolean ``(T, H, W)``, where the object that decides the class is seen.
+        ring: boolean ``(T, H, W)``, where the ring is seen (all false in ``lone``).
+    """
+
+    frames: np.ndarray
+    label: int
+    target: np.ndarray
+    ring: np.ndarray
+
+
+def _cover(kind: str, rows: np.ndarray, columns: np.ndarray, radius: float) -> np.ndarray:
+    """Share of each pixel, in [0, 1], that a shape of this radius covers; offsets from its centre in pixels."""
+    if kind == "square":
+        distance = np.maximum(np.abs(rows), np.abs(columns)) * 1.13  # about the area of the disc
+    elif kind == "diamond":
+        distance = (np.abs(rows) + np.abs(columns)) * 0.8
+    else:
+        distance = np.hypot(rows, columns)
+    edge = np.abs(distance - 0.72 * radius) - 0.28 * radius if kind == "ring" else distance - radius
+    return np.clip(0.5 - edge, 0.0, 1.0)
+
+
+def _smooth_background(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A still, grey, low-frequency texture ``(H, W, 1)`` that says nothing about the class."""
+    coarse = rng.uniform(0.25, 0.55, (5, 5))
+    position = np.linspace(0, 4, size)
+    along = np.array([np.interp(position, np.arange(5), row) for row in coarse])
+    return np.array([np.interp(position, np.arange(5), column) for column in along.T]).T[:, :, None]
+
+
+def _place_ring(rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray) -> np.ndarray:
+    """A ring position at least ``gap`` pixels from every point of the target's path; the farthest of 64 if none is."""
+    candidates = rng.uniform(7, spec.size - 7, (64, 2))
+    nearest = np.linalg.norm(candidates[:, None] - path[None], axis=2).min(axis=1)
+    good = np.flatnonzero(nearest >= spec.gap)
+    return candidates[good[0]] if len(good) else candidates[nearest.argmax()]
+
+
+def render(spec: SyntheticSpec, index: int) -> Scene:
+    """Draw clip ``index`` of a data set.
+
+    Args:
+        spec: the data set.
+        index: 0 to ``spec.clips - 1``.
+
+    Returns:
+        The clip and its ground truth, before encoding.
+    """
+    rng = np.random.default_rng([VERSION, spec.seed, index])
+    # Labels run through the classes in turn, so any prefix of the set is balanced to within one clip.
+    label = index % len(spec.classes)
+    colours = list(rng.permutation(len(COLOURS)))
+    directions = [DIRECTIONS[label % 4]]
+    directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][: spec.distractors]
+    if spec.task == "lone":
+        colours[0] = label // 4
+
+    grid = np.arange(spec.size, dtype=float)
+    image = np.repeat(_smooth_background(rng, spec.size)[None], spec.frames, axis=0).repeat(3, axis=3)
+    target = np.zeros(image.shape[:3], dtype=bool)
+    ring = np.zeros_like(target)
+    palette = np.array(list(COLOURS.values()))
+    # The ring's frames at either end; the objects move in the frames between.
+    end = spec.frames // 4 if spec.task == "cue" else 0
+    moving = np.arange(end, spec.frames - end)
+
+    paths = []
+    for direction in directions:
+        length = rng.uniform(0.35, 0.55) * spec.size
+        middle = rng.uniform(8, spec.size - 8, 2)
+        way = np.array(_STEP[direction])
+        # Keep the whole path inside the picture.
+        half = np.abs(way) * length / 2 + 6
+        middle = np.clip(middle, half, spec.size - half)
+        paths.append(middle + np.linspace(-0.5, 0.5, len(moving))[:, None] * length * way)
+
+    # Painted from last to first: the target is never hidden by a distractor.
+    for i in reversed(range(len(directions))):
+        kind = ("disc", "square", "diamond")[rng.integers(3)]
+        radius = rng.choice([4.0, 5.5, 7.0])
+        for t, (row, column) in zip(moving, paths[i], strict=True):
+            cover = _cover(kind, grid[:, None] - row, grid[None] - column, radius)
+            image[t] += cover[:, :, None] * (palette[colours[i]] - image[t])
+            if i == 0:
+                target[t] = cover > 0.5
+    if spec.task == "cue":
+        row, column = _place_ring(rng, spec, paths[0])
+        cover = _cover("ring", grid[:, None] - row, grid[None] - column, 6.5)
+        for t in [*range(end), *range(spec.frames - end, spec.frames)]:
+            image[t] += cover[:, :, None] * (palette[colours[0]] - image[t])
+            ring[t] = cover > 0.5
+    image += rng.normal(0.0, 1.0, image.shape) * spec.noise
+    frames = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    return Scene(frames, label, target, ring)
+
+
+def write_clips(spec: SyntheticSpec, root: Path | str = "data", progress: bool = False) -> Path:
+    """Write a data set as H.264 files, or find it again.
+
+    Args:
+        spec: the data set.
+        root: folder that holds one folder a data set.
+        progress: print a line every 200 clips.
+
+    Returns:
+        The data set's folder: ``00000.mp4`` ..., ``index.csv`` (``path,label``) and ``classes.txt``. It appears under its
+        name only when complete; a run that was killed leaves nothing that could be mistaken for it.
+    """
+    folder = Path(root) / f"{spec.task}-{spec.key()}"
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    rows = []
+    for i in range(spec.clips):
+        scene = render(spec, i)
+        name = f"{i:05d}.mp4"
+        write_video(partial / name, scene.frames)
+        rows.append((name, scene.label))
+        if progress and (i + 1) % 200 == 0:
+            print(f"{folder.name}: {i + 1} of {spec.clips} clips written", flush=True)
+    with open(partial / "index.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *rows])
+    (partial / "classes.txt").write_text("\n".join(spec.classes) + "\n")
+    (partial / "spec.json").write_text(spec.model_dump_json(indent=1) + "\n")
+    try:
+        partial.rename(folder)
+    except OSError:  # another process finished the same set first: its files are as good
+        shutil.rmtree(partial)
+        if not folder.is_dir():
+            raise
+    return folder
