@@ -9,7 +9,7 @@ class Stage(nn.Module):
     """A run of blocks at one resolution, after each of which one further block can be placed.
 
     Args:
-        blocks: The stage's own blocks, in order; the last ones' output has `channels` channels, like all the others.
+        blocks: The stage's own blocks, in order, each with `channels` output channels.
         channels: Number of channels that each block puts out, which a placed block takes and gives back.
 
     Shape:
