@@ -1,0 +1,22 @@
+"""Attention mechanisms for video, each from (B, C, T, H, W) to the same shape."""
+
+from vidattn.blocks.cbam import CBAM
+from vidattn.blocks.chain import AttentionChain
+from vidattn.blocks.context import GlobalContext
+from vidattn.blocks.nonlocal_ import NonLocal
+from vidattn.blocks.region import RegionNonLocal
+from vidattn.blocks.registry import BLOCKS, block_options, make_block
+from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
+
+__all__ = [
+    "BLOCKS",
+    "CBAM",
+    "AdditiveSqueezeExcite",
+    "AttentionChain",
+    "GlobalContext",
+    "NonLocal",
+    "RegionNonLocal",
+    "SqueezeExcite",
+    "block_options",
+    "make_block",
+]

@@ -1,0 +1,62 @@
+"""The blocks by name, for descriptions of runs that are written as text."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from vidattn.blocks.cbam import CBAM
+from vidattn.blocks.chain import AttentionChain
+from vidattn.blocks.context import GlobalContext
+from vidattn.blocks.nonlocal_ import NonLocal
+from vidattn.blocks.options import check_choice
+from vidattn.blocks.region import RegionNonLocal
+from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
+
+BLOCKS: dict[str, type[nn.Module]] = {
+    "nonlocal": NonLocal,
+    "region": RegionNonLocal,
+    "squeeze_excite": SqueezeExcite,
+    "additive_squeeze_excite": AdditiveSqueezeExcite,
+    "cbam": CBAM,
+    "global_context": GlobalContext,
+    "chain": AttentionChain,
+}
+
+
+def block_options(kind: str) -> tuple[str, ...]:
+    """Returns the names of the options that a kind of block takes."""
+    names = _keywords(BLOCKS[kind])
+    return names + _keywords(RegionNonLocal) if kind == "chain" else names
+
+
+def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
+    """Returns a function that makes one kind of block for any number of channels.
+
+    Args:
+        kind: a key of BLOCKS.
+        **options: the keyword arguments of that block; lists are taken for tuples, as text files have no tuples.
+
+    Returns:
+        A function from the number of channels to a new block. It can be pickled.
+
+    Raises:
+        ValueError: the kind, an option or its value is not one of those allowed.
+    """
+    check_choice("kind", kind, BLOCKS)
+    for name in options:
+        check_choice(f"option of {kind!r}", name, block_options(kind))
+    make = partial(BLOCKS[kind], **options)
+    # Values are checked by the block itself; on the meta device that costs no memory. Wide, so that no reduction
+    # is refused here that fits the place where the block will stand.
+    with torch.device("meta"):
+        make(4096)
+    return make
+
+
+def _keywords(block: type[nn.Module]) -> tuple[str, ...]:
+    parameters = inspect.signature(block).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
