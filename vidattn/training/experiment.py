@@ -1,0 +1,289 @@
+"""One validated description of a run: everything that decides its result, and nothing else."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from vidattn.errors import UserError
+from vidattn.training.checkpoint import write_atomically
+from vidattn.training.key import code_key, digest, file_key
+from vidattn.training.validation import FrozenList, Part, explain
+from vidattn.video.synthetic import SyntheticSpec
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Synthetic(Part):
+    """Clips that are rendered when they are needed and found again afterwards.
+
+    Args:
+        train: Description of the training clips.
+        test: Description of the test clips: the same task, another seed.
+        root: Folder for the clips of all descriptions.
+        cache: Keep the decoded frames in memory.
+    """
+
+    kind: Literal["synthetic"] = "synthetic"
+    train: SyntheticSpec
+    test: SyntheticSpec
+    root: str = "data"
+    cache: bool = True
+
+    @model_validator(mode="after")
+    def _test_is_unseen(self) -> "Synthetic":
+        if self.train.task != self.test.task:
+            raise ValueError(f"train and test must be one task, not {self.train.task!r} and {self.test.task!r}")
+        if self.train.seed == self.test.seed:
+            raise ValueError(f"train and test share the seed {self.train.seed}: the test clips would be training clips")
+        return self
+
+    def key(self) -> str:
+        """Return what identifies the data: generator version and descriptions, not encoded bytes."""
+        return digest([self.train.key(), self.test.key()])
+
+
+class Folder(Part):
+    """A data set on disk: video files and two index files with the header `path,label`.
+
+    Args:
+        root: Folder that the paths in the index files start from.
+        train: Index file of the training clips, inside `root`.
+        test: Index file of the test clips, inside `root`.
+        cache: Keep the decoded frames in memory.
+    """
+
+    kind: Literal["folder"] = "folder"
+    root: str
+    train: str = "train.csv"
+    test: str = "val.csv"
+    cache: bool = False
+
+    def key(self) -> str:
+        """Return what identifies the data: the contents of the two index files, not where they lie.
+
+        Raises:
+            UserError: An index file does not exist.
+        """
+        return digest([file_key(Path(self.root) / index) for index in (self.train, self.test)])
+
+
+class Sampling(Part):
+    """Which frames and which pixels of a video make a clip.
+
+    Args:
+        mode: `"uniform"`, one frame from each of `frames` equal segments (TSN), or `"dense"`, every `stride`-th frame.
+        frames: Frames a clip.
+        stride: Distance of two frames under dense sampling.
+        size: Height and width of the training crop, in pixels.
+        resize: Length of the shorter side before cropping.
+        flip: Mirror half of the training clips; not for classes that tell left from right.
+        test_clips: Clips of one video whose scores are averaged in a test.
+        test_crops: 1 (centre) or 3 (that cover the longer side).
+        test_size: Height and width of a test crop; `size` where it is not given.
+    """
+
+    mode: Literal["uniform", "dense"] = "uniform"
+    frames: Positive = 8
+    stride: Positive = 8
+    size: Positive = 224
+    resize: Positive = 256
+    flip: bool = False
+    test_clips: Positive = 1
+    test_crops: Literal[1, 3] = 1
+    test_size: Positive | None = None
+
+    @model_validator(mode="after")
+    def _crops_fit(self) -> "Sampling":
+        for field, side in (("size", self.size), ("test_size", self.test_size or self.size)):
+            if side > self.resize:
+                raise ValueError(f"{field} {side} must not exceed resize {self.resize}")
+        return self
+
+
+class Model(Part):
+    """The network without its attention blocks.
+
+    Args:
+        backbone: A name in `vidattn.backbones.BACKBONES`.
+        temporal: `"none"`, each frame for itself, or `"tsm"`, temporal shift.
+        num_classes: Number of classes.
+        dropout: Probability of dropping a feature before the classifier.
+        pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's or TSM's; the classifier starts anew.
+    """
+
+    backbone: str = "resnet50"
+    temporal: Literal["none", "tsm"] = "none"
+    num_classes: Positive
+    dropout: Fraction = 0.0
+    pretrained: str | None = None
+
+
+class Placed(Part):
+    """One kind of block and the places where it stands.
+
+    Args:
+        kind: A name in `vidattn.blocks.BLOCKS`.
+        options: The block's keyword arguments.
+        places: For each stage the blocks, counting from 1, that it stands behind: `{"res3": [1, 3]}`.
+    """
+
+    kind: str
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    places: dict[str, FrozenList[Positive]]
+
+
+class Optim(Part):
+    """Stochastic gradient descent with momentum.
+
+    The RNL paper trains for 50 epochs at batch 64 under a cosine from lr 0.01 (Kinetics; weight decay 1e-4) or 0.02
+    (Something-Something; 8e-4), and names one weight decay, which plain SGD applies to all parameters, biases and batch
+    normalisation included: hence `decay_norm=True`. Its public code departs from that for one weight, F_theta's,
+    which is trained at twice the rate (compare `block_lr`) and without decay.
+
+    Args:
+        epochs: Passes over the training clips.
+        batch: Clips of one step.
+        accumulate: Micro-batches that a step's clips are split into; batch normalisation sees one at a time.
+        lr: Learning rate after the warm-up.
+        momentum: Momentum.
+        nesterov: Nesterov's form of it.
+        weight_decay: Weight decay.
+        decay_norm: Apply weight decay to vectors, too: biases and batch normalisation.
+        schedule: `"cosine"` or `"step"`.
+        milestones: Epochs at which the step schedule multiplies the rate by `gamma`.
+        gamma: Factor of the step schedule.
+        warmup_epochs: Epochs of linear warm-up.
+        clip_grad: Largest norm of the gradient, if it is to be clipped.
+        block_lr: What the learning rate of placed blocks is multiplied by.
+        amp: Mixed precision; on a GPU only.
+    """
+
+    epochs: Positive
+    batch: Positive
+    accumulate: Positive = 1
+    lr: Annotated[float, Field(gt=0)]
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+    weight_decay: NotNegative = 1e-4
+    decay_norm: bool = True
+    schedule: Literal["cosine", "step"] = "cosine"
+    milestones: FrozenList[Positive] = ()
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    warmup_epochs: NotNegative = 0.0
+    clip_grad: Annotated[float, Field(gt=0)] | None = None
+    block_lr: Annotated[float, Field(gt=0)] = 1.0
+    amp: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Optim":
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} must be divisible by accumulate {self.accumulate}")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}")
+        if bool(self.milestones) != (self.schedule == "step"):
+            raise ValueError("milestones belong to the schedule 'step', which needs at least one")
+        if any(late <= early for early, late in zip(self.milestones, self.milestones[1:], strict=False)):
+            raise ValueError(f"milestones {list(self.milestones)} must increase")
+        if self.milestones and self.milestones[-1] >= self.epochs:
+            raise ValueError(f"milestones {list(self.milestones)} must be below epochs {self.epochs}")
+        return self
+
+
+class Experiment(Part):
+    """A run, described whole.
+
+    Args:
+        name: What the run's folder is called, before its key.
+        data: Training and test clips.
+        sampling: Frames and pixels of a clip.
+        model: The backbone.
+        blocks: Attention blocks.
+        optim: The optimiser and its schedule.
+        seed: Seed of weights, order, augmentation and dropout. Two descriptions that differ in their blocks alone start
+            from the same backbone, and see the same clips in the same order.
+        threads: CPU threads; another number may give other bits.
+        device: `"cpu"` or `"cuda"`.
+    """
+
+    name: str
+    data: Annotated[Synthetic | Folder, Field(discriminator="kind")]
+    sampling: Sampling
+    model: Model
+    blocks: FrozenList[Placed] = ()
+    optim: Optim
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    threads: Positive = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Experiment":
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError(f"name {self.name!r} must consist of letters, digits, '.', '_' and '-'")
+        if self.optim.amp and self.device != "cuda":
+            raise ValueError("optim.amp needs device 'cuda'")
+        return self
+
+    def key(self) -> str:
+        """Return sixteen hexadecimal digits for all that decides the result: description, code and data.
+
+        Left out are the name, where data lies, and whether it is cached; a pre-trained checkpoint counts by its content.
+
+        Raises:
+            UserError: An index file or the pre-trained checkpoint does not exist.
+        """
+        description = self.model_dump(mode="json", exclude={"name", "data"})
+        if self.model.pretrained:
+            description["model"]["pretrained"] = file_key(Path(self.model.pretrained))
+        return digest([description, code_key(), self.data.key()])[:16]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML reads 1e-4 as a text, since YAML 1.1 wants a dot; people and papers write 1e-4."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def make_experiment(description: Mapping[str, Any]) -> Experiment:
+    """Validate a description that is given as plain values.
+
+    Raises:
+        UserError: One line for each fault, which names the field and what is allowed.
+    """
+    try:
+        return Experiment.model_validate(dict(description))
+    except ValidationError as error:
+        raise UserError(explain(error)) from None
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Read a description from a YAML file.
+
+    Raises:
+        UserError: The file is missing, is no YAML mapping, or describes no run.
+    """
+    try:
+        description = yaml.load(Path(path).read_text(), Loader=_Loader)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(description, dict):
+        raise UserError(f"{path}: a description is a YAML mapping")
+    return make_experiment(description)
+
+
+def dump(experiment: Experiment, path: str | Path) -> None:
+    """Write a description as YAML, whole: defaults included."""
+    text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+    write_atomically(Path(path), lambda file: file.write(text.encode()))

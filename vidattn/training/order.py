@@ -1,0 +1,43 @@
+"""The order of training clips: a pure function of (seed, epoch), so that a resumed run skips what is done."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the permutation of `0 .. size - 1` in which an epoch visits the clips."""
+    return np.random.default_rng([seed, epoch]).permutation(size)
+
+
+def micro_batches(
+    size: int,
+    batch: int,
+    accumulate: int,
+    *,
+    seed: int,
+    epoch: int,
+    first_step: int = 0,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[list[int]]:
+    """Yield the micro-batches of an epoch, `accumulate` of them for each optimiser step.
+
+    The last, incomplete batch of an epoch is left out; which clips those are differs from epoch to epoch.
+
+    Args:
+        size: Number of training clips.
+        batch: Clips of one optimiser step, over all processes.
+        accumulate: Micro-batches of one optimiser step in each process.
+        seed: The run's seed.
+        epoch: Epoch, counting from 0.
+        first_step: Steps of this epoch that are already done.
+        rank: Number of this process: it takes every `world`-th clip of each batch, so that the clips of a step
+            do not depend on the number of processes.
+        world: Number of processes.
+    """
+    order = epoch_order(size, seed, epoch)
+    for step in range(first_step, size // batch):
+        share = order[step * batch : (step + 1) * batch][rank::world]
+        for part in np.split(share, accumulate):
+            yield part.tolist()
