@@ -1,0 +1,178 @@
+"""Resizing, cropping, flipping, normalising: uint8 clips `(T, H, W, 3)`, the same for all frames of one."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+JITTER_SCALES = (1.0, 0.875, 0.75, 0.66)
+# Quarters of the free height and width: the nine points of a 3 x 3 grid, and the four between them and the
+# centre.
+_JITTER_PLACES = tuple((y, x) for y in (0, 2, 4) for x in (0, 2, 4)) + ((1, 1), (1, 3), (3, 1), (3, 3))
+
+
+def resize(clip: Tensor, height: int, width: int) -> Tensor:
+    """Scales every frame to `height` x `width`: bilinear, with anti-aliasing when it shrinks.
+
+    Args:
+        clip: uint8 `(T, H, W, 3)`.
+        height: pixels.
+        width: pixels.
+
+    Returns:
+        uint8 `(T, height, width, 3)`.
+    """
+    if clip.shape[1:3] == (height, width):
+        return clip
+    images = clip.permute(0, 3, 1, 2)  # (T, 3, H, W)
+    scaled = functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
+    return scaled.permute(0, 2, 3, 1)
+
+
+def resize_short_side(clip: Tensor, short: int) -> Tensor:
+    """Scales a clip so that its shorter side has `short` pixels, the other one in proportion (rounded).
+
+    Args:
+        clip: uint8 `(T, H, W, 3)`.
+        short: pixels.
+
+    Returns:
+        uint8 `(T, H', W', 3)` with min(H', W') = short.
+    """
+    height, width = clip.shape[1:3]
+    scale = short / min(height, width)
+    return resize(clip, max(short, round(height * scale)), max(short, round(width * scale)))
+
+
+def crop(clip: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    """Cuts a rectangle out of every frame.
+
+    Args:
+        clip: `(T, H, W, 3)`.
+        top: first row.
+        left: first column.
+        height: rows.
+        width: columns.
+
+    Returns:
+        `(T, height, width, 3)`, a view.
+
+    Raises:
+        ValueError: the rectangle does not lie inside the frame.
+    """
+    rows, columns = clip.shape[1:3]
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > rows or left + width > columns:
+        raise ValueError(f"a crop of {height} x {width} at ({top}, {left}) does not fit a frame of {rows} x {columns}")
+    return clip[:, top:top + height, left:left + width]
+
+
+def centre_crop(clip: Tensor, size: int) -> Tensor:
+    """Cuts the square in the middle.
+
+    Args:
+        clip: `(T, H, W, 3)`.
+        size: pixels.
+
+    Returns:
+        `(T, size, size, 3)`.
+
+    Raises:
+        ValueError: the frame is smaller.
+    """
+    return crop(clip, (clip.shape[1] - size) // 2, (clip.shape[2] - size) // 2, size, size)
+
+
+def random_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+    """Cuts a square at a random place.
+
+    Args:
+        clip: `(T, H, W, 3)`.
+        size: pixels.
+        rng: the source of randomness.
+
+    Returns:
+        `(T, size, size, 3)`.
+
+    Raises:
+        ValueError: the frame is smaller.
+    """
+    top, left = (int(rng.integers(max(0, side - size) + 1)) for side in clip.shape[1:3])
+    return crop(clip, top, left, size, size)
+
+
+def jittered_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+    """Cuts a rectangle of random size at one of 13 fixed places and scales it to a square.
+
+    Height and width are the frame's shorter side times 1, 0.875, 0.75 or 0.66, drawn as a pair at most one
+    step apart.
+
+    Args:
+        clip: uint8 `(T, H, W, 3)`.
+        size: pixels.
+        rng: the source of randomness.
+
+    Returns:
+        uint8 `(T, size, size, 3)`.
+
+    Source:
+        Temporal Segment Networks, section 3.2 (scale jittering, corner cropping); the 13 places and the one
+        step are TSN's and TSM's code.
+    """
+    rows, columns = clip.shape[1:3]
+    sides = [int(min(rows, columns) * scale) for scale in JITTER_SCALES]
+    pairs = [(a, b) for i, a in enumerate(sides) for j, b in enumerate(sides) if abs(i - j) <= 1]
+    height, width = pairs[int(rng.integers(len(pairs)))]
+    y, x = _JITTER_PLACES[int(rng.integers(len(_JITTER_PLACES)))]
+    return resize(crop(clip, y * (rows - height) // 4, x * (columns - width) // 4, height, width), size, size)
+
+
+def three_crops(clip: Tensor, size: int) -> Tensor:
+    """Cuts three squares that cover the longer side: its start, middle and end, each centred across.
+
+    Args:
+        clip: `(T, H, W, 3)`.
+        size: pixels; the whole shorter side where the clip was resized to `size`.
+
+    Returns:
+        `(3, T, size, size, 3)`.
+
+    Raises:
+        ValueError: the frame is smaller.
+
+    Source:
+        Non-local Neural Networks, section 4.1 (fully-convolutional spatial inference, three crops of 256 x
+        256).
+    """
+    down, across = clip.shape[1] - size, clip.shape[2] - size
+    if across >= down:
+        places = [(down // 2, left) for left in (0, across // 2, across)]
+    else:
+        places = [(top, across // 2) for top in (0, down // 2, down)]
+    return torch.stack([crop(clip, top, left, size, size) for top, left in places])
+
+
+def flip(clip: Tensor) -> Tensor:
+    """Mirrors left and right: not for data whose labels tell left from right.
+
+    Args:
+        clip: `(..., W, 3)`.
+
+    Returns:
+        The same shape.
+    """
+    return clip.flip(-2)
+
+
+def normalise(clip: Tensor) -> Tensor:
+    """Scales to [0, 1], subtracts ImageNet's mean, divides by its deviation, and puts the channels first.
+
+    Args:
+        clip: uint8 `(..., T, H, W, 3)`, RGB.
+
+    Returns:
+        float32 `(..., 3, T, H, W)`.
+    """
+    scaled = (clip.float() / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+    return scaled.movedim(-1, -4).contiguous()
