@@ -41,9 +41,10 @@ class VideoDataset(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(
-        self, folder: str | Path, *, split_file: str = "index.csv", sampling: str = "uniform", frames: int = 8,
-        stride: int = 1, size: int = 224, resize: int | None = 256, train: bool = False, flip: bool = False,
-        jitter: bool = False, clips: int = 1, crops: int = 1, seed: int = 0, cache: bool = False,
+        self, folder: str | Path, *, split_file: str = "index.csv", sampling: str = "uniform",
+        frames: int = 8, stride: int = 1, size: int = 224, resize: int | None = 256, train: bool = False,
+        flip: bool = False, jitter: bool = False, clips: int = 1, crops: int = 1, seed: int = 0,
+        cache: bool = False,
     ) -> None:
         if sampling not in SAMPLINGS:
             raise UserError(f"sampling must be one of {', '.join(SAMPLINGS)}, not {sampling!r}")
@@ -56,7 +57,7 @@ class VideoDataset(Dataset[tuple[Tensor, int]]):
         if crops not in (1, 3):
             raise UserError(f"crops must be 1 or 3, not {crops}")
         if train and (clips, crops) != (1, 1):
-            raise UserError(f"clips and crops are for evaluation; training takes 1 and 1, not {clips}, {crops}")
+            raise UserError(f"training takes clips = 1 and crops = 1, not {clips} and {crops}")
         if seed < 0:
             raise UserError(f"seed must be at least 0, not {seed}")
         self.rows = read_index(folder, split_file)

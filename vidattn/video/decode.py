@@ -1,5 +1,4 @@
-"""Frames from a video file and back: decord reads, PyAV writes; a folder of numbered JPEG frames is a video
-too.
+"""Frames from a video file, or from a folder of numbered JPEG frames, and back: decord reads, PyAV writes.
 
 A reader is opened inside the call and never kept, because a decord reader that was opened in a parent process
 hangs in a forked data-loading worker and cannot be pickled for a spawned one.
@@ -53,11 +52,9 @@ from vidattn.video.container import is_transport_stream, missing_bytes
 
 decord.logging.set_level(decord.logging.QUIET)
 
-# decord compares the repaired frames with this share of the video: any repaired frame is above it (0 would
-# switch it off).
+# A share of the video's frames: one repaired frame is above it and is reported (0 would switch this off).
 _NO_REPAIR = 1e-12
-# An edit list shifts by seconds; where a container stores no timestamps at all, decord gives about -1e14 or
-# less.
+# An edit list shifts by seconds; where a container stores no timestamps, decord gives about -1e14 or less.
 _OLDEST_TIMESTAMP = -1e6
 FOLDER_FPS = 12.0
 
@@ -96,7 +93,7 @@ def _named(path: str) -> Iterator[None]:
     except StopIteration as error:
         raise VideoError(f"{path}: fewer frames delivered than promised", path) from error
     except decord.DECORDLimitReachedError as error:
-        raise VideoError(f"{path}: frames are missing, others would be repeated in their place", path) from error
+        raise VideoError(f"{path}: frames are missing, others are repeated instead", path) from error
     except Exception as error:  # decord raises RuntimeError, DECORDError, IndexError ... for the same fault
         raise VideoError(f"{path}: cannot be decoded: {_reason(error)}", path) from error
 
@@ -197,11 +194,20 @@ def read_frames(path: str | Path, indices: Indices | Callable[[int], Indices]) -
         reader = _open(name)
         wanted = _wanted(name, indices, len(reader))
         with _named(name):
-            delivered = ((index, reader.next()) for index in range(max(wanted) + 1))
-            frames = {index: frame.asnumpy() for index, frame in delivered if index in wanted}
+            frames = _decode(reader, set(wanted))
     if len({frame.shape for frame in frames.values()}) != 1:
         raise VideoError(f"{name}: the frames differ in size", name)
     return np.stack([frames[index] for index in wanted])
+
+
+def _decode(reader: "decord.VideoReader", wanted: set[int]) -> dict[int, np.ndarray]:
+    """Decodes every frame up to the last wanted one, in order, and copies the wanted ones."""
+    frames = {}
+    for index in range(max(wanted) + 1):
+        frame = reader.next()
+        if index in wanted:
+            frames[index] = frame.asnumpy()
+    return frames
 
 
 def _wanted(name: str, indices: Indices | Callable[[int], Indices], total: int) -> list[int]:
@@ -229,7 +235,8 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 12.0, crf: in
     """
     target = Path(path)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
-        raise ValueError(f"frames must be a non-empty uint8 array (T, H, W, 3), not {frames.dtype} {frames.shape}")
+        found = f"{frames.dtype} {frames.shape}"
+        raise ValueError(f"frames must be a non-empty uint8 array (T, H, W, 3), not {found}")
     _, height, width, _ = frames.shape
     if height % 2 or width % 2:
         raise ValueError(f"yuv420p needs an even height and width, not {height} x {width}")
@@ -245,9 +252,10 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 12.0, crf: in
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             # A key frame every 12 frames keeps random access cheap; without B-frames, order of coding = order
             # of time.
-            stream.options = {"crf": str(crf), "g": "12", "bf": "0", "threads": "1", "flags": "+bitexact+cgop"}
+            stream.options = dict(crf=str(crf), g="12", bf="0", threads="1", flags="+bitexact+cgop")
             for image in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+                container.mux(stream.encode(frame))
             container.mux(stream.encode())
         os.replace(temporary, target)
     finally:

@@ -26,7 +26,7 @@ class IndexSummary:
     classes: int
 
     def __str__(self) -> str:
-        return f"{self.clips} clips of {self.classes} classes; {self.missing} annotated clips are not on the disk"
+        return f"{self.clips} clips of {self.classes} classes; {self.missing} annotated clips are missing"
 
 
 def read_classes(folder: str | Path) -> tuple[str, ...]:
@@ -87,7 +87,9 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> list[tuple[
     return rows
 
 
-def write_index(annotations: str | Path, folder: str | Path, kind: str, split_file: str = "index.csv") -> IndexSummary:
+def write_index(
+    annotations: str | Path, folder: str | Path, kind: str, split_file: str = "index.csv"
+) -> IndexSummary:
     """Makes an index file from a data set's own annotations; clips that are not on the disk are left out and
     counted.
 

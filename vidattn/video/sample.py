@@ -35,8 +35,9 @@ def sample(sampling: str, total: int, frames: int, stride: int = 1, *, clips: in
         return dense_eval(total, frames, stride, clips)
     if clips != 1:
         raise ValueError(f"training takes one clip of a video, not {clips}")
-    one = uniform_train(total, frames, rng) if sampling == "uniform" else dense_train(total, frames, stride, rng)
-    return one[None]
+    if sampling == "uniform":
+        return uniform_train(total, frames, rng)[None]
+    return dense_train(total, frames, stride, rng)[None]
 
 
 def uniform_train(total: int, frames: int, rng: np.random.Generator) -> np.ndarray:
