@@ -1,0 +1,84 @@
+"""A backbone's architecture table, printed by the model itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vidattn.backbones.stage import Stage
+from vidattn.meta import meta_copy
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of an architecture table.
+
+    Attributes:
+        layer: Name of the layer.
+        operation: Its kernels as T x H x W, output channels, and stride where it is not 1.
+        output_size: Size of its output, (T, H, W).
+    """
+
+    layer: str
+    operation: str
+    output_size: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        return f"{self.layer:6} {self.operation:60} {'x'.join(map(str, self.output_size))}"
+
+
+def describe(model: nn.Module | Callable[[], nn.Module], shape: Sequence[int]) -> list[Row]:
+    """Return the architecture table of a backbone: convolutions, poolings and stages, in the order they run.
+
+    The model runs once on the meta device, so that the table is what the model does, and costs nothing.
+
+    Args:
+        model: A backbone, or a function that makes one.
+        shape: Shape of the input, `(B, 3, T, H, W)`.
+
+    Returns:
+        One row for each convolution, pooling and stage that stands directly in the model or in one of its
+        parts.
+
+    Source:
+        The layout is that of RNL's Table I, which is `describe(resnet50, (1, 3, 8, 224, 224))`.
+    """
+    model = meta_copy(model)
+    rows: list[Row] = []
+
+    def record(layer: str, operation: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
+            t, h, w = output.shape[2:]
+            rows.append(Row(layer, operation.replace("CHANNELS", str(output.shape[1])), (t, h, w)))
+
+        return hook
+
+    for name, module in _parts(model, ""):
+        module.register_forward_hook(record(name, _operation(module)))
+    with torch.no_grad():
+        model(torch.empty(tuple(shape), device="meta"))
+    return rows
+
+
+def _parts(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
+    """Return the convolutions, poolings and stages below a module, not looking into a stage."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in module.named_children():
+        if isinstance(child, Stage | nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
+            found.append((prefix + name, child))
+        else:
+            found += _parts(child, f"{prefix}{name}.")
+    return found
+
+
+def _operation(module: nn.Module) -> str:
+    if isinstance(module, Stage):
+        return module.operation()
+    kernel, stride = _triple(module.kernel_size), _triple(module.stride)
+    text = "x".join(map(str, kernel)) + ", CHANNELS"  # a pooling learns its channels only when it runs
+    return text if stride == (1, 1, 1) else f"{text}, stride {','.join(map(str, stride))}"
+
+
+def _triple(size: object) -> tuple[int, ...]:
+    return tuple(size) if isinstance(size, tuple) else (size,) * 3  # type: ignore[return-value]

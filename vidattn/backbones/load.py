@@ -1,0 +1,107 @@
+"""Published weights: checkpoints of torchvision's ResNet, of TSM and of this project, into our backbones.
+
+| theirs | ours |
+| --- | --- |
+| a dictionary with the weights under `state_dict` or `model` | the weights |
+| `module.` (DataParallel), `base_model.` (TSM) at the head of a name | nothing |
+| `layer1.0.` to `layer4.2.` | `res2.blocks.0.` to `res5.blocks.2.` |
+| `conv1.net.` (TSM's wrapper around the convolution that it shifts) | `conv1.` |
+| `new_fc.` (TSM's classifier) | `fc.` |
+| weights of 2-D convolutions (O, I, h, w) | (O, I, 1, h, w) |
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from vidattn.errors import UserError
+
+Model = TypeVar("Model", bound=nn.Module)
+HEAD = ("keep", "drop")
+
+
+def load_weights(model: Model, path: str | Path, *, head: Literal["keep", "drop"] = "keep") -> Model:
+    """Load a checkpoint from a local file into a backbone, in place.
+
+    Placed blocks that the checkpoint does not know keep their own weights, and so do the running counts of
+    batch normalisation, which old checkpoints lack; everything else must be there, and nothing more.
+
+    Args:
+        model: A backbone, with or without placed blocks.
+        path: A file that `torch.save` wrote: the weights, or a dictionary with them under `state_dict` or
+            `model`.
+        head: `"keep"` loads the classifier `fc`, too; `"drop"` leaves the model's own as it is, for another
+            number of classes.
+
+    Returns:
+        The model that was handed in.
+
+    Raises:
+        UserError: There is no such file, it is not a checkpoint, or it does not fit; the model is then
+            unchanged.
+    """
+    if head not in HEAD:
+        raise UserError(f"head={head!r} is unknown: allowed are {', '.join(HEAD)}")
+    given = {our_name(name): tensor for name, tensor in _read(Path(path)).items()}
+    if head == "drop":
+        given = {name: tensor for name, tensor in given.items() if not name.startswith("fc.")}
+    wanted = model.state_dict()
+    fitting = {name: _fit(tensor, wanted[name]) for name, tensor in given.items() if name in wanted}
+
+    unknown = [name for name in given if name not in wanted]
+    if unknown:
+        raise UserError(f"{path}: the model has no {_some(unknown)}")
+    missing = [name for name in wanted if name not in given and not _may_be_missing(name, head)]
+    if missing:
+        raise UserError(f"{path}: the checkpoint has no {_some(missing)}")
+    for name, tensor in fitting.items():
+        if tensor.shape != wanted[name].shape:
+            hint = "; head='drop' leaves the classifier out" if name.startswith("fc.") else ""
+            have, want = tuple(tensor.shape), tuple(wanted[name].shape)
+            raise UserError(f"{path}: {name} has the shape {have}, the model wants {want}{hint}")
+    model.load_state_dict(fitting, strict=False)
+    return model
+
+
+def our_name(name: str) -> str:
+    """Return the name that a weight of torchvision's ResNet or of TSM has here; our own names stay."""
+    name = name.removeprefix("module.").removeprefix("base_model.")
+    name = re.sub(r"^new_fc\.", "fc.", name)
+    name = re.sub(r"\.conv1\.net\.", ".conv1.", name)
+    return re.sub(r"^layer([1-4])\.(\d+)\.", lambda m: f"res{int(m[1]) + 1}.blocks.{m[2]}.", name)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the bytes make it stumble over
+        raise UserError(
+            f"{path}: not a checkpoint that can be read safely ({type(error).__name__})"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(
+            f"{path}: not a checkpoint: it must hold weights by name, or those under 'state_dict'"
+        )
+    return content
+
+
+def _fit(tensor: Tensor, wanted: Tensor) -> Tensor:
+    return tensor.unsqueeze(2) if tensor.dim() == 4 and wanted.dim() == 5 else tensor
+
+
+def _may_be_missing(name: str, head: str) -> bool:
+    dropped = head == "drop" and name.startswith("fc.")
+    return dropped or ".placed." in name or name.endswith(".num_batches_tracked")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,233 @@
+"""What a module costs: multiply-adds, parameters and memory, counted on the meta device in no time.
+
+One MAC is one multiplication with its addition; 'FLOPs' in papers means sometimes this, sometimes twice this.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidattn.errors import UserError
+from vidattn.meta import meta_copy
+
+Convention = Literal["all", "modules"]
+Model = nn.Module | Callable[[], nn.Module]
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one forward pass of a model costs.
+
+    Attributes:
+        macs: Multiply-adds, as the convention counts them.
+        params: Number of parameters, each counted once, trained or not.
+        activation_bytes: Memory that a forward pass leaves behind for the backward pass, see
+            `activation_bytes`.
+        by_layer: MACs that each module does itself, without those of the modules in it; `""` is the model.
+            They add up to `macs`.
+        by_kind: MACs of each kind of operation; they add up to `macs`. Under `"all"`: `"conv"`, `"matmul"`
+            and `"attention"` (fused attention, both of its products); under `"modules"`: `"conv"`, `"norm"`,
+            `"linear"`, `"pool"`.
+    """
+
+    macs: int
+    params: int
+    activation_bytes: int
+    by_layer: dict[str, int]
+    by_kind: dict[str, int]
+
+
+def count(model: Model, shape: Sequence[int], convention: Convention = "all") -> Cost:
+    """Count what one forward pass of a model costs, without computing it.
+
+    Args:
+        model: A module, which is left as it is, or a function that makes one.
+        shape: Shape of the input, mostly `(B, C, T, H, W)`; the cost is that of the whole batch.
+        convention: `"all"` counts every convolution, matrix product and attention product that is done, in a
+            module or not, and nothing else: no additions of biases, no normalisation, no pooling, no softmax.
+            `"modules"` counts as the tool that RNL's tables fit, and sees modules only: no product of two
+            activations, no convolution called as a function. A convolution costs one for each multiplication
+            and one for each bias added; batch normalisation 2 an element; a linear layer 2 a weight, less 1
+            an output without bias; average pooling 1 an output; adaptive average pooling its window + 1 an
+            output.
+
+    Returns:
+        The cost, in MACs; under `"modules"`, in what that tool calls operations.
+
+    Raises:
+        UserError: The convention is unknown.
+
+    Source:
+        `"modules"`: pytorch-OpCounter (thop) as of 2019, `count_hooks`; that it is the tool of RNL is a
+        reading.
+    """
+    if convention not in get_args(Convention):
+        raise UserError(
+            f"convention={convention!r} is unknown: allowed are {', '.join(get_args(Convention))}"
+        )
+    on_meta = meta_copy(model)
+    x = torch.empty(tuple(shape), device="meta", dtype=_dtype(on_meta))
+    by_layer, by_kind = (_count_all if convention == "all" else _count_modules)(on_meta, x)
+    return Cost(
+        macs=sum(by_kind.values()),
+        params=sum(p.numel() for p in on_meta.parameters()),
+        activation_bytes=activation_bytes(on_meta, shape),
+        by_layer=by_layer,
+        by_kind=by_kind,
+    )
+
+
+def activation_bytes(model: Model, shape: Sequence[int]) -> int:
+    """Return the memory that a forward pass leaves behind for the backward pass, in bytes.
+
+    It is the size of all distinct storages that autograd saves, in the model's own dtype and in evaluation
+    mode, parameters and buffers excluded, the input included: not the peak, which adds what lives for a
+    moment only, and not what an allocator rounds up. Attention counts as fused where the fused kernel would
+    take it.
+
+    Args:
+        model: A module or a function that makes one.
+        shape: Shape of the input.
+    """
+    on_meta = meta_copy(model)
+    x = torch.empty(tuple(shape), device="meta", dtype=_dtype(on_meta), requires_grad=True)
+    own = {t.untyped_storage()._cdata for t in (*on_meta.parameters(), *on_meta.buffers())}
+    saved: dict[int, Tensor] = {}  # holds the tensors, so that no storage's address is used twice
+
+    def pack(tensor: Tensor) -> Tensor:
+        address = tensor.untyped_storage()._cdata
+        if address not in own:
+            saved[address] = tensor
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), _FusedAttention():
+        on_meta(x)
+    return sum(t.untyped_storage().nbytes() for t in saved.values())
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Keeps attention fused on the meta device, where it would be taken apart into its N x M matrix.
+
+    Fused is what the CPU kernel takes: contiguous 4-D q, k, v of one width, without a mask.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention and len(args) == 3 and set(kwargs) <= {"scale"}:
+            fits = all(t.dim() == 4 and t.is_contiguous() and t.shape[-1] == args[0].shape[-1] for t in args)
+            if fits:
+                return aten._scaled_dot_product_flash_attention_for_cpu(*args, 0.0, False, **kwargs)[0]
+        return func(*args, **kwargs)
+
+
+# What PyTorch's counter leaves out. Twice the MACs, as it counts.
+_EXTRA = {
+    aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: (
+        2 * math.prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+    ),
+    aten.mv: lambda matrix, vector, *_, **__: 2 * math.prod(matrix),
+    aten.dot: lambda a, b, *_, **__: 2 * math.prod(a),
+}
+
+_KINDS = {"convolution": "conv", "_convolution": "conv", "_scaled_dot_product": "attention"}
+
+
+def _kind(operation: Any) -> str:
+    name = str(operation).removeprefix("aten.")
+    return next((kind for prefix, kind in _KINDS.items() if name.startswith(prefix)), "matmul")
+
+
+def _count_all(model: nn.Module, x: Tensor) -> tuple[dict[str, int], dict[str, int]]:
+    counter = FlopCounterMode(display=False, custom_mapping=_EXTRA)
+    with torch.no_grad(), _FusedAttention(), counter:
+        model(x)
+    counts = counter.get_flop_counts()
+    by_kind = dict.fromkeys(("conv", "matmul", "attention"), 0)
+    for operation, flops in counts.pop("Global", {}).items():
+        by_kind[_kind(operation)] += flops // 2
+    root = type(model).__name__
+    totals = {
+        name.removeprefix(root).removeprefix("."): sum(ops.values()) // 2 for name, ops in counts.items()
+    }
+    # The counter gives a module what the modules in it do, too: take that away from the nearest one that ran.
+    by_layer = dict(totals)
+    for name, total in totals.items():
+        if name:
+            outer = _parent(name)
+            while outer not in totals:  # lists of modules do not run themselves
+                outer = _parent(outer)
+            by_layer[outer] -= total
+    return {name: own for name, own in by_layer.items() if own}, by_kind
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _count_modules(model: nn.Module, x: Tensor) -> tuple[dict[str, int], dict[str, int]]:
+    by_layer: dict[str, int] = {}
+    by_kind = dict.fromkeys(("conv", "norm", "linear", "pool"), 0)
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            kind, operations = _module_operations(module, inputs[0], output)
+            by_layer[name] = by_layer.get(name, 0) + operations
+            by_kind[kind] += operations
+
+        return add
+
+    counted = (_ConvNd, _BatchNorm, nn.Linear, *_POOLS)
+    with (
+        _hooks({m: hook(name) for name, m in model.named_modules() if isinstance(m, counted)}),
+        torch.no_grad(),
+    ):
+        model(x)
+    return by_layer, by_kind
+
+
+_ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+_POOLS = (*_ADAPTIVE, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+
+
+def _module_operations(module: nn.Module, x: Tensor, y: Tensor) -> tuple[str, int]:
+    if isinstance(module, _ConvTransposeNd):
+        raise UserError("convention='modules' knows no transposed convolution: use convention='all'")
+    if isinstance(module, _ConvNd):
+        bias = 0 if module.bias is None else 1
+        return "conv", y.numel() * (
+            module.in_channels // module.groups * math.prod(module.kernel_size) + bias
+        )
+    if isinstance(module, _BatchNorm):
+        return "norm", 2 * x.numel()
+    if isinstance(module, nn.Linear):
+        return "linear", y.numel() * (2 * module.in_features - (1 if module.bias is None else 0))
+    if isinstance(module, _ADAPTIVE):
+        window = math.prod(a // b for a, b in zip(x.shape[2:], y.shape[2:], strict=True))
+        return "pool", y.numel() * (window + 1)
+    return "pool", y.numel()
+
+
+@contextmanager
+def _hooks(hooks: dict[nn.Module, Any]) -> Iterator[None]:
+    handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)

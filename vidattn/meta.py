@@ -1,0 +1,31 @@
+"""Models without numbers: shapes and costs of the largest network in no time and no memory."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def meta_copy(model: nn.Module | Callable[[], nn.Module]) -> nn.Module:
+    """Return a copy of a model on the meta device, in evaluation mode.
+
+    Args:
+        model: A model, which is left as it is, or a function that makes one, which then never takes up
+            memory.
+
+    Returns:
+        A model whose tensors have shapes but no values.
+    """
+    if not isinstance(model, nn.Module):
+        with torch.device("meta"):
+            return model().to("meta").eval()
+    # Handing deepcopy the copies of all tensors keeps it from copying their values.
+    memo: dict[int, Tensor] = {}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(
+            parameter.detach().to("meta"), requires_grad=parameter.requires_grad
+        )
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer.to("meta")
+    return copy.deepcopy(model, memo).eval()
