@@ -24,8 +24,7 @@ Not detected, so check the files themselves where it matters (`ffmpeg -v error -
   key frame;
 - damage to a Matroska or WebM file's structure in the middle of the file: what follows is lost, the video is
   shorter;
-- a cut Matroska or WebM file whose header promises no size (a live recording), and a cut file of a format not
-  named above;
+- a cut file of a container not named above: an MPEG program stream is a shorter video;
 - damage behind the last frame asked for: what is not decoded is not checked;
 - frames that the camera or an earlier encoder lost, repeated or dropped: a still scene looks the same;
 - a variable frame rate: frames are numbered, not timed;
