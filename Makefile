@@ -1,0 +1,90 @@
+# vidattn: `make book` builds the book, `make test` passes the tests. `make` alone lists everything.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# What can be set on the command line, for example `make book SCALE=smoke`.
+SCALE ?= reduced#   smoke | reduced | full: the file notebooks/params/<notebook>_<scale>.yaml
+BUILD ?= book/_build#   where the book is built
+NB ?= rnl#   the notebook of `make notebook`
+YAML ?=#   a file of parameters for `make notebook`
+PARAMS ?=#   single parameters for `make notebook`: '-p steps 100 -p kernel "[3, 5, 5]"'
+TORCH_INDEX ?=#   one more package index for pip: https://download.pytorch.org/whl/cpu or .../cu130
+PORT ?= 8000#   of `make serve`
+PYTEST ?=#   more words for pytest: `make test PYTEST="-k region"`
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+# One word each: make keeps the blanks before a comment.
+override SCALE := $(strip $(SCALE))
+override BUILD := $(strip $(BUILD))
+override NB := $(strip $(NB))
+override PORT := $(strip $(PORT))
+override TORCH_INDEX := $(strip $(TORCH_INDEX))
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@printf '\n'
+	@awk -F ' [?]= *# *| [?]= |#   ' '/^[A-Z_]+ [?]=/ {name=$$1; text=$$NF; sub(/^[^#]*#/, "", text); printf "  %-12s%s\n", name, text}' $(firstword $(MAKEFILE_LIST))
+
+# The environment. A half-finished installation leaves .installing behind and is thrown away.
+$(READY): requirements.txt
+	@if [ -e $(VENV)/.installing ]; then echo "The last installation was interrupted: starting again."; rm -rf $(VENV); fi
+	@if [ ! -x $(PYTHON) ]; then \
+	  for python in $${PYTHON3:-python3 python3.14 python3.13 python3.12 python3.11}; do \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then echo "Python 3.11 or later is needed; found $$(python3 --version 2>&1 || echo none)." >&2; exit 2; fi; \
+	  if ! "$$found" -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; fi; \
+	  "$$found" -m venv $(VENV); \
+	fi
+	@touch $(VENV)/.installing
+	@echo "Installing the pinned packages into $(VENV): some minutes, once."
+	$(PYTHON) -m pip install --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@rm $(VENV)/.installing && touch $@
+
+.PHONY: setup
+setup: $(READY) ## create .venv from the pins (every other target does it when needed)
+
+.PHONY: book
+book: $(READY) ## execute the notebooks and build the book (SCALE=smoke for a quick look)
+	$(PYTHON) -m vidattn book --scale $(SCALE) --build $(BUILD)
+
+.PHONY: test
+test: $(READY) ## run all tests
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 -q -rs $(PYTEST)
+
+.PHONY: smoke
+smoke: $(READY) ## the book at smoke scale, beside the real one
+	$(PYTHON) -m vidattn book --scale smoke --build $(BUILD)
+
+.PHONY: notebook
+notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p steps 100'
+	@$(PYTHON) -m vidattn notebook $(NB) $(if $(strip $(YAML)),--yaml $(strip $(YAML)),--scale $(SCALE)) $(PARAMS)
+
+.PHONY: evidence
+evidence: $(READY) ## run the recorded experiments again (an hour a chapter on two cores)
+	$(PYTHON) -m vidattn evidence
+
+.PHONY: lint
+lint: $(READY) ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+.PHONY: bench
+bench: $(READY) ## time and memory of every block on this machine
+	OMP_NUM_THREADS=1 $(PYTHON) -m vidattn bench
+
+.PHONY: serve
+serve: $(READY) ## show the built book at http://127.0.0.1:8000
+	$(PYTHON) -m http.server --bind 127.0.0.1 --directory $(BUILD)/$(SCALE)/html $(PORT)
+
+.PHONY: clean
+clean: ## remove what was built; runs/, data/ and .venv stay
+	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find vidattn tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
