@@ -13,7 +13,7 @@ from vidattn.training.validation import Part, explain
 
 
 class Judgement(NamedTuple):
-    """The paired interval, counted positive in the claimed direction, and the verdict that follows from it."""
+    """The paired interval, counted positive in the claimed direction, and the verdict that follows."""
 
     interval: Interval
     verdict: Verdict

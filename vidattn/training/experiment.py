@@ -38,9 +38,10 @@ class Synthetic(Part):
     @model_validator(mode="after")
     def _test_is_unseen(self) -> "Synthetic":
         if self.train.task != self.test.task:
-            raise ValueError(f"train and test must be one task, not {self.train.task!r} and {self.test.task!r}")
+            tasks = f"{self.train.task!r} and {self.test.task!r}"
+            raise ValueError(f"train and test must be one task, not {tasks}")
         if self.train.seed == self.test.seed:
-            raise ValueError(f"train and test share the seed {self.train.seed}: the test clips would be training clips")
+            raise ValueError(f"train and test share the seed {self.train.seed}, and so their clips")
         return self
 
     def key(self) -> str:
@@ -77,11 +78,13 @@ class Sampling(Part):
     """Which frames and which pixels of a video make a clip.
 
     Args:
-        mode: `"uniform"`, one frame from each of `frames` equal segments (TSN), or `"dense"`, every `stride`-th frame.
+        mode: `"uniform"`, one frame from each of `frames` equal segments (TSN), or `"dense"`, every
+            `stride`-th frame.
         frames: Frames a clip.
         stride: Distance of two frames under dense sampling.
         size: Height and width of the training crop, in pixels.
-        resize: Length of the shorter side before cropping.
+        resize: Length of the shorter side before cropping; null keeps the video's size.
+        jitter: Let the training crop vary in size and shape (TSN) instead of in place alone.
         flip: Mirror half of the training clips; not for classes that tell left from right.
         test_clips: Clips of one video whose scores are averaged in a test.
         test_crops: 1 (centre) or 3 (that cover the longer side).
@@ -92,7 +95,8 @@ class Sampling(Part):
     frames: Positive = 8
     stride: Positive = 8
     size: Positive = 224
-    resize: Positive = 256
+    resize: Positive | None = 256
+    jitter: bool = False
     flip: bool = False
     test_clips: Positive = 1
     test_crops: Literal[1, 3] = 1
@@ -101,7 +105,7 @@ class Sampling(Part):
     @model_validator(mode="after")
     def _crops_fit(self) -> "Sampling":
         for field, side in (("size", self.size), ("test_size", self.test_size or self.size)):
-            if side > self.resize:
+            if self.resize is not None and side > self.resize:
                 raise ValueError(f"{field} {side} must not exceed resize {self.resize}")
         return self
 
@@ -114,7 +118,8 @@ class Model(Part):
         temporal: `"none"`, each frame for itself, or `"tsm"`, temporal shift.
         num_classes: Number of classes.
         dropout: Probability of dropping a feature before the classifier.
-        pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's or TSM's; the classifier starts anew.
+        pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's or TSM's; the classifier
+            starts anew.
     """
 
     backbone: str = "resnet50"
@@ -141,10 +146,10 @@ class Placed(Part):
 class Optim(Part):
     """Stochastic gradient descent with momentum.
 
-    The RNL paper trains for 50 epochs at batch 64 under a cosine from lr 0.01 (Kinetics; weight decay 1e-4) or 0.02
-    (Something-Something; 8e-4), and names one weight decay, which plain SGD applies to all parameters, biases and batch
-    normalisation included: hence `decay_norm=True`. Its public code departs from that for one weight, F_theta's,
-    which is trained at twice the rate (compare `block_lr`) and without decay.
+    The RNL paper trains for 50 epochs at batch 64 under a cosine from lr 0.01 (Kinetics; weight decay 1e-4)
+    or 0.02 (Something-Something; 8e-4), and names one weight decay, which plain SGD applies to all
+    parameters, biases and batch normalisation included: hence `decay_norm=True`. Its public code departs from
+    that for one weight, F_theta's, which is trained at twice the rate (compare `block_lr`) and without decay.
 
     Args:
         epochs: Passes over the training clips.
@@ -207,8 +212,8 @@ class Experiment(Part):
         model: The backbone.
         blocks: Attention blocks.
         optim: The optimiser and its schedule.
-        seed: Seed of weights, order, augmentation and dropout. Two descriptions that differ in their blocks alone start
-            from the same backbone, and see the same clips in the same order.
+        seed: Seed of weights, order, augmentation and dropout. Two descriptions that differ in their blocks
+            alone start from the same backbone, and see the same clips in the same order.
         threads: CPU threads; another number may give other bits.
         device: `"cpu"` or `"cuda"`.
     """
@@ -234,7 +239,8 @@ class Experiment(Part):
     def key(self) -> str:
         """Return sixteen hexadecimal digits for all that decides the result: description, code and data.
 
-        Left out are the name, where data lies, and whether it is cached; a pre-trained checkpoint counts by its content.
+        Left out are the name, where data lies, and whether it is cached; a pre-trained checkpoint counts by
+        its content.
 
         Raises:
             UserError: An index file or the pre-trained checkpoint does not exist.

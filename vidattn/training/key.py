@@ -11,7 +11,8 @@ from vidattn.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("blocks", "backbones", "video", "training")
-# Read results or show progress, but cannot change what a run computes: rewording a verdict must not retrain a chapter.
+# Read results or show progress, but cannot change what a run computes: rewording a verdict must not retrain
+# a chapter.
 WITHOUT_EFFECT = ("training/stats.py", "training/claims.py", "training/progress.py")
 
 

@@ -7,7 +7,9 @@ import numpy as np
 
 def epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
     """Return the permutation of `0 .. size - 1` in which an epoch visits the clips."""
-    return np.random.default_rng([seed, epoch]).permutation(size)
+    # The third number keeps this stream apart from the augmentation's, (seed, epoch, index): no index
+    # equals the size.
+    return np.random.default_rng([seed, epoch, size]).permutation(size)
 
 
 def micro_batches(
@@ -32,8 +34,8 @@ def micro_batches(
         seed: The run's seed.
         epoch: Epoch, counting from 0.
         first_step: Steps of this epoch that are already done.
-        rank: Number of this process: it takes every `world`-th clip of each batch, so that the clips of a step
-            do not depend on the number of processes.
+        rank: Number of this process: it takes every `world`-th clip of each batch, so that the clips of a
+            step do not depend on the number of processes.
         world: Number of processes.
     """
     order = epoch_order(size, seed, epoch)

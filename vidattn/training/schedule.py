@@ -18,7 +18,8 @@ def cosine(step: int, total: int, warmup: float = 0) -> float:
         warmup: Number of steps of linear warm-up before the cosine starts.
 
     Returns:
-        The factor: 1 at the end of the warm-up, 1/2 half-way from there to `total`, not quite 0 at the last step.
+        The factor: 1 at the end of the warm-up, 1/2 half-way from there to `total`, not quite 0 at the last
+        step.
 
     Source:
         Loshchilov, Hutter: SGDR, ICLR 2017, Eq. (5), without restarts, per step.

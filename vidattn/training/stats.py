@@ -30,8 +30,8 @@ def student_t_central(t: float, freedom: int) -> float:
     """Return the probability that Student's t lies between -t and t.
 
     Source:
-        Abramowitz, Stegun: Handbook of Mathematical Functions, 26.7.3 and 26.7.4: a finite sum for whole degrees of
-        freedom, exact, so that no statistics package is needed.
+        Abramowitz, Stegun: Handbook of Mathematical Functions, 26.7.3 and 26.7.4: a finite sum for whole
+        degrees of freedom, exact, so that no statistics package is needed.
     """
     angle = math.atan(t / math.sqrt(freedom))
     sine, cosine = math.sin(angle), math.cos(angle)
@@ -51,7 +51,7 @@ def student_t_quantile(level: float, freedom: int) -> float:
         UserError: `level` is not between 0 and 1 or `freedom` below 1.
     """
     if not 0 < level < 1 or freedom < 1:
-        raise UserError(f"level={level}, freedom={freedom}: allowed are a level in (0, 1) and a freedom of 1 or more")
+        raise UserError(f"level={level}, freedom={freedom}: allowed are 0 < level < 1 and freedom >= 1")
     low, high = 0.0, 1.0
     while student_t_central(high, freedom) < level:
         high *= 2
@@ -93,24 +93,27 @@ def paired_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95)
 def verdict(low: float, high: float, predicted_effect: float, tolerance: float = 0.0) -> Verdict:
     """Judge a claim by the paired interval of its difference, counted positive in the claimed direction.
 
-    One threshold decides: `tolerance`, the largest difference that would still *not* count as the claimed effect.
-    The claim asserts that the true difference lies above it. Exactly one of these holds for any interval:
+    One threshold decides: `tolerance`, the largest difference that would still *not* count as the claimed
+    effect. The claim asserts that the true difference lies above it. Exactly one of these holds for any
+    interval:
 
     - 'reproduced': the whole interval lies above the tolerance, `low > tolerance`.
-    - 'not reproduced': the whole interval lies at or below it, `high <= tolerance`: a difference worth the claim is
-      excluded.
+    - 'not reproduced': the whole interval lies at or below it, `high <= tolerance`: a difference worth the
+      claim is excluded.
     - otherwise the interval straddles the tolerance, `low <= tolerance < high`, and its half-width decides:
-      'undecided' if it is below `predicted_effect` (seeds enough to have seen the predicted effect: an interval of this
-      width that is centred on it excludes zero), else 'needs more seeds', which is no verdict.
+      'undecided' if it is below `predicted_effect` (seeds enough to have seen the predicted effect: an
+      interval of this width that is centred on it excludes zero), else 'needs more seeds', which is no
+      verdict.
 
-    The first two contradict each other as statements on the true difference, so no shift of the interval leads from one
-    to the other without passing 'undecided'. That is why 'not reproduced' is not 'the predicted effect is excluded':
-    an interval between 0 and the predicted effect would then satisfy both.
+    The first two contradict each other as statements on the true difference, so no shift of the interval
+    leads from one to the other without passing 'undecided'. That is why 'not reproduced' is not 'the
+    predicted effect is excluded': an interval between 0 and the predicted effect would then satisfy both.
 
-    What follows for choosing the tolerance, before any run: with 0 the claim is about the direction alone, and a true
-    difference of exactly zero ends 'undecided', save for the 2.5% on either side in which a 95% interval errs.
-    With half the predicted effect, zero and the predicted effect lie equally far from the threshold, and both 'reproduced'
-    and 'not reproduced' can be reached. Seeds added after a look at the interval make its level optimistic; say so.
+    What follows for choosing the tolerance, before any run: with 0 the claim is about the direction alone,
+    and a true difference of exactly zero ends 'undecided', save for the 2.5% on either side in which a 95%
+    interval errs. With half the predicted effect, zero and the predicted effect lie equally far from the
+    threshold, and both 'reproduced' and 'not reproduced' can be reached. Seeds added after a look at the
+    interval make its level optimistic; say so.
 
     Args:
         low: Lower end of the interval.
@@ -124,7 +127,7 @@ def verdict(low: float, high: float, predicted_effect: float, tolerance: float =
     if not low <= high:
         raise UserError(f"low={low} must not exceed high={high}")
     if not 0 <= tolerance < predicted_effect:
-        raise UserError(f"tolerance={tolerance} must be at least 0 and below the predicted effect {predicted_effect}")
+        raise UserError(f"tolerance={tolerance} must be at least 0 and below {predicted_effect=}")
     if low > tolerance:
         return "reproduced"
     if high <= tolerance:
@@ -133,7 +136,7 @@ def verdict(low: float, high: float, predicted_effect: float, tolerance: float =
 
 
 def seeds_from_commit(sha: str, n: int) -> list[int]:
-    """Return `n` seeds below 2**31 that nobody could choose: from the hash of the commit that fixed the claims.
+    """Return `n` seeds below 2**31 that nobody chose: from the hash of the commit that fixed the claims.
 
     Args:
         sha: The commit, 40 hexadecimal digits.

@@ -36,8 +36,8 @@ def explain(error: ValidationError) -> str:
             case "missing":
                 lines.append(f"{name}: missing")
             case "union_tag_invalid":
-                context = fault["ctx"]
-                lines.append(f"{name}.kind: must be one of {context['expected_tags']}, not {context['tag']!r}")
+                tags, given = fault["ctx"]["expected_tags"], fault["ctx"]["tag"]
+                lines.append(f"{name}.kind: must be one of {tags}, not {given!r}")
             case "union_tag_not_found":
                 lines.append(f"{name}.kind: missing")
             case "value_error":
@@ -52,13 +52,14 @@ def _locate(root: type[BaseModel] | None, loc: Sequence[int | str]) -> tuple[str
     here: list[type[BaseModel]] = [root] if root else []
     name, inside = "", here
     for item in loc:
-        tagged = [part for part in inside if "kind" in part.model_fields and part.model_fields["kind"].default == item]
+        kinds = [(part, part.model_fields.get("kind")) for part in inside]
+        tagged = [part for part, kind in kinds if kind is not None and kind.default == item]
         if tagged:  # the tag that chose a member of a union: narrows the search, is no part of the name
             inside = here = tagged
             continue
         here = inside
         name += f"[{item}]" if isinstance(item, int) else f".{item}" if name else item
-        fields = [part.model_fields[item] for part in inside if isinstance(item, str) and item in part.model_fields]
+        fields = [part.model_fields[str(item)] for part in inside if item in part.model_fields]
         if fields:
             inside = [part for field in fields for part in _descriptions(field.annotation)]
     return name, here

@@ -1,0 +1,363 @@
+"""Training: one loop, which finds a finished run again and takes up a killed one at its last checkpoint."""
+
+import hashlib
+import json
+import math
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from vidattn.errors import UserError
+from vidattn.training import checkpoint
+from vidattn.training.build import build_data, build_model, build_optimizer, check
+from vidattn.training.evaluate import Evaluation, evaluate, loader
+from vidattn.training.experiment import Experiment, Optim, dump, load_experiment
+from vidattn.training.lock import locked
+from vidattn.training.order import micro_batches
+from vidattn.training.progress import Progress
+from vidattn.training.result import Result, commit, device_name, read_result, versions
+from vidattn.training.schedule import cosine, step_decay
+from vidattn.video.datasets import VideoDataset
+
+REPLAYED = 20  # losses kept for the check whether a recorded result is stale
+
+
+def run(
+    experiment: Experiment,
+    root: str | Path = "runs",
+    progress: bool = True,
+    stop_after: int | None = None,
+    *,
+    checkpoint_seconds: float = 30.0,
+    workers: int = 0,
+) -> Result:
+    """Train and test what a description says, unless that has been done.
+
+    A run that was killed, at whatever moment, goes on from its last checkpoint and ends in the same weights,
+    bit for bit on the CPU of one machine kind, with one version of torch. Global random states, the number of
+    threads and the determinism switch are as before when the function returns.
+
+    Args:
+        experiment: The description.
+        root: Folder of the run folders.
+        progress: Show step, loss, learning rate and seconds left on stderr.
+        stop_after: Stop after this many steps, with a checkpoint, as if killed.
+        checkpoint_seconds: Seconds between two checkpoints; 0 for one after each step.
+        workers: Processes that decode video; the result does not depend on it.
+
+    Returns:
+        The result, with its folder.
+
+    Raises:
+        UserError: The description cannot be run, another process runs it, or the loss is no longer finite.
+    """
+    folder = run_folder(experiment, root)
+    found = read_result(folder)
+    if found is not None:
+        return found
+    check(experiment)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder), _reproducible(experiment):
+        found = read_result(folder)  # another process may have finished it while this one was checking
+        if found is not None:
+            return found
+        dump(experiment, folder / "experiment.yaml")
+        training = Training(
+            experiment, folder
+        )  # before the data: a checkpoint that does not fit shows at once
+        train, test = build_data(experiment)
+        training.fit(
+            train, progress=progress, stop_after=stop_after, every=checkpoint_seconds, workers=workers
+        )
+        if training.step < training.total_steps(len(train)):
+            return training.result(None)
+        scores = evaluate(
+            training.model,
+            test,
+            batch=experiment.optim.batch // experiment.optim.accumulate,
+            device=experiment.device,
+            workers=workers,
+        )
+        return training.finish(scores)
+
+
+def run_folder(experiment: Experiment, root: str | Path = "runs") -> Path:
+    """Return where a run lies: `<root>/<name>-<key>`."""
+    return Path(root) / f"{experiment.name}-{experiment.key()}"
+
+
+def replay(experiment: Experiment, steps: int = REPLAYED) -> list[float]:
+    """Return the losses of the first steps, trained anew in a folder that is deleted afterwards.
+
+    A recorded result is stale when these are not its `first_losses`.
+    """
+    scratch = tempfile.mkdtemp()
+    try:
+        return run(experiment, scratch, progress=False, stop_after=steps).first_losses[:steps]
+    finally:
+        shutil.rmtree(scratch)
+
+
+def load_trained(folder: str | Path) -> nn.Module:
+    """Return the network of a finished run, in evaluation mode, on the CPU.
+
+    Raises:
+        UserError: The folder holds no finished run.
+    """
+    weights = Path(folder) / "final.pt"
+    if not weights.is_file():
+        raise UserError(f"{folder}: holds no finished run (no final.pt)")
+    experiment = load_experiment(Path(folder) / "experiment.yaml")
+    bare = experiment.model.model_copy(update={"pretrained": None})  # its weights are in final.pt
+    states = checkpoint.random_states()
+    try:
+        model = build_model(experiment.model_copy(update={"model": bare}))
+    finally:
+        checkpoint.restore_random_states(states)
+    model.load_state_dict(checkpoint.load(weights))
+    return model.eval()
+
+
+def learning_rate(optim: Optim, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of the step after `step` steps are done."""
+    warmup = optim.warmup_epochs * steps_per_epoch
+    if optim.schedule == "cosine":
+        return optim.lr * cosine(step, optim.epochs * steps_per_epoch, warmup)
+    return optim.lr * step_decay(step, [m * steps_per_epoch for m in optim.milestones], optim.gamma, warmup)
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    scaler: "torch.amp.GradScaler",
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    device: str = "cpu",
+    half: torch.dtype | None = None,
+    clip_grad: float | None = None,
+) -> float:
+    """Take one step of the optimiser on equal micro-batches, whose mean loss is the loss of all their clips.
+
+    Args:
+        model: `(B, 3, T, H, W)` -> `(B, K)`.
+        optimizer: With its learning rates set.
+        scaler: Scales the loss under float16; disabled otherwise.
+        batches: Micro-batches of clips `(B, 3, T, H, W)` and labels `(B,)`.
+        device: Where the model is.
+        half: Type of mixed precision, if any.
+        clip_grad: Largest norm of the gradient, if any.
+
+    Returns:
+        The mean loss. If it is not finite, the weights are left as they are.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    parts = list(batches)
+    total = torch.zeros((), dtype=torch.float64)
+    for clips, labels in parts:
+        with torch.autocast(device, dtype=half, enabled=half is not None):
+            logits = model(clips.to(device))
+            loss = functional.cross_entropy(logits, labels.to(device)) / len(parts)
+        scaler.scale(loss).backward()
+        total += loss.detach().to("cpu", torch.float64)
+    value = float(total)
+    if math.isfinite(value):
+        if clip_grad is not None:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
+        scaler.step(optimizer)
+        scaler.update()
+    return value
+
+
+class Training:
+    """A run in progress: network, optimiser and position, and their way to disk and back.
+
+    Args:
+        experiment: The description.
+        folder: The run's folder; a checkpoint in it is taken up.
+    """
+
+    def __init__(self, experiment: Experiment, folder: Path) -> None:
+        self.experiment, self.folder = experiment, folder
+        _seed(experiment.seed, "weights")
+        self.model = build_model(experiment).to(experiment.device)
+        # From here on the stream is dropout's, however many numbers the blocks' weights took.
+        _seed(experiment.seed, "dropout")
+        self.optimizer = build_optimizer(experiment, self.model)
+        self.half = _half() if experiment.optim.amp else None
+        self.scaler = torch.amp.GradScaler(experiment.device, enabled=self.half is torch.float16)
+        self.step = 0
+        self.seconds = 0.0
+        self._resume()
+
+    def total_steps(self, clips: int) -> int:
+        """Return the number of steps of the whole run."""
+        return self.experiment.optim.epochs * (clips // self.experiment.optim.batch)
+
+    def fit(
+        self, train: VideoDataset, *, progress: bool, stop_after: int | None, every: float, workers: int
+    ) -> None:
+        """Train to the end or to `stop_after` steps, with a checkpoint every `every` seconds and at the end."""
+        experiment, optim = self.experiment, self.experiment.optim
+        per_epoch = len(train) // optim.batch
+        total = self.total_steps(len(train))
+        last = total if stop_after is None else min(total, stop_after)
+        shown = Progress(experiment.name, total, self.step, progress)
+        before, started, saved = self.seconds, time.monotonic(), time.monotonic()
+        self.model.train()
+        with open(self.folder / "log.jsonl", "a") as log:
+
+            def save() -> None:
+                self.seconds = before + time.monotonic() - started
+                log.flush()
+                os.fsync(log.fileno())  # the checkpoint must not know of steps that the log has lost
+                self._save()
+
+            while self.step < last:
+                epoch, first_step = divmod(self.step, per_epoch)
+                train.set_epoch(epoch)
+                plan = list(
+                    micro_batches(
+                        len(train), optim.batch, optim.accumulate,
+                        seed=experiment.seed, epoch=epoch, first_step=first_step,
+                    )
+                )  # fmt: skip
+                batches = iter(loader(train, workers=workers, batch_sampler=plan))
+                for _ in range(min(per_epoch - first_step, last - self.step)):
+                    lr = learning_rate(optim, self.step, per_epoch)
+                    for group in self.optimizer.param_groups:
+                        group["lr"] = lr * group["scale"]
+                    loss = train_step(
+                        self.model, self.optimizer, self.scaler, islice(batches, optim.accumulate),
+                        device=experiment.device, half=self.half, clip_grad=optim.clip_grad,
+                    )  # fmt: skip
+                    self.step += 1
+                    if not math.isfinite(loss):
+                        where = f"step {self.step} (learning rate {lr:g})"
+                        raise UserError(f"the loss is {loss} at {where}: lower optim.lr")
+                    log.write(json.dumps({"step": self.step, "loss": loss, "lr": lr}) + "\n")
+                    log.flush()
+                    shown.update(self.step, loss, lr)
+                    if time.monotonic() - saved >= every and self.step < last:
+                        save()
+                        saved = time.monotonic()
+            save()
+
+    def result(self, scores: Evaluation | None) -> Result:
+        """Return the run card, with scores if there are any."""
+        experiment = self.experiment
+        losses = [json.loads(line)["loss"] for line in (self.folder / "log.jsonl").read_text().splitlines()]
+        return Result(
+            name=experiment.name,
+            key=experiment.key(),
+            finished=scores is not None,
+            top1=scores.top1 if scores else None,
+            top5=scores.top5 if scores else None,
+            confusion=scores.confusion.tolist() if scores else [],
+            loss=losses[-1] if losses else math.nan,
+            first_losses=losses[:REPLAYED],
+            steps=self.step,
+            seconds=self.seconds,
+            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+            seed=experiment.seed,
+            threads=experiment.threads,
+            device=device_name(experiment.device),
+            data=experiment.data.key(),
+            versions=versions(),
+            commit=commit(),
+            folder=self.folder,
+        )
+
+    def finish(self, scores: Evaluation) -> Result:
+        """Write what a finished run leaves; `result.json` comes last: it says that all the rest is there."""
+        result = self.result(scores)
+        weights = {name: tensor.cpu() for name, tensor in self.model.state_dict().items()}
+        checkpoint.save(self.folder / "final.pt", weights)
+        for name, array in (("logits", scores.logits), ("labels", scores.labels)):
+            checkpoint.write_atomically(self.folder / f"{name}.npy", partial(_save_array, array))
+        text = result.model_dump_json(indent=1, exclude={"folder"}) + "\n"
+        checkpoint.write_atomically(self.folder / "result.json", lambda file: file.write(text.encode()))
+        (self.folder / "last.pt").unlink(missing_ok=True)
+        return result
+
+    def _save(self) -> None:
+        checkpoint.save(
+            self.folder / "last.pt",
+            {
+                "step": self.step,
+                "seconds": self.seconds,
+                "torch": torch.__version__,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "random": checkpoint.random_states(),
+            },
+        )
+
+    def _resume(self) -> None:
+        """Go on from the last checkpoint, if there is one, and forget what the log says of later steps."""
+        last = self.folder / "last.pt"
+        if last.is_file():
+            state = checkpoint.load(last, self.experiment.device)
+            if state["torch"] != torch.__version__:
+                raise UserError(
+                    f"{last} was written by torch {state['torch']}, this is {torch.__version__}: "
+                    "go on with that version, or delete the file to start afresh"
+                )
+            self.step, self.seconds = state["step"], state["seconds"]
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            checkpoint.restore_random_states(state["random"])
+        log = self.folder / "log.jsonl"
+        lines = log.read_bytes().splitlines(keepends=True)[: self.step] if log.is_file() else []
+        checkpoint.write_atomically(log, lambda file: file.writelines(lines))
+
+
+def _save_array(array: np.ndarray, file: IO[bytes]) -> None:
+    np.save(file, array)
+
+
+def _seed(seed: int, purpose: str) -> None:
+    """Seed all global generators for one purpose, apart from the other purposes of the same seed."""
+    value = int(hashlib.sha256(f"{seed} {purpose}".encode()).hexdigest()[:8], 16)
+    random.seed(value)
+    np.random.seed(value)
+    torch.manual_seed(value)
+
+
+def _half() -> torch.dtype:
+    """Return bfloat16 where the GPU computes in it, else float16, which needs the loss scaled."""
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+@contextmanager
+def _reproducible(experiment: Experiment) -> Iterator[None]:
+    """Fix threads and algorithms for a run, and put them and the random states back afterwards."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    states = checkpoint.random_states()
+    torch.set_num_threads(experiment.threads)
+    # On a GPU some pooling gradients have no deterministic form: a warning there, an error on the CPU.
+    torch.use_deterministic_algorithms(True, warn_only=experiment.device == "cuda")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_num_threads(threads)
+        checkpoint.restore_random_states(states)
