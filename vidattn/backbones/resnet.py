@@ -128,11 +128,14 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.dropout(self.features(x).mean(dim=(2, 3, 4))))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the last stage's output, `(B, 32 * width, T, H', W')`."""
         if x.dim() != 5 or x.shape[1] != 3:
             raise UserError(f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}")
         x = self.pool1(self.relu(self.bn1(self.conv1(x))))
-        x = self.res5(self.res4(self.res3(self.res2(x))))
-        return self.fc(self.dropout(x.mean(dim=(2, 3, 4))))
+        return self.res5(self.res4(self.res3(self.res2(x))))
 
 
 def resnet50(*, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0) -> ResNet:

@@ -1,0 +1,50 @@
+"""Every figure that the four papers print, as data.
+
+`data/printed_efficiency.csv` holds parameters and FLOPs, `data/printed_accuracy.csv` accuracies. Both have the key
+(paper, table, row, metric), to which the accuracies add data set and split, and `printed` as the paper has it, so that
+its last digit is known.
+"""
+
+import csv
+from pathlib import Path
+
+from vidattn.errors import UserError
+
+PAPERS = ("RNL", "PNL", "RCCA-3D", "GTA")
+
+
+def printed_efficiency(paper: str | None = None) -> list[dict[str, str]]:
+    """Return the printed parameters and FLOPs of one paper, or of all.
+
+    Args:
+        paper: One of `PAPERS`.
+
+    Returns:
+        A dictionary for each printed figure, with the keys `paper`, `table`, `row`, `metric`, `printed`.
+
+    Raises:
+        UserError: The paper is unknown.
+    """
+    return _read("printed_efficiency.csv", paper)
+
+
+def printed_accuracy(paper: str | None = None) -> list[dict[str, str]]:
+    """Return the printed accuracies (%) of one paper, or of all, with what is known of each run.
+
+    Args:
+        paper: One of `PAPERS`.
+
+    Returns:
+        A dictionary for each printed figure; the keys are those of the file's first line.
+
+    Raises:
+        UserError: The paper is unknown.
+    """
+    return _read("printed_accuracy.csv", paper)
+
+
+def _read(name: str, paper: str | None) -> list[dict[str, str]]:
+    if paper is not None and paper not in PAPERS:
+        raise UserError(f"paper={paper!r} is unknown: allowed are {', '.join(PAPERS)}")
+    with (Path(__file__).parent / "data" / name).open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if paper in (None, row["paper"])]
