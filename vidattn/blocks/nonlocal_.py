@@ -91,8 +91,8 @@ class NonLocal(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = unflatten(aggregate(*self._embed(x), RULES[self.form], self.scale), like=x)
-        return self.bn(self.w_z(y)) + x
+        # Nested, not named, so that each step's input is freed as soon as it is used.
+        return self.bn(self.w_z(unflatten(self._sum(x), like=x))) + x
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
         """Returns the weights that a few positions give to all keys.
@@ -108,6 +108,10 @@ class NonLocal(nn.Module):
         """
         q, k, _ = self._embed(x)
         return rows(q[:, queries], k, RULES[self.form], self.scale)
+
+    def _sum(self, x: Tensor) -> Tensor:
+        q, k, v = self._embed(x)
+        return aggregate(q, k, v, RULES[self.form], self.scale)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.pool_keys and min(x.shape[-2:]) < 2:

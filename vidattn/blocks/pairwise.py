@@ -100,13 +100,21 @@ def _mean(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
 
 
 def _relu_mean(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    parts = q.split(max(1, MOST_WEIGHTS // (k.shape[0] * k.shape[1])), dim=1)
-    if len(parts) == 1 or not torch.is_grad_enabled():
-        return torch.cat([_relu_rows(part, k, v, scale) for part in parts], dim=1)
+    size = max(1, MOST_WEIGHTS // (k.shape[0] * k.shape[1]))
+    if not torch.is_grad_enabled():
+        # Written in place: small results kept between large temporaries would leave the heap full of holes.
+        y = v.new_empty(*q.shape[:2], v.shape[2])
+        for start in range(0, q.shape[1], size):
+            y[:, start : start + size] = _relu_rows(q[:, start : start + size], k, v, scale)
+        return y
+    parts = q.split(size, dim=1)
+    if len(parts) == 1:
+        return _relu_rows(q, k, v, scale)
     # Kept for the backward pass, the weights of the parts would add up to the whole matrix: make them again there.
     again = partial(checkpoint, _relu_rows, use_reentrant=False, preserve_rng_state=False)
     return torch.cat([again(part, k, v, scale) for part in parts], dim=1)
 
 
 def _relu_rows(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    return rows(q, k, "relu_mean", scale) @ v
+    # Scaled before and divided after, so that the large matrix is made only twice: as scores and as their ReLU.
+    return ((q * scale) @ k.transpose(1, 2)).relu() @ v / k.shape[1]

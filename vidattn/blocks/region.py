@@ -82,8 +82,8 @@ class RegionNonLocal(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = unflatten(aggregate(*self._embed(x), RULES[self.form]), like=x)
-        return self.bn(self.w_z(y)) + x
+        # Nested, not named, so that each step's input is freed as soon as it is used.
+        return self.bn(self.w_z(unflatten(self._sum(x), like=x))) + x
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
         """Returns the weights that a few positions give to all positions.
@@ -99,6 +99,10 @@ class RegionNonLocal(nn.Module):
         q, k, _ = self._embed(x)
         return rows(q[:, queries], k, RULES[self.form])
 
+    def _sum(self, x: Tensor) -> Tensor:
+        q, k, v = self._embed(x)
+        return aggregate(q, k, v, RULES[self.form])
+
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         g = self.w_g(x)
         r = flatten(self.f_theta(g))
@@ -112,5 +116,7 @@ def _summary(region: Region, width: int, kernel: tuple[int, int, int]) -> nn.Mod
     if region == "conv":
         return nn.Conv3d(width, width, kernel, padding=(t, h, w), groups=width, bias=False)
     if region == "avg":
-        return nn.AvgPool3d(kernel, stride=1, padding=(t, h, w), count_include_pad=True)
+        # Padded by hand: torch's average pooling refuses maps that are smaller than the kernel, such as 7 x 7 x 7
+        # for two frames, although with the padding they are large enough.
+        return nn.Sequential(nn.ZeroPad3d((w, w, h, h, t, t)), nn.AvgPool3d(kernel, stride=1))
     return nn.MaxPool3d(kernel, stride=1, padding=(t, h, w))

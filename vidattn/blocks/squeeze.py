@@ -46,9 +46,9 @@ class AdditiveSqueezeExcite(nn.Module):
         s = W_2 ReLU(BN(W_1 s'))               Eq. 11, no sigmoid
         v = x + s                              Eq. 12, s repeated over all positions
 
-    W_2 starts at zero. The paper does not say so of this part, but wants its blocks to enter pre-trained networks
+    W_2 starts at zero, weight and bias. The paper does not say so of this part, but wants its blocks to enter pre-trained networks
     'without influencing the results' (section III-C); with W_2 = 0 the attention chain starts as the identity.
-    Neither W has a bias: Eq. 11 shows none, and after W_1 the normalisation would remove it.
+    W_2 has a bias, which the 35.95M of Table III asks for; W_1 has none, as the normalisation would remove it.
 
     Args:
         channels: C of the input.
@@ -70,8 +70,9 @@ class AdditiveSqueezeExcite(nn.Module):
         width = reduced_width(channels, reduction)
         self.w_1 = nn.Linear(channels, width, bias=False)
         self.bn = nn.BatchNorm1d(width)
-        self.w_2 = nn.Linear(width, channels, bias=False)
+        self.w_2 = nn.Linear(width, channels)
         nn.init.zeros_(self.w_2.weight)
+        nn.init.zeros_(self.w_2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.shape[0] < 2:
