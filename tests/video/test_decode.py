@@ -146,7 +146,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     write_video(path, moving_square()[:2])
     before = path.read_bytes()
 
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("disk")
 
     monkeypatch.setattr(av, "VideoFrame", SimpleNamespace(from_ndarray=fail))

@@ -249,8 +249,7 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 12.0, crf: in
         with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            # A key frame every 12 frames keeps random access cheap; without B-frames, order of coding = order
-            # of time.
+            # Any reader can seek: a key frame every 12 frames, no B-frames, so that frames are coded in their order.
             stream.options = dict(crf=str(crf), g="12", bf="0", threads="1", flags="+bitexact+cgop")
             for image in frames:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")

@@ -1,0 +1,135 @@
+"""The data set: shapes, views, and randomness that knows neither workers nor order."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from vidattn.errors import UserError
+from vidattn.video import augment
+from vidattn.video.datasets import VideoDataset
+from vidattn.video.decode import VideoError, read_frames, write_video
+
+CLIPS, FRAMES = 6, 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Clips of noise whose brightness rises with time, 36 x 52 pixels."""
+    path = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for number in range(CLIPS):
+        clip = rng.integers(0, 60, (FRAMES, 36, 52, 3)) + 7 * np.arange(FRAMES)[:, None, None, None]
+        write_video(path / f"{number}.mp4", clip.astype(np.uint8))
+    rows = "".join(f"{number}.mp4,{number % 3}\n" for number in range(CLIPS))
+    (path / "index.csv").write_text("path,label\n" + rows)
+    (path / "classes.txt").write_text("a\nb\nc\n")
+    return path
+
+
+def training(folder: Path, **options) -> VideoDataset:
+    return VideoDataset(folder, **{**dict(frames=4, size=16, resize=24, train=True, flip=True, seed=3), **options})
+
+
+def test_shapes_labels_and_classes(folder):
+    data = training(folder)
+    assert len(data) == CLIPS and data.classes == ("a", "b", "c") and data.labels == [0, 1, 2, 0, 1, 2]
+    clip, label = data[4]
+    assert clip.shape == (3, 4, 16, 16) and clip.dtype == torch.float32 and label == 1
+    views, label = VideoDataset(folder, frames=4, size=16, resize=24, clips=2, crops=3)[5]
+    assert views.shape == (6, 3, 4, 16, 16) and label == 2
+    with pytest.raises(IndexError, match="index 6, allowed are 0 to 5"):
+        data[6]
+
+
+def test_evaluation_is_the_centre_of_the_middle_frames(folder):
+    views, _ = VideoDataset(folder, frames=8, size=36, resize=None)[1]
+    frames = torch.from_numpy(read_frames(folder / "1.mp4", [1, 4, 7, 10, 13, 16, 19, 22]))
+    assert torch.equal(views, augment.normalise(augment.centre_crop(frames, 36))[None])
+
+
+def test_views_are_clips_then_crops(folder):
+    views, _ = VideoDataset(folder, sampling="dense", frames=4, stride=2, size=36, resize=None, clips=3, crops=3)[2]
+    for clip, start in enumerate((0, 8, 17)):
+        frames = torch.from_numpy(read_frames(folder / "2.mp4", start + 2 * np.arange(4)))
+        for crop, left in enumerate((0, 8, 16)):
+            expected = augment.normalise(augment.crop(frames, 0, left, 36, 36))
+            assert torch.equal(views[3 * clip + crop], expected)
+
+
+def test_training_depends_on_seed_epoch_and_index_only(folder):
+    data = training(folder)
+    first = [data[index][0] for index in range(CLIPS)]
+    backwards = [training(folder)[index][0] for index in reversed(range(CLIPS))][::-1]
+    assert all(torch.equal(a, b) for a, b in zip(first, backwards, strict=True))
+    data.set_epoch(1)
+    assert not any(torch.equal(clip, data[index][0]) for index, clip in enumerate(first))
+    data.set_epoch(0)
+    assert torch.equal(first[2], data[2][0])
+    assert not torch.equal(first[2], training(folder, seed=4)[2][0])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_give_the_same(folder, method):
+    data = training(folder)
+    expected = torch.stack([data[index][0] for index in range(CLIPS)])  # decodes in the parent before forking
+    loader = DataLoader(data, batch_size=2, num_workers=2, multiprocessing_context=method)
+    assert torch.equal(torch.cat([clips for clips, _ in loader]), expected)
+
+
+def test_lasting_workers_see_the_epoch(folder):
+    data = training(folder)
+    loader = DataLoader(data, batch_size=3, num_workers=2, persistent_workers=True)
+    for epoch in range(3):
+        data.set_epoch(epoch)
+        seen = torch.cat([clips for clips, _ in loader])
+        assert torch.equal(seen, torch.stack([data[index][0] for index in range(CLIPS)])), epoch
+
+
+def test_flip_and_jitter(folder):
+    flipped = [training(folder, size=24, resize=24, flip=True, frames=24, seed=s)[0][0] for s in range(8)]
+    never = [training(folder, size=24, resize=24, flip=False, frames=24, seed=s)[0][0] for s in range(8)]
+    mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(flipped, never, strict=True)]
+    same = [torch.equal(a, b) for a, b in zip(flipped, never, strict=True)]
+    assert all(m != s for m, s in zip(mirrored, same, strict=True)) and any(mirrored) and any(same)
+    assert not torch.equal(training(folder, jitter=True)[0][0], training(folder, jitter=False)[0][0])
+
+
+def test_cache_decodes_once_and_changes_nothing(folder, monkeypatch):
+    calls = []
+
+    def counted(path, indices):
+        calls.append(path)
+        return read_frames(path, indices)
+
+    plain = [training(folder)[index][0] for index in range(CLIPS)]
+    monkeypatch.setattr("vidattn.video.datasets.read_frames", counted)
+    data = training(folder, cache=True)
+    for _ in range(2):
+        assert all(torch.equal(data[index][0], plain[index]) for index in range(CLIPS))
+    assert len(calls) == CLIPS
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_clip_is_named(folder, tmp_path, workers):
+    (tmp_path / "bad.mp4").write_bytes((folder / "0.mp4").read_bytes()[:900])
+    (tmp_path / "index.csv").write_text("path,label\nbad.mp4,0\n")
+    loader = DataLoader(VideoDataset(tmp_path, size=16, resize=16), num_workers=workers)
+    with pytest.raises(VideoError, match="bad.mp4: cut off"):
+        next(iter(loader))
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (dict(sampling="sparse"), "one of uniform, dense, not 'sparse'"),
+    (dict(frames=0), "frames must be at least 1, not 0"),
+    (dict(size=32, resize=24), "resize must be None or at least size = 32, not 24"),
+    (dict(size=16, resize=16, crops=2), "crops must be 1 or 3, not 2"),
+    (dict(size=16, resize=16, train=True, clips=2), "training takes clips = 1 and crops = 1, not 2 and 1"),
+    (dict(seed=-1), "seed must be at least 0"),
+    (dict(split_file="val.csv"), "val.csv: no such index file"),
+])
+def test_refusals(folder, options, words):
+    with pytest.raises(UserError, match=words):
+        VideoDataset(folder, **options)
