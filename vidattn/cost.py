@@ -38,8 +38,8 @@ class Cost:
         by_layer: MACs that each module does itself, without those of the modules in it; `""` is the model.
             They add up to `macs`.
         by_kind: MACs of each kind of operation; they add up to `macs`. Under `"all"`: `"conv"`, `"matmul"`
-            and `"attention"` (fused attention, both of its products); under `"modules"`: `"conv"`, `"norm"`,
-            `"linear"`, `"pool"`.
+            and `"attention"` (fused attention, both of its products); under `"modules"`: `"conv"`, `"bias"`
+            (of convolutions), `"norm"`, `"linear"`, `"pool"`.
     """
 
     macs: int
@@ -78,15 +78,16 @@ def count(model: Model, shape: Sequence[int], convention: Convention = "all") ->
             f"convention={convention!r} is unknown: allowed are {', '.join(get_args(Convention))}"
         )
     on_meta = meta_copy(model)
-    x = torch.empty(tuple(shape), device="meta", dtype=_dtype(on_meta))
-    by_layer, by_kind = (_count_all if convention == "all" else _count_modules)(on_meta, x)
-    return Cost(
-        macs=sum(by_kind.values()),
-        params=sum(p.numel() for p in on_meta.parameters()),
-        activation_bytes=activation_bytes(on_meta, shape),
-        by_layer=by_layer,
-        by_kind=by_kind,
-    )
+    if convention == "all":
+        counter = FlopCounterMode(display=False, custom_mapping=_EXTRA)
+        with counter:
+            saved = _run(on_meta, shape)
+        by_layer, by_kind = _tally(counter, type(on_meta).__name__)
+    else:
+        with _module_counter(on_meta) as (by_layer, by_kind):
+            saved = _run(on_meta, shape)
+    params = sum(p.numel() for p in on_meta.parameters())
+    return Cost(sum(by_kind.values()), params, saved, by_layer, by_kind)
 
 
 def activation_bytes(model: Model, shape: Sequence[int]) -> int:
@@ -101,7 +102,10 @@ def activation_bytes(model: Model, shape: Sequence[int]) -> int:
         model: A module or a function that makes one.
         shape: Shape of the input.
     """
-    on_meta = meta_copy(model)
+    return _run(meta_copy(model), shape)
+
+
+def _run(on_meta: nn.Module, shape: Sequence[int]) -> int:
     x = torch.empty(tuple(shape), device="meta", dtype=_dtype(on_meta), requires_grad=True)
     own = {t.untyped_storage()._cdata for t in (*on_meta.parameters(), *on_meta.buffers())}
     saved: dict[int, Tensor] = {}  # holds the tensors, so that no storage's address is used twice
@@ -149,15 +153,11 @@ def _kind(operation: Any) -> str:
     return next((kind for prefix, kind in _KINDS.items() if name.startswith(prefix)), "matmul")
 
 
-def _count_all(model: nn.Module, x: Tensor) -> tuple[dict[str, int], dict[str, int]]:
-    counter = FlopCounterMode(display=False, custom_mapping=_EXTRA)
-    with torch.no_grad(), _FusedAttention(), counter:
-        model(x)
+def _tally(counter: FlopCounterMode, root: str) -> tuple[dict[str, int], dict[str, int]]:
     counts = counter.get_flop_counts()
     by_kind = dict.fromkeys(("conv", "matmul", "attention"), 0)
     for operation, flops in counts.pop("Global", {}).items():
         by_kind[_kind(operation)] += flops // 2
-    root = type(model).__name__
     totals = {
         name.removeprefix(root).removeprefix("."): sum(ops.values()) // 2 for name, ops in counts.items()
     }
@@ -176,57 +176,48 @@ def _parent(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _count_modules(model: nn.Module, x: Tensor) -> tuple[dict[str, int], dict[str, int]]:
+@contextmanager
+def _module_counter(model: nn.Module) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
     by_layer: dict[str, int] = {}
-    by_kind = dict.fromkeys(("conv", "norm", "linear", "pool"), 0)
+    by_kind = dict.fromkeys(("conv", "bias", "norm", "linear", "pool"), 0)
 
     def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            kind, operations = _module_operations(module, inputs[0], output)
-            by_layer[name] = by_layer.get(name, 0) + operations
-            by_kind[kind] += operations
+            for kind, operations in _module_operations(module, inputs[0], output).items():
+                by_layer[name] = by_layer.get(name, 0) + operations
+                by_kind[kind] += operations
 
         return add
 
     counted = (_ConvNd, _BatchNorm, nn.Linear, *_POOLS)
-    with (
-        _hooks({m: hook(name) for name, m in model.named_modules() if isinstance(m, counted)}),
-        torch.no_grad(),
-    ):
-        model(x)
-    return by_layer, by_kind
+    modules = [(name, module) for name, module in model.named_modules() if isinstance(module, counted)]
+    handles = [module.register_forward_hook(hook(name)) for name, module in modules]
+    try:
+        yield by_layer, by_kind
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 _ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 _POOLS = (*_ADAPTIVE, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 
 
-def _module_operations(module: nn.Module, x: Tensor, y: Tensor) -> tuple[str, int]:
+def _module_operations(module: nn.Module, x: Tensor, y: Tensor) -> dict[str, int]:
+    outputs = y.numel()
     if isinstance(module, _ConvTransposeNd):
         raise UserError("convention='modules' knows no transposed convolution: use convention='all'")
     if isinstance(module, _ConvNd):
-        bias = 0 if module.bias is None else 1
-        return "conv", y.numel() * (
-            module.in_channels // module.groups * math.prod(module.kernel_size) + bias
-        )
+        products = module.in_channels // module.groups * math.prod(module.kernel_size)
+        return {"conv": outputs * products, "bias": 0 if module.bias is None else outputs}
     if isinstance(module, _BatchNorm):
-        return "norm", 2 * x.numel()
+        return {"norm": 2 * outputs}
     if isinstance(module, nn.Linear):
-        return "linear", y.numel() * (2 * module.in_features - (1 if module.bias is None else 0))
+        return {"linear": outputs * (2 * module.in_features - (1 if module.bias is None else 0))}
     if isinstance(module, _ADAPTIVE):
         window = math.prod(a // b for a, b in zip(x.shape[2:], y.shape[2:], strict=True))
-        return "pool", y.numel() * (window + 1)
-    return "pool", y.numel()
-
-
-@contextmanager
-def _hooks(hooks: dict[nn.Module, Any]) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module, hook in hooks.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+        return {"pool": outputs * (window + 1)}
+    return {"pool": outputs}
 
 
 def _dtype(model: nn.Module) -> torch.dtype:

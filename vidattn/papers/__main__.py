@@ -1,4 +1,5 @@
-"""Command line: `python -m vidattn.papers efficiency --paper RNL` prints a paper's figures, recomputed, as CSV."""
+"""Command line: `python -m vidattn.papers efficiency --paper RNL` prints printed and recomputed figures as
+CSV."""
 
 import argparse
 import csv
@@ -17,7 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m vidattn.papers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    efficiency = commands.add_parser("efficiency", help="parameters and FLOPs, printed and recomputed, as CSV")
+    efficiency = commands.add_parser(
+        "efficiency", help="parameters and FLOPs, printed and recomputed, as CSV"
+    )
     efficiency.add_argument("--paper", required=True, help=f"one of {', '.join(EXPLAINED)}")
     options = parser.parse_args(arguments)
     try:

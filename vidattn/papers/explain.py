@@ -20,9 +20,9 @@ class Figure:
         all_counted: That of the model which the text describes, with everything counted, in `unit`.
         unit: `"GMAC"` (10^9) or `"M"` (10^6 parameters).
         convention: How `computed` was counted.
-        verdict: `"agrees"`: the model that the text describes gives the printed digits under the convention that is
-            used for the whole table. `"agrees, fitted"`: a model gives them that was chosen because it does, or that
-            only the authors' public code shows. `"not explained"`: none of those tried.
+        verdict: `"agrees"`: the model that the text describes gives the printed digits under the convention
+            that is used for the whole table. `"agrees, fitted"`: a model gives them that was chosen because
+            it does, or that only the authors' public code shows. `"not explained"`: none of those tried.
         reason: The reading in one line, with the figure of the text's own model when that one differs.
     """
 

@@ -1,18 +1,19 @@
 """Every parameter and FLOPs figure that the RNL paper prints, recomputed.
 
-The paper does not say how it counts. One convention gives all FLOPs of Table III within their last digit: that of
-`vidattn.cost` called `"modules"`, on a network that scores each frame and averages the scores, as TSM's public code
-does. It leaves out F_theta and both products of attention, since no module does them.
+The paper does not say how it counts. One convention gives all FLOPs of Table III within their last digit:
+that of `vidattn.cost` called `"modules"`, on a network that scores each frame and averages the scores, as
+TSM's public code does. It leaves out F_theta and both products of attention, since no module does them.
 
 Source:
-    Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2021, Tables II(c), III, Section IV.
-    What is said of the public code refers to guoxih/region-based-non-local-network, files ops/rnl.py and
-    ops/depthwise_conv.py, read for its facts.
+    Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2021, Tables II(c), III,
+    Section IV. What is said of the public code refers to guoxih/region-based-non-local-network, files
+    ops/rnl.py and ops/depthwise_conv.py, read for its facts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -61,11 +62,11 @@ class FrameScores(ResNet):
 
 
 class MaskedGroupedConv3d(nn.Module):
-    """F_theta as the public code holds it: a channel-wise convolution hidden in a grouped one. For counting only.
+    """F_theta as the public code holds it: channel-wise, hidden in a grouped convolution. For counting only.
 
-    A grouped convolution with 32 channels a group is multiplied by a mask that leaves one of the 32 inputs of each
-    channel. Weight and mask are both parameters: 64 times as many as the function has. It is called as a function,
-    which a counter of modules does not see.
+    A grouped convolution with 32 channels a group is multiplied by a mask that leaves one of the 32 inputs of
+    each channel. Weight and mask are both parameters: 64 times as many as the function has. It is called as a
+    function, which a counter of modules does not see.
 
     Args:
         channels: Number of channels, a multiple of 32.
@@ -107,16 +108,20 @@ class PositionGate(nn.Module):
         return self.bn(self.conv(summary)).sigmoid() * x
 
 
+def channel_wise_region(channels: int) -> RegionNonLocal:
+    """Return the RNL block of the text, with the public code's kernels: 3x7x7 in res3 and 3x3x3 in res4."""
+    return RegionNonLocal(channels, kernel=(3, 7, 7) if channels == RES3[1] else (3, 3, 3))
+
+
 def coded_region(channels: int) -> nn.Module:
     """Return the RNL block as the public code has it: a masked F_theta, 3x7x7 in res3 and 3x3x3 in res4."""
-    kernel = (3, 7, 7) if channels == RES3[1] else (3, 3, 3)
-    block = RegionNonLocal(channels, kernel=kernel)
-    block.f_theta = MaskedGroupedConv3d(channels // 2, kernel)
+    block = channel_wise_region(channels)
+    block.f_theta = MaskedGroupedConv3d(channels // 2, (3, 7, 7) if channels == RES3[1] else (3, 3, 3))
     return block
 
 
 def coded_gate(channels: int, reduction: int = 16) -> nn.Module:
-    """Return the public code's channel gate: global context with batch normalisation, reduction 16 by default."""
+    """Return the public code's channel gate: global context with batch normalisation."""
     block = GlobalContext(channels, reduction=reduction)
     block.norm = nn.BatchNorm1d(channels // reduction)  # type: ignore[assignment]
     return block
@@ -135,7 +140,9 @@ def chain_of(*makers: MakeBlock) -> MakeBlock:
 
 
 def network(
-    make_block: MakeBlock | None = None, classes: int = KINETICS, places: Mapping[str, Sequence[int]] | None = None
+    make_block: MakeBlock | None = None,
+    classes: int = KINETICS,
+    places: Mapping[str, Sequence[int]] | None = None,
 ) -> nn.Module:
     """Return TSM ResNet-50 with a block at each of the paper's five places, or at those given."""
     model = FrameScores(classes)
@@ -148,7 +155,8 @@ class Reading:
 
     Attributes:
         text: The block that the text describes; None for the bare backbone.
-        fitted: A block chosen because it fits, or that only the public code shows; None where none was needed.
+        fitted: A block chosen because it fits, or that only the public code shows; None where none was
+            needed.
         why: What the fitted block takes to be so, in one line.
         beside: Further blocks, by what they are, whose figures are worth a look.
     """
@@ -159,7 +167,11 @@ class Reading:
     beside: dict[str, MakeBlock] = field(default_factory=dict)
 
 
-CODED = "public code: F_theta as a masked grouped convolution, mask counted and convolution not, 3x3x3 in res4"
+max_pooled_region = partial(RegionNonLocal, region="max")
+
+CODED = (
+    "public code: F_theta as a masked grouped convolution, mask counted and convolution not, 3x3x3 in res4"
+)
 
 TABLE_3: dict[str, Reading] = {
     "baseline": Reading(None),
@@ -172,19 +184,25 @@ TABLE_3: dict[str, Reading] = {
     ),
     "+5 GC": Reading(GlobalContext, bare_context, "a guess: without the layer normalisation"),
     "+5 NL": Reading(NonLocal),
-    "+5 RNL": Reading(RegionNonLocal, coded_region, CODED),
+    "+5 RNL": Reading(
+        RegionNonLocal, coded_region, CODED, {"truly channel-wise, 3x3x3 in res4": channel_wise_region}
+    ),
     "+5 [SE+RNL]": Reading(
         AttentionChain,
         chain_of(coded_gate, coded_region),
         f"{CODED}; the public code's channel gate at its default reduction 16, not Eqs. 10-12",
-        {"Eqs. 10-12 with reduction 16": chain_of(partial(AdditiveSqueezeExcite, reduction=16), coded_region)},
+        {
+            "Eqs. 10-12 with reduction 16": chain_of(
+                partial(AdditiveSqueezeExcite, reduction=16), coded_region
+            )
+        },
     ),
 }
 
 TABLE_2C: dict[str, Reading] = {
     "channel-wise conv": Reading(RegionNonLocal, coded_region, CODED),
     "average pooling": Reading(partial(RegionNonLocal, region="avg")),
-    "max pooling": Reading(partial(RegionNonLocal, region="max")),
+    "max pooling": Reading(max_pooled_region),
 }
 
 
@@ -194,8 +212,51 @@ def efficiency() -> list[Figure]:
     return [explained[row["table"]](row) for row in printed_efficiency("RNL")]
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How many FLOPs figures of Table III one way of counting gives.
+
+    Attributes:
+        bias: Whether one addition an output is counted for a convolution with a bias.
+        norm: Whether two operations an element are counted for batch normalisation.
+        region: Whether F_theta is counted, as a channel-wise convolution.
+        agreeing: Number of rows that it gives to the printed digit, of those on Kinetics.
+        rows: Number of those rows.
+    """
+
+    bias: bool
+    norm: bool
+    region: bool
+    agreeing: int
+    rows: int
+
+
+def conventions() -> list[Fit]:
+    """Return how well each way of counting fits the FLOPs of Table III, the models being the same for all."""
+    region = sum(
+        macs
+        for name, macs in _network_cost(channel_wise_region, KINETICS, "modules").by_layer.items()
+        if name.endswith("f_theta")
+    )
+    printed = [r for r in printed_efficiency("RNL") if r["table"] == "III K400" and r["metric"] == "FLOPs G"]
+    fits = []
+    for with_bias, with_norm, with_region in product((False, True), repeat=3):
+        agreeing = 0
+        for row in printed:
+            reading = TABLE_3[row["row"]]
+            cost = _network_cost(reading.fitted or reading.text, KINETICS, "modules")
+            total = cost.macs + (region if with_region and "RNL" in row["row"] else 0)
+            total -= 0 if with_bias else cost.by_kind["bias"]
+            total -= 0 if with_norm else cost.by_kind["norm"]
+            agreeing += agrees(row["printed"], total / 1e9)
+        fits.append(Fit(with_bias, with_norm, with_region, agreeing, len(printed)))
+    return fits
+
+
 @cache
-def _network_cost(make_block: MakeBlock | None, classes: int, convention: Convention, one: bool = False) -> Cost:
+def _network_cost(
+    make_block: MakeBlock | None, classes: int, convention: Convention, one: bool = False
+) -> Cost:
     return count(lambda: network(make_block, classes, ONE if one else FIVE), CLIP, convention)
 
 
@@ -262,7 +323,9 @@ def _table_2c(row: dict[str, str]) -> Figure:
         without = _network_cost(None, KINETICS, "modules").macs / 1e9
         digits = decimals(row["printed"])
         rounded = round(with_one, digits) - round(without, digits)
-        others.append(("the network's rounded total with the block, less that without; F_theta not counted", rounded))
+        others.append(
+            ("the network's rounded total with the block, less that without; F_theta not counted", rounded)
+        )
     text = _in_unit(_block_cost(reading.text, "modules"), metric)
     return _figure(row, text, _in_unit(_block_cost(reading.text, "all"), metric), others)
 
@@ -275,7 +338,6 @@ def _text(row: dict[str, str]) -> Figure:
         nl_all, text_all = (_network_cost(make, KINETICS, "all").macs for make in (NonLocal, RegionNonLocal))
         return _figure(row, (nl - text) / 1e9, (nl_all - text_all) / 1e9, [(CODED, (nl - coded) / 1e9)])
     conv, coded, pool = (
-        _block_cost(make, "modules").params
-        for make in (RegionNonLocal, coded_region, TABLE_2C["max pooling"].text or RegionNonLocal)
+        _block_cost(make, "modules").params for make in (RegionNonLocal, coded_region, max_pooled_region)
     )
     return _figure(row, (conv - pool) / 1e6, (conv - pool) / 1e6, [(CODED, (coded - pool) / 1e6)])
