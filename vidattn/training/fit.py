@@ -57,7 +57,8 @@ def run(
         progress: Show step, loss, learning rate and seconds left on stderr.
         stop_after: Stop after this many steps, with a checkpoint, as if killed.
         checkpoint_seconds: Seconds between two checkpoints; 0 for one after each step.
-        workers: Processes that decode video; the result does not depend on it.
+        workers: Processes that decode video; the result does not depend on it. They are spawned, so a script needs
+            its `if __name__ == "__main__":`.
 
     Returns:
         The result, with its folder.
@@ -193,6 +194,7 @@ class Training:
 
     def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.experiment, self.folder = experiment, folder
+        self.key, self.data_key = experiment.key(), experiment.data.key()  # before anything could change on disk
         _seed(experiment.seed, "weights")
         self.model = build_model(experiment).to(experiment.device)
         # From here on the stream is dropout's, however many numbers the blocks' weights took.
@@ -211,7 +213,7 @@ class Training:
     def fit(
         self, train: VideoDataset, *, progress: bool, stop_after: int | None, every: float, workers: int
     ) -> None:
-        """Train to the end or to `stop_after` steps, with a checkpoint every `every` seconds and at the end."""
+        """Train to the end or to `stop_after` steps; checkpoint each `every` seconds and at the end."""
         experiment, optim = self.experiment, self.experiment.optim
         per_epoch = len(train) // optim.batch
         total = self.total_steps(len(train))
@@ -263,7 +265,7 @@ class Training:
         losses = [json.loads(line)["loss"] for line in (self.folder / "log.jsonl").read_text().splitlines()]
         return Result(
             name=experiment.name,
-            key=experiment.key(),
+            key=self.key,
             finished=scores is not None,
             top1=scores.top1 if scores else None,
             top5=scores.top5 if scores else None,
@@ -276,7 +278,7 @@ class Training:
             seed=experiment.seed,
             threads=experiment.threads,
             device=device_name(experiment.device),
-            data=experiment.data.key(),
+            data=self.data_key,
             versions=versions(),
             commit=commit(),
             folder=self.folder,

@@ -1,0 +1,182 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vidattn.errors import UserError
+from vidattn.training.build import check
+from vidattn.training.experiment import Experiment, dump, load_experiment, make_experiment
+from vidattn.training.key import PACKAGE, code_key, source_key
+
+
+def changed(description: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return the description with one field, named by a dotted path, replaced."""
+    head, _, rest = path.partition(".")
+    return {**description, head: changed(description.get(head, {}), rest, value) if rest else value}
+
+
+BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("seed", "7", "seed: must be a valid integer, not '7'"),
+        ("seed", -1, "seed: must be greater than or equal to 0, not -1"),
+        ("optim.lr", "0.1", "optim.lr: must be a valid number, not '0.1'"),
+        ("optim.batch", 4.5, "optim.batch: must be a valid integer, not 4.5"),
+        ("optim.schedule", "cos", "optim.schedule: must be 'cosine' or 'step', not 'cos'"),
+        ("optim.accumulate", 3, "optim: batch 4 must be divisible by accumulate 3"),
+        ("optim.milestones", [2], "optim: milestones belong to the schedule 'step', which needs at least one"),
+        ("optim.warmup_epochs", 5, "optim: warmup_epochs 5.0 must be below epochs 5"),
+        ("optim.amp", True, "optim.amp needs device 'cuda'"),
+        ("sampling.flip", 1, "sampling.flip: must be a valid boolean, not 1"),
+        ("sampling.size", 64, "sampling: size 64 must not exceed resize 28"),
+        ("model", {"backbone": "resnet_mini"}, "model.num_classes: missing"),
+        ("data.kind", "web", "data.kind: must be one of 'synthetic', 'folder', not 'web'"),
+        ("data.train.nois", 1, "data.train.nois: unknown; allowed are task, clips, seed, size"),
+        ("data.test.seed", 0, "data: train and test share the seed 0, and so their clips"),
+        ("blocks", [{**BLOCK, "places": {"res3": ["1"]}}], "blocks[0].places.res3[0]: must be a valid integer, not '1'"),
+        ("blocks", [{**BLOCK, "kernel": 3}], "blocks[0].kernel: unknown; allowed are kind, options, places"),
+        ("speed", 1, "speed: unknown; allowed are name, data, sampling, model, blocks, optim, seed, threads, device"),
+        ("name", "a/b", "name 'a/b' must consist of letters, digits"),
+    ],
+)
+def test_a_faulty_field_is_one_line_that_names_it(
+    description: dict[str, Any], path: str, value: Any, message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        make_experiment(changed(description, path, value))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_each_of_several_faults_has_its_line(description: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        make_experiment({**description, "seed": "7", "threads": 0})
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["seed", "threads"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("blocks", [{**BLOCK, "options": {"kernel": [3, 4, 3]}}], r"blocks\[0\]: kernel=\[3, 4, 3\] .* odd"),
+        ("blocks", [{**BLOCK, "options": {"kernels": [3, 3, 3]}}], r"blocks\[0\]: .*'kernels' is unknown; allowed"),
+        ("blocks", [{**BLOCK, "kind": "regional"}], r"blocks\[0\]: kind='regional' is unknown; allowed"),
+        ("blocks", [{**BLOCK, "places": {"res3": [3]}}], r"blocks\[0\]: res3 has no block 3: allowed are 1 to 2"),
+        ("blocks", [{**BLOCK, "places": {"res6": [1]}}], r"blocks\[0\]: there is no stage 'res6': allowed are res2"),
+        ("blocks", [BLOCK, BLOCK], r"blocks\[1\]: res3 already has a block after block 1"),
+        ("model.backbone", "vgg", "model.backbone: 'vgg' is unknown; allowed are resnet50"),
+        ("model.num_classes", 5, "model.num_classes: must be 4 for task 'cue', not 5"),
+        ("model.pretrained", "/nowhere.pt", "model.pretrained: /nowhere.pt is no file"),
+        ("optim.batch", 16, "optim.batch: 16 must not exceed the 8 training clips"),
+        ("sampling", {"size": 64, "resize": None}, "a crop of 64 does not fit clips of 32 x 32"),
+        ("data", {"kind": "folder", "root": "/nowhere"}, "/nowhere: no such data folder"),
+    ],
+)
+def test_check_refuses_before_training(description: dict[str, Any], path: str, value: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        check(make_experiment(changed(description, path, value)))
+    assert "\n" not in str(caught.value)
+
+
+def test_check_passes_what_can_run_and_reads_the_labels_of_a_folder(description: dict[str, Any], tmp_path: Path) -> None:
+    check(make_experiment(description))
+    for index, label in (("train.csv", 0), ("val.csv", 4)):
+        (tmp_path / index).write_text("path,label\n" + f"a.mp4,{label}\n" * 4)
+    (tmp_path / "a.mp4").touch()
+    folder = changed(description, "data", {"kind": "folder", "root": str(tmp_path)})
+    with pytest.raises(UserError, match="model.num_classes: 4, but .* has the label 4"):
+        check(make_experiment(folder))
+    check(make_experiment(changed(folder, "model.num_classes", 5)))
+
+
+def test_a_description_survives_yaml(description: dict[str, Any], tmp_path: Path) -> None:
+    experiment = make_experiment(description)
+    dump(experiment, tmp_path / "e.yaml")
+    assert load_experiment(tmp_path / "e.yaml") == experiment
+    assert yaml.safe_load((tmp_path / "e.yaml").read_text())["optim"]["weight_decay"] == 1e-4  # defaults included
+
+
+def test_papers_numbers_are_numbers(description: dict[str, Any], tmp_path: Path) -> None:
+    text = yaml.safe_dump(changed(description, "optim.weight_decay", "RATE")).replace("RATE", "8e-4")
+    (tmp_path / "e.yaml").write_text(text)
+    assert load_experiment(tmp_path / "e.yaml").optim.weight_decay == 8e-4
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [", "not YAML"), ("- a", "a YAML mapping"), (None, "no such file")])
+def test_what_is_no_description_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "e.yaml").write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_experiment(tmp_path / "e.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("seed", 8), ("optim.lr", 0.06), ("threads", 2), ("sampling.frames", 8), ("model.dropout", 0.0), ("blocks", []),
+     ("data.train.noise", 0.2), ("data.test.clips", 9)],
+)  # fmt: skip
+def test_what_changes_the_result_changes_the_key(description: dict[str, Any], path: str, value: Any) -> None:
+    before = make_experiment(description)
+    assert before.key() == make_experiment(description).key()
+    assert make_experiment(changed(description, path, value)).key() != before.key()
+
+
+@pytest.mark.parametrize(("path", "value"), [("name", "other"), ("data.root", "elsewhere"), ("data.cache", False)])
+def test_what_does_not_keeps_the_key(description: dict[str, Any], path: str, value: Any) -> None:
+    assert make_experiment(changed(description, path, value)).key() == make_experiment(description).key()
+
+
+def test_folders_and_checkpoints_count_by_their_content(description: dict[str, Any], tmp_path: Path) -> None:
+    def experiment(name: str) -> Experiment:
+        there = changed(description, "data", {"kind": "folder", "root": str(tmp_path / name)})
+        return make_experiment(changed(there, "model.pretrained", str(tmp_path / name / "w.pt")))
+
+    (tmp_path / "a").mkdir()
+    for file in ("train.csv", "val.csv", "w.pt"):
+        (tmp_path / "a" / file).write_text(file)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    key = experiment("a").key()
+    assert experiment("b").key() == key
+    for file in ("train.csv", "val.csv", "w.pt"):
+        (tmp_path / "b" / file).write_text("other")
+        assert experiment("b").key() != key
+        shutil.copy(tmp_path / "a" / file, tmp_path / "b" / file)
+    (tmp_path / "b" / "val.csv").unlink()
+    with pytest.raises(UserError, match=r"val\.csv: no such file"):
+        experiment("b").key()
+
+
+def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
+    key = code_key.__wrapped__  # past the cache, which is right for one process and wrong for this test
+    package = tmp_path / "vidattn"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = key(package)
+    assert before == code_key()
+
+    def after(name: str, old: str, new: str) -> str:
+        path = package / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        try:
+            return key(package)
+        finally:
+            path.write_text(text)
+
+    assert after("training/schedule.py", "0.5 * (1 +", "0.4 * (1 +") != before
+    assert after("blocks/region.py", "import", "import os\nimport") != before
+    assert after("training/schedule.py", '"""Return', '"""Give') == before
+    assert after("training/schedule.py", "import math\n", "# why\n\nimport math\n") == before
+    assert after("training/stats.py", "low > tolerance", "low >= tolerance") == before
+    assert key(package) == before
+
+
+def test_a_text_that_is_no_docstring_counts() -> None:
+    assert source_key("def f():\n    'doc'\n    return 'a'") == source_key("def f():\n    return 'a'")
+    assert source_key("def f():\n    return 'a'") != source_key("def f():\n    return 'b'")
+    assert source_key("x = 1\n'a text'") != source_key("x = 1")
