@@ -1,0 +1,267 @@
+"""The book: notebooks are executed when their code has changed, pages are staged, and the site is built with warnings as errors.
+
+    <build>/executed/<notebook>-<key>.ipynb   executed notebooks, found again by their key
+    <build>/<scale>/source                    what the builder sees: book/, executed notebooks, generated API pages
+    <build>/<scale>/html                      the site; replaced only by a whole new one
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from vidattn.errors import UserError
+from vidattn.notebook import INJECTED, Notebook, execute, read_notebook, resolve
+from vidattn.training.key import digest, file_key, source_key
+from vidattn.yamlfile import read_yaml
+
+SCALES = ("smoke", "reduced", "full")
+READ_BY_NOTEBOOKS = ("book/results", "book/ledgers")
+# They run notebooks and build pages; they cannot change what a notebook computes.
+WITHOUT_EFFECT = ("__main__.py", "book.py", "notebook.py", "yamlfile.py")
+
+
+class BuildError(Exception):
+    """The site could not be built; the builder has said why."""
+
+
+def build(root: Path, build_folder: Path, scale: str) -> Path:
+    """Execute what has changed and build the site.
+
+    Args:
+        root: The project's folder, with `book`, `notebooks` and `vidattn`.
+        build_folder: Where everything generated goes.
+        scale: One of `SCALES`.
+
+    Returns:
+        The folder of the site.
+
+    Raises:
+        UserError: A page or a parameter is wrong; nothing was executed.
+        CellError: A cell failed.
+        BuildError: The builder warned or failed.
+    """
+    _known(scale)
+    folder = build_folder / scale
+    notebooks = list(_chapters(root))
+    parameters = {notebook.name: resolve(notebook, at_scale(root, notebook, scale)) for notebook in notebooks}
+    pages = {
+        notebook.name: executed(root, build_folder, notebook, parameters[notebook.name])
+        for notebook in notebooks
+    }
+    source, html = folder / "source", folder / "html"
+    stage(root, source, pages)
+    key = _site_key(root, source)
+    stamp = html / ".key"
+    if stamp.is_file() and stamp.read_text() == key:
+        print("Nothing has changed since the last build.")
+        return html
+    new = _run_builder(source, folder / "work")
+    (new / ".key").write_text(key)
+    shutil.rmtree(html, ignore_errors=True)
+    new.rename(html)
+    shutil.rmtree(folder / "work")
+    return html
+
+
+def at_scale(root: Path, notebook: Notebook, scale: str) -> dict[str, Any]:
+    """Return the parameters that a scale gives to a notebook.
+
+    Raises:
+        UserError: The notebook takes parameters and `notebooks/params/<notebook>_<scale>.yaml` is missing.
+    """
+    _known(scale)
+    if not notebook.defaults:
+        return {}
+    return read_yaml(root / "notebooks" / "params" / f"{notebook.name}_{scale}.yaml")
+
+
+def run_notebook(
+    root: Path, build_folder: Path, name: str, scale: str | None, given: Mapping[str, Any]
+) -> Path:
+    """Execute one notebook by itself, unless that has been done.
+
+    Args:
+        root: The project's folder.
+        build_folder: Where everything generated goes.
+        name: The notebook's name.
+        scale: The scale whose parameters are taken first, or None for the notebook's own.
+        given: Parameters that replace them.
+
+    Returns:
+        The executed notebook, `<build>/notebooks/<name>.ipynb`.
+
+    Raises:
+        UserError: A parameter is wrong; nothing was executed.
+        CellError: A cell failed.
+    """
+    notebook = read_notebook(root / "notebooks" / f"{name}.py")
+    parameters = resolve(notebook, {**(at_scale(root, notebook, scale) if scale else {}), **given})
+    done = executed(root, build_folder, notebook, parameters)
+    place = build_folder / "notebooks" / f"{name}.ipynb"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(done, place)
+    return place
+
+
+def executed(
+    root: Path, build_folder: Path, notebook: Notebook, parameters: Mapping[str, Any]
+) -> nbformat.NotebookNode:
+    """Return a notebook with its outputs, run now unless its code, its parameters and what it reads are as before.
+
+    Prose and the cells' display tags are taken from the notebook as it is now.
+    """
+    folder = build_folder / "executed"
+    place = folder / f"{notebook.name}-{notebook_key(root, notebook, parameters)[:16]}.ipynb"
+    if not place.is_file():
+        print(f"{notebook.path.relative_to(root)}: executing", flush=True)
+        done = execute(notebook, parameters, root, failed=folder / f"{notebook.name}-failed.ipynb")
+        unfinished = place.with_suffix(".part")
+        nbformat.write(done, unfinished)
+        os.replace(unfinished, place)
+    return _with_outputs(notebook, nbformat.read(place, as_version=4))
+
+
+def notebook_key(root: Path, notebook: Notebook, parameters: Mapping[str, Any]) -> str:
+    """Return a hash of all that a notebook's outputs depend on."""
+    package = root / "vidattn"
+    library = {
+        path.relative_to(package).as_posix(): source_key(path.read_text())
+        for path in sorted(package.rglob("*.py"))
+        if path.relative_to(package).as_posix() not in WITHOUT_EFFECT
+    }
+    read = {
+        path.relative_to(root).as_posix(): file_key(path)
+        for folder in READ_BY_NOTEBOOKS
+        for path in sorted((root / folder).rglob("*"))
+        if path.is_file()
+    }
+    cells = [cell.source for cell in notebook.node.cells if cell.cell_type == "code"]
+    made_with = [sys.version, *(version(name) for name in ("torch", "matplotlib", "papermill"))]
+    return digest([cells, dict(parameters), library, read, made_with])
+
+
+def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) -> None:
+    """Put together the folder that the builder sees.
+
+    Args:
+        root: The project's folder.
+        source: The folder to write; replaced.
+        pages: Notebooks by name.
+    """
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__", "results"))
+    for name, node in pages.items():
+        nbformat.write(node, source / f"{name}.ipynb")
+    (source / "api").mkdir(exist_ok=True)
+    for name, text in api_pages(root / "vidattn").items():
+        (source / "api" / f"{name}.md").write_text(text)
+    toc = source / "_toc.yml"
+    toc.write_text(yaml.safe_dump(_without_empty_globs(yaml.safe_load(toc.read_text()), source), sort_keys=False))
+
+
+def api_pages(package: Path) -> dict[str, str]:
+    """Return a page of the API reference for each part of a package, by its name, from the files that are there."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        if path.stem in ("__init__", "__main__"):
+            continue
+        group = parts[0] if len(parts) > 1 else "rest"
+        groups.setdefault(group, []).append(".".join([package.name, *parts]))
+    return {group: _api_page(package.name, group, modules) for group, modules in groups.items()}
+
+
+def _api_page(package: str, group: str, modules: list[str]) -> str:
+    name = package if group == "rest" else f"{package}.{group}"
+    head = [f"# `{name}`", ""]
+    if group != "rest":
+        head += [f"```{{eval-rst}}\n.. automodule:: {name}\n   :noindex:\n```", ""]
+    body = []
+    for module in modules:
+        body += [f"## `{module.removeprefix(name + '.')}`", ""]
+        body += [f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :show-inheritance:\n```", ""]
+    return "\n".join(head + body)
+
+
+def _chapters(root: Path) -> Iterator[Notebook]:
+    """The notebooks that are pages of the book; each must be in the table of contents."""
+    listed = set(_files(yaml.safe_load((root / "book" / "_toc.yml").read_text())))
+    for path in sorted((root / "notebooks").glob("*.py")):
+        if path.stem not in listed:
+            raise UserError(f"{path.relative_to(root)} is not in book/_toc.yml")
+        yield read_notebook(path)
+
+
+def _files(toc: Any) -> Iterator[str]:
+    if isinstance(toc, dict):
+        for name, value in toc.items():
+            if name in ("file", "root"):
+                yield value
+            else:
+                yield from _files(value)
+    elif isinstance(toc, list):
+        for entry in toc:
+            yield from _files(entry)
+
+
+def _without_empty_globs(toc: Any, source: Path) -> Any:
+    """Leave out a pattern that no file matches yet, and a list of pages that is empty then."""
+    if isinstance(toc, dict):
+        return {name: value for name, part in toc.items() if (value := _without_empty_globs(part, source)) != []}
+    if isinstance(toc, list):
+        kept = [entry for entry in toc if "glob" not in entry or any(source.glob(entry["glob"]))]
+        return [_without_empty_globs(entry, source) for entry in kept]
+    return toc
+
+
+def _known(scale: str) -> None:
+    if scale not in SCALES:
+        raise UserError(f"scale {scale!r} is unknown; allowed are {', '.join(SCALES)}")
+
+
+def _with_outputs(notebook: Notebook, done: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return the notebook as written now, with the outputs that its code gave."""
+    node = nbformat.from_dict(notebook.node)
+    node.metadata["language_info"] = done.metadata["language_info"]
+    ran = [cell for cell in done.cells if cell.cell_type == "code"]
+    cells = []
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            result = ran.pop(0)
+            cell["outputs"], cell["execution_count"] = result.outputs, result.execution_count
+        cells.append(cell)
+        if ran and INJECTED in ran[0].metadata.get("tags", []) and cell.cell_type == "code":
+            injected = ran.pop(0)
+            injected["id"] = INJECTED
+            injected["metadata"] = {"tags": [INJECTED]}
+            cells.append(injected)
+    node["cells"] = cells
+    return node
+
+
+def _site_key(root: Path, source: Path) -> str:
+    """Return a hash of everything that the site is made from: pages, and the docstrings of the library."""
+    files = [path for path in source.rglob("*") if path.is_file()]
+    files += [*(root / "vidattn").rglob("*.py"), root / "requirements.txt"]
+    return digest({path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path): file_key(path) for path in sorted(files)})
+
+
+def _run_builder(source: Path, work: Path) -> Path:
+    """Build the site from nothing, so that no earlier failure is forgotten, and return its folder."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    print("Building the pages", flush=True)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
+    command += ["--path-output", str(work), "--all", "-W", "-n", "--keep-going", "--quiet"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "ignore"}, check=False)
+    if done.returncode != 0:
+        raise BuildError("the book was not built: see the warnings above")
+    return work / "_build" / "html"
