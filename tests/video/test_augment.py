@@ -11,7 +11,8 @@ JITTER_SIDES = (256, 224, 192, 168)
 
 def ramp(frames: int, height: int, width: int) -> torch.Tensor:
     """A clip whose channels are row, column and frame number."""
-    t, y, x = torch.meshgrid(torch.arange(frames), torch.arange(height), torch.arange(width), indexing="ij")
+    axes = (torch.arange(frames), torch.arange(height), torch.arange(width))
+    t, y, x = torch.meshgrid(*axes, indexing="ij")
     return torch.stack([y, x, t], dim=-1).to(torch.uint8)
 
 
@@ -20,7 +21,8 @@ def corner(clip: torch.Tensor) -> tuple[int, int]:
 
 
 def test_resize_keeps_the_proportion_and_the_mean():
-    clip = torch.randint(0, 256, (2, 60, 81, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    rng = np.random.default_rng(0)
+    clip = torch.from_numpy(rng.integers(0, 256, (2, 60, 81, 3), dtype=np.uint8))
     assert augment.resize_short_side(clip, 30).shape == (2, 30, 40, 3)  # 40.5 rounds to even
     assert augment.resize_short_side(clip.transpose(1, 2), 30).shape == (2, 40, 30, 3)
     assert augment.resize_short_side(clip, 60) is clip
@@ -49,7 +51,8 @@ def test_crops_by_hand():
 
 
 @pytest.mark.parametrize("cut", [
-    lambda clip: augment.crop(clip, 0, 0, 11, 4), lambda clip: augment.crop(clip, -1, 0, 4, 4),
+    lambda clip: augment.crop(clip, 0, 0, 11, 4),
+    lambda clip: augment.crop(clip, -1, 0, 4, 4),
     lambda clip: augment.centre_crop(clip, 11), lambda clip: augment.three_crops(clip, 11),
     lambda clip: augment.random_crop(clip, 11, np.random.default_rng(0)),
 ])

@@ -30,7 +30,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 def training(folder: Path, **options) -> VideoDataset:
-    return VideoDataset(folder, **{**dict(frames=4, size=16, resize=24, train=True, flip=True, seed=3), **options})
+    settings = dict(frames=4, size=16, resize=24, train=True, flip=True, seed=3)
+    return VideoDataset(folder, **{**settings, **options})
 
 
 def test_shapes_labels_and_classes(folder):
@@ -51,7 +52,8 @@ def test_evaluation_is_the_centre_of_the_middle_frames(folder):
 
 
 def test_views_are_clips_then_crops(folder):
-    views, _ = VideoDataset(folder, sampling="dense", frames=4, stride=2, size=36, resize=None, clips=3, crops=3)[2]
+    options = dict(sampling="dense", frames=4, stride=2, size=36, resize=None, clips=3, crops=3)
+    views, _ = VideoDataset(folder, **options)[2]
     for clip, start in enumerate((0, 8, 17)):
         frames = torch.from_numpy(read_frames(folder / "2.mp4", start + 2 * np.arange(4)))
         for crop, left in enumerate((0, 8, 16)):
@@ -69,6 +71,12 @@ def test_training_depends_on_seed_epoch_and_index_only(folder):
     data.set_epoch(0)
     assert torch.equal(first[2], data[2][0])
     assert not torch.equal(first[2], training(folder, seed=4)[2][0])
+
+
+def test_two_places_of_the_same_clip_differ(folder, tmp_path):
+    (tmp_path / "index.csv").write_text(f"path,label\n{folder / '0.mp4'},0\n{folder / '0.mp4'},0\n")
+    data = training(tmp_path)
+    assert not torch.equal(data[0][0], data[1][0])
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -117,7 +125,7 @@ def test_a_broken_clip_is_named(folder, tmp_path, workers):
     (tmp_path / "bad.mp4").write_bytes((folder / "0.mp4").read_bytes()[:900])
     (tmp_path / "index.csv").write_text("path,label\nbad.mp4,0\n")
     loader = DataLoader(VideoDataset(tmp_path, size=16, resize=16), num_workers=workers)
-    with pytest.raises(VideoError, match="bad.mp4: cut off"):
+    with pytest.raises(VideoError, match=r"bad\.mp4: cut off"):
         next(iter(loader))
 
 

@@ -47,7 +47,7 @@ def test_faults_name_file_and_line(tmp_path, index, words):
 def test_missing_folder_and_file(tmp_path):
     with pytest.raises(UserError, match="none: no such data folder"):
         read_index(tmp_path / "none")
-    with pytest.raises(UserError, match="val.csv: no such index file"):
+    with pytest.raises(UserError, match=r"val\.csv: no such index file"):
         read_index(tmp_path, "val.csv")
 
 
@@ -59,7 +59,8 @@ KINETICS = ("label,youtube_id,time_start,time_end,split\n"
 def test_kinetics(tmp_path):
     (tmp_path / "train.csv").write_text(KINETICS)
     data = tmp_path / "data"
-    for name in ("arm_wrestling/--abc_000003_000013.mp4", "xyz_000020_000030.mp4", "zumba/zzz_000001_000011.mp4"):
+    for name in ("arm_wrestling/--abc_000003_000013.mp4", "xyz_000020_000030.mp4",
+                 "zumba/zzz_000001_000011.mp4"):
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).touch()
     summary = write_index(tmp_path / "train.csv", data, "kinetics", "train_index.csv")
@@ -74,7 +75,7 @@ def test_kinetics(tmp_path):
     write_index(tmp_path / "val.csv", data, "kinetics", "val_index.csv")
     assert read_index(data, "val_index.csv") == [(str(data / "zumba/zzz_000001_000011.mp4"), 2)]
     (tmp_path / "val.csv").write_text("label,youtube_id,time_start,time_end\nyoga,zzz,1,11\n")
-    with pytest.raises(UserError, match="class 'yoga' is not in .*classes.txt"):
+    with pytest.raises(UserError, match=r"class 'yoga' is not in .*classes.txt"):
         write_index(tmp_path / "val.csv", data, "kinetics", "val_index.csv")
 
 
@@ -98,6 +99,6 @@ def test_wrong_annotations(tmp_path, text, kind, words):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(UserError, match=words):
         write_index(tmp_path / "a.csv", tmp_path, kind)
-    with pytest.raises(UserError, match="no such annotation file|must be one of"):
+    with pytest.raises(UserError, match=r"no such annotation file|must be one of"):
         write_index(tmp_path / "none.csv", tmp_path, kind)
     assert not (tmp_path / "index.csv").exists()

@@ -10,7 +10,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 JITTER_SCALES = (1.0, 0.875, 0.75, 0.66)
 # Quarters of the free height and width: the nine points of a 3 x 3 grid, and the four between them and the
 # centre.
-_JITTER_PLACES = tuple((y, x) for y in (0, 2, 4) for x in (0, 2, 4)) + ((1, 1), (1, 3), (3, 1), (3, 3))
+_JITTER_PLACES = tuple((y, x) for steps in ((0, 2, 4), (1, 3)) for y in steps for x in steps)
 
 
 def resize(clip: Tensor, height: int, width: int) -> Tensor:

@@ -28,8 +28,8 @@ Not detected, so check the files themselves where it matters (`ffmpeg -v error -
 - damage behind the last frame asked for: what is not decoded is not checked;
 - frames that the camera or an earlier encoder lost, repeated or dropped: a still scene looks the same;
 - a variable frame rate: frames are numbered, not timed;
-- a rotation flag: the picture is delivered as stored; 10-bit video: decord's 8-bit colours differ from
-  PyAV's.
+- 10-bit video: decord's 8-bit colours differ from PyAV's (and a rotation flag turns the picture, as in a
+  player, while PyAV delivers it as stored).
 """
 
 import os
@@ -249,7 +249,7 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 12.0, crf: in
         with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            # Any reader can seek: a key frame every 12 frames, no B-frames, so that frames are coded in their order.
+            # Any reader can seek in it: a key frame every 12 frames, and no B-frames.
             stream.options = dict(crf=str(crf), g="12", bf="0", threads="1", flags="+bitexact+cgop")
             for image in frames:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
