@@ -250,7 +250,7 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float = 12.0, crf: in
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             # Any reader can seek in it: a key frame every 12 frames, and no B-frames.
-            stream.options = dict(crf=str(crf), g="12", bf="0", threads="1", flags="+bitexact+cgop")
+            stream.options = dict(crf=str(crf), g="12", bf="0", threads="1")
             for image in frames:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
                 container.mux(stream.encode(frame))
