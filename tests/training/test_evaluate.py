@@ -78,7 +78,7 @@ def test_pairs_are_judged_among_themselves() -> None:
     assert within_pairs(logits, labels, [(2, 3)]) == pytest.approx(1.5 / 2)  # equal scores are half a win
     assert within_pairs(logits, labels, [(0, 1), (2, 3)]) == pytest.approx(3.5 / 5)
     with pytest.raises(UserError, match="no video belongs"):
-        within_pairs(logits, labels[:3], [(2, 3)])
+        within_pairs(logits[:3], labels[:3], [(2, 3)])
 
 
 def test_scores_that_mean_nothing_are_refused() -> None:

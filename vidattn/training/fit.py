@@ -302,7 +302,7 @@ class Training:
             {
                 "step": self.step,
                 "seconds": self.seconds,
-                "torch": torch.__version__,
+                "torch": str(torch.__version__),  # a plain text: its own type would not load with weights_only=True
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
