@@ -13,9 +13,10 @@ class CBAM(nn.Module):
         M_c = sigmoid(MLP(mean over positions) + MLP(max over positions)),   x' = M_c * x      Eq. 2
         M_s = sigmoid(conv([mean over channels of x', max over channels of x'])),  z = M_s * x'     Eq. 3
 
-    The MLP, W_1 ReLU(W_0 .), is shared by the two. Fresh gates are about one half each: the block does not start as
-    the identity. From images to clips the channel gate looks at all frames at once; the position gate looks at each
-    frame by itself (kernel 1x7x7), which is the paper's 7x7 and leaves one frame's gate what it is for an image.
+    The MLP, W_1 ReLU(W_0 .), is shared by the two. Fresh gates are about one half each: the block does not
+    start as the identity. From images to clips the channel gate looks at all frames at once; the position
+    gate looks at each frame by itself (kernel 1x7x7), which is the paper's 7x7 and leaves one frame's gate
+    what it is for an image.
 
     Args:
         channels: C of the input.
@@ -29,11 +30,14 @@ class CBAM(nn.Module):
         ValueError: the reduction is not between 1 and C, or the kernel is not three odd numbers.
 
     Source:
-        Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, ECCV 2018, Eqs. 1-3. As those equations
-        have it, the convolution has neither bias nor normalisation (the authors' code normalises); the MLP has biases.
+        Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, ECCV 2018, Eqs. 1-3. As those
+        equations have it, the convolution has neither bias nor normalisation (the authors' code normalises);
+        the MLP has biases.
     """
 
-    def __init__(self, channels: int, *, reduction: int = 16, kernel: tuple[int, int, int] = (1, 7, 7)) -> None:
+    def __init__(
+        self, channels: int, *, reduction: int = 16, kernel: tuple[int, int, int] = (1, 7, 7)
+    ) -> None:
         super().__init__()
         width = reduced_width(channels, reduction)
         t, h, w = check_kernel("kernel", kernel)

@@ -1,4 +1,4 @@
-"""The global context block: one attention map for all queries, and what it gathers added to every position."""
+"""The global context block: one attention map for all queries; what it gathers goes to every position."""
 
 from einops import einsum, rearrange
 from torch import Tensor, nn
@@ -25,8 +25,8 @@ class GlobalContext(nn.Module):
         ValueError: the reduction is not between 1 and C.
 
     Source:
-        Cao, Xu, Lin, Wei, Hu: GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond, ICCVW 2019,
-        section 3.4, positions taken over T too.
+        Cao, Xu, Lin, Wei, Hu: GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond, ICCVW
+        2019, section 3.4, positions taken over T too.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:

@@ -20,7 +20,7 @@ RULES: dict[str, Rule] = {
 
 
 class NonLocal(nn.Module):
-    """Adds to every position the non-local sum y_i = 1 / C(x) sum_j f(x_i, x_j) g(x_j), projected back to C channels.
+    """Adds to every position the non-local sum y_i = 1 / C(x) sum_j f(x_i, x_j) g(x_j), projected by W_z.
 
         f = exp(theta_i . phi_j)               C(x) = sum_j f    embedded Gaussian
         f = exp(x_i . x_j)                     C(x) = sum_j f    Gaussian: theta and phi are the identity
@@ -28,22 +28,24 @@ class NonLocal(nn.Module):
         f = ReLU(w . [theta_i, phi_j])         C(x) = M          concatenation
         z = BN(W_z y) + x
 
-    theta, phi, g and W_z are 1x1x1 convolutions with biases, M is the number of keys (N = T H W, or about N / 4
-    when the keys are pooled). No form holds an N x M matrix when it need not, in training neither: the Gaussians go
-    through the fused kernel of torch; the concatenation makes a few rows at a time, and again in the backward pass.
-    The dot product is summed as theta (phi^T g), which costs (N + M) d^2 MACs and not 2 N M d, whenever that is less,
-    d being the inner width; only where positions are so few that N M is less does it make the matrix.
+    theta, phi, g and W_z are 1x1x1 convolutions with biases, M is the number of keys (N = T H W, or about a
+    quarter when the keys are pooled). No form holds an N x M matrix when it need not, in training neither:
+    the Gaussians go through the fused kernel of torch; the concatenation makes a few rows at a time, and
+    again in the backward pass. The dot product is summed as theta (phi^T g), which costs (N + M) d^2 MACs and
+    not 2 N M d, whenever that is less, d being the inner width; only where positions are so few that N M is
+    less does it make the matrix.
 
     Args:
         channels: C of the input.
         inner: d, the width of theta, phi and g; C // 2 by default.
         form: the pairwise function f.
-        pool_keys: max-pool the keys and values 1x2x2 "before" or "after" the convolutions phi and g; None: keep all.
-            An odd last row or column is left out, as pooling without padding does.
-        scaled: divide the pair's score by the square root of the width of the vectors compared: d, or C for the
-            Gaussian. For the concatenation the score is w . [theta_i, phi_j].
+        pool_keys: max-pool the keys and values 1x2x2 "before" or "after" the convolutions phi and g; None:
+            keep all. An odd last row or column is left out, as pooling without padding does.
+        scaled: divide the pair's score by the square root of the width of the vectors compared: d, or C for
+            the Gaussian. For the concatenation the score is w . [theta_i, phi_j].
         norm: batch normalisation after W_z.
-        zero_init: start as the identity: weight and bias of the normalisation, or of W_z without one, are zero.
+        zero_init: start as the identity: weight and bias of the normalisation, or of W_z without one, are
+            zero.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
@@ -52,8 +54,9 @@ class NonLocal(nn.Module):
         ValueError: an option is not one of those allowed.
 
     Source:
-        Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018, Eqs. 1-6 and section 3.3; RNL paper, Eq. 1.
-        Convolutions start as torch starts them, not with the standard deviation 0.01 of the authors' code.
+        Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018, Eqs. 1-6 and section 3.3; RNL paper,
+        Eq. 1. Convolutions start as torch starts them, not with the standard deviation 0.01 of the authors'
+        code.
     """
 
     def __init__(
@@ -77,7 +80,8 @@ class NonLocal(nn.Module):
         self.phi = nn.Identity() if form == "gaussian" else nn.Conv3d(channels, width, 1)
         self.g = nn.Conv3d(channels, width, 1)
         if form == "concatenation":
-            # The two halves of w: one meets theta_i, the other phi_j. Started as a linear layer of width 2 d would be.
+            # The two halves of w: one meets theta_i, the other phi_j. Started as a linear layer of width 2 d
+            # would be.
             bound = (2 * width) ** -0.5
             self.w_theta = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
             self.w_phi = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
@@ -99,12 +103,13 @@ class NonLocal(nn.Module):
 
         Args:
             x: the block's input (B, C, T, H, W).
-            queries: flat positions (Q,), whole numbers below T H W, counted with W fastest. Memory grows with Q x M.
+            queries: flat positions (Q,), whole numbers below T H W, counted with W fastest. Memory grows with
+                Q x M.
 
         Returns:
-            Weights (B, Q, M), f / C(x), such that y_i = sum_j weight_ij g_j. They sum to 1 over the keys in the
-            Gaussian forms; in the dot product and the concatenation they need not, and the former's can be negative.
-            With pooled keys M = T (H // 2) (W // 2).
+            Weights (B, Q, M), f / C(x), such that y_i = sum_j weight_ij g_j. They sum to 1 over keys in the
+            Gaussian forms; in the dot product and the concatenation they need not, and the former's can be
+            negative. With pooled keys M = T (H // 2) (W // 2).
         """
         q, k, _ = self._embed(x)
         return rows(q[:, queries], k, RULES[self.form], self.scale)
@@ -115,7 +120,9 @@ class NonLocal(nn.Module):
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.pool_keys and min(x.shape[-2:]) < 2:
-            raise ValueError(f"pool_keys={self.pool_keys!r} needs H and W of at least 2, not {tuple(x.shape[-2:])}")
+            raise ValueError(
+                f"pool_keys={self.pool_keys!r} needs H and W of at least 2, not {tuple(x.shape[-2:])}"
+            )
         if self.pool_keys == "before":
             source = self.pool(x)
             k, v = self.phi(source), self.g(source)

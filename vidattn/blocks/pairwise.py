@@ -19,7 +19,8 @@ from torch.utils.checkpoint import checkpoint
 
 Rule = Literal["softmax", "mean", "relu_mean"]
 
-# The most weights that `relu_mean` holds at once: 4 MiB in float32, large enough to keep matrix products efficient.
+# The most weights that `relu_mean` holds at once: 4 MiB in float32, large enough to keep matrix products
+# efficient.
 MOST_WEIGHTS = 2**20
 
 
@@ -110,11 +111,13 @@ def _relu_mean(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     parts = q.split(size, dim=1)
     if len(parts) == 1:
         return _relu_rows(q, k, v, scale)
-    # Kept for the backward pass, the weights of the parts would add up to the whole matrix: make them again there.
+    # Kept for the backward pass, the weights of the parts would add up to the whole matrix: make them again
+    # there.
     again = partial(checkpoint, _relu_rows, use_reentrant=False, preserve_rng_state=False)
     return torch.cat([again(part, k, v, scale) for part in parts], dim=1)
 
 
 def _relu_rows(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    # Scaled before and divided after, so that the large matrix is made only twice: as scores and as their ReLU.
+    # Scaled before and divided after, so that the large matrix is made only twice: as scores and as their
+    # ReLU.
     return ((q * scale) @ k.transpose(1, 2)).relu() @ v / k.shape[1]

@@ -38,7 +38,8 @@ def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
 
     Args:
         kind: a key of BLOCKS.
-        **options: the keyword arguments of that block; lists are taken for tuples, as text files have no tuples.
+        **options: the keyword arguments of that block; lists are taken for tuples, as text files have no
+            tuples.
 
     Returns:
         A function from the number of channels to a new block. It can be pickled.
@@ -50,8 +51,8 @@ def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
     for name in options:
         check_choice(f"option of {kind!r}", name, block_options(kind))
     make = partial(BLOCKS[kind], **options)
-    # Values are checked by the block itself; on the meta device that costs no memory. Wide, so that no reduction
-    # is refused here that fits the place where the block will stand.
+    # Values are checked by the block itself; on the meta device that costs no memory. Wide, so that no
+    # reduction is refused here that fits the place where the block will stand.
     with torch.device("meta"):
         make(4096)
     return make

@@ -7,7 +7,7 @@ from vidattn.blocks.options import reduced_width
 
 
 class SqueezeExcite(nn.Module):
-    """Multiplies every channel by a gate in (0, 1) that depends on the mean of all channels over time and space.
+    """Multiplies every channel by a gate in (0, 1) that depends on the mean of all channels over T, H, W.
 
         s = sigmoid(W_2 ReLU(W_1 mean(x))),  z = s * x
 
@@ -46,20 +46,22 @@ class AdditiveSqueezeExcite(nn.Module):
         s = W_2 ReLU(BN(W_1 s'))               Eq. 11, no sigmoid
         v = x + s                              Eq. 12, s repeated over all positions
 
-    W_2 starts at zero, weight and bias. The paper does not say so of this part, but wants its blocks to enter pre-trained networks
-    'without influencing the results' (section III-C); with W_2 = 0 the attention chain starts as the identity.
-    W_2 has a bias, which the 35.95M of Table III asks for; W_1 has none, as the normalisation would remove it.
+    W_2 starts at zero, weight and bias. The paper does not say so of this part, but wants its blocks to enter
+    pre-trained networks 'without influencing the results' (section III-C); with W_2 = 0 the attention chain
+    starts as the identity. W_2 has a bias, which the 35.95M of Table III asks for; W_1 has none, as the
+    normalisation would remove it.
 
     Args:
         channels: C of the input.
-        reduction: W_1 leads to C // reduction channels. Eq. 11 says 2; the parameters of Table III ask for 16.
+        reduction: W_1 leads to C // reduction channels. Eq. 11 says 2; the parameters of Table III ask for
+            16.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C; or, in training, the batch is a single clip, over which
-            the normalisation has no variance.
+        ValueError: the reduction is not between 1 and C; or, in training, the batch is a single clip, over
+            which the normalisation has no variance.
 
     Source:
         Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2020, section III-D.
@@ -76,7 +78,9 @@ class AdditiveSqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.shape[0] < 2:
-            raise ValueError("AdditiveSqueezeExcite normalises over the clips of a batch: in training it needs at "
-                             "least 2 of them, not 1")
+            raise ValueError(
+                "AdditiveSqueezeExcite normalises over the clips of a batch: in training it needs at "
+                "least 2 of them, not 1"
+            )
         s = self.w_2(self.bn(self.w_1(x.mean(dim=(2, 3, 4)))).relu())
         return x + rearrange(s, "b c -> b c 1 1 1")

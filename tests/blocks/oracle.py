@@ -1,0 +1,175 @@
+"""NL and RNL written index by index from the equations: the judge of the blocks. Slow, and meant to be read.
+
+Only the weights and the named options of a block are used, none of its code. A position is a tuple (t, h, w).
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Map = dict[tuple[int, int, int], Tensor]  # position -> vector
+
+
+def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Wang et al. Eqs. 1-6, RNL Eq. 1. Returns the output (B, C, T, H, W) and the weights (B, N, M)."""
+    pooled, d = block.pool_keys, block.g.out_channels
+
+    def embed(clip: Map) -> tuple[Map, Map, Map]:
+        source = max_pool_2x2(clip) if pooled == "before" else clip
+        g = {j: pointwise(block.g, source[j]) for j in source}
+        if block.form == "gaussian":
+            theta, phi = clip, source
+        else:
+            theta = {i: pointwise(block.theta, clip[i]) for i in clip}
+            phi = {j: pointwise(block.phi, source[j]) for j in source}
+        return (theta, max_pool_2x2(phi), max_pool_2x2(g)) if pooled == "after" else (theta, phi, g)
+
+    def score(theta_i: Tensor, phi_j: Tensor) -> Tensor:
+        if block.form == "concatenation":
+            w = torch.cat([block.w_theta, block.w_phi])
+            s = (w * torch.cat([theta_i, phi_j])).sum()
+        else:
+            s = (theta_i * phi_j).sum()
+        return s / math.sqrt(x.shape[1] if block.form == "gaussian" else d) if block.scale != 1 else s
+
+    def f(theta_i: Tensor, phi_j: Tensor) -> Tensor:
+        s = score(theta_i, phi_j)
+        if block.form in ("gaussian", "embedded_gaussian"):
+            return s.exp()
+        return s.clamp(min=0) if block.form == "concatenation" else s
+
+    return whole_block(block, x, embed, f, sums_to_one="gaussian" in block.form)
+
+
+def region_oracle(
+    block: nn.Module, x: Tensor, region: str, kernel: tuple[int, int, int]
+) -> tuple[Tensor, Tensor]:
+    """RNL Eqs. 2-9. Returns the output (B, C, T, H, W) and the weights (B, N, N)."""
+    offsets = list(itertools.product(*(range(-(size // 2), size // 2 + 1) for size in kernel)))
+
+    def theta(g: Map, i: tuple[int, int, int]) -> Tensor:
+        inside = [(k, g[n]) for k in offsets if (n := (i[0] + k[0], i[1] + k[1], i[2] + k[2])) in g]
+        if region == "max":
+            return torch.stack([value for _, value in inside]).amax(dim=0)
+        total = torch.zeros_like(g[i])
+        for k, value in inside:
+            if region == "avg":
+                u_k = 1 / (kernel[0] * kernel[1] * kernel[2])
+            else:
+                u_k = block.f_theta.weight[
+                    :, 0, k[0] + kernel[0] // 2, k[1] + kernel[1] // 2, k[2] + kernel[2] // 2
+                ]
+            total = total + u_k * value
+        return total
+
+    def embed(clip: Map) -> tuple[Map, Map, Map]:
+        g = {i: pointwise(block.w_g, clip[i]) for i in clip}
+        r = {i: theta(g, i) for i in g}
+        return r, r, g
+
+    def f(r_i: Tensor, r_j: Tensor) -> Tensor:
+        s = (r_i * r_j).sum()
+        if block.form == "gaussian":
+            return s.exp()
+        return (s / (r_i.norm() * r_j.norm())).clamp(min=0) if block.form == "cosine" else s
+
+    return whole_block(block, x, embed, f, sums_to_one=block.form == "gaussian")
+
+
+def whole_block(
+    block: nn.Module,
+    x: Tensor,
+    embed: Callable[[Map], tuple[Map, Map, Map]],
+    f: Callable[[Tensor, Tensor], Tensor],
+    sums_to_one: bool,
+) -> tuple[Tensor, Tensor]:
+    """y_i = 1 / C(x) sum_j f(q_i, k_j) v_j, then z = BN(W_z y) + x."""
+    places = list(itertools.product(*(range(size) for size in x.shape[2:])))
+    outputs, weights = [], []
+    for clip in x:
+        q, k, v = embed({i: clip[:, i[0], i[1], i[2]] for i in places})
+        y = {}
+        for i in places:
+            row = torch.stack([f(q[i], k[j]) for j in k])
+            row = row / (row.sum() if sums_to_one else len(k))
+            y[i] = sum(row[n] * v[j] for n, j in enumerate(k))
+            weights.append(row)
+        outputs.append(torch.stack([pointwise(block.w_z, y[i]) for i in places], dim=1))
+    z = normalise(block.bn, torch.stack(outputs))
+    return z.reshape(x.shape) + x, torch.stack(weights).reshape(len(x), len(places), -1)
+
+
+def pointwise(conv: nn.Conv3d, vector: Tensor) -> Tensor:
+    """A 1x1x1 convolution at one position."""
+    return conv.weight[:, :, 0, 0, 0] @ vector + conv.bias
+
+
+def max_pool_2x2(clip: Map) -> Map:
+    """Max-pooling 1x2x2; a last odd row or column is left out."""
+    height, width = max(h for _, h, _ in clip) + 1, max(w for _, _, w in clip) + 1
+    return {
+        (t, h // 2, w // 2): torch.stack([clip[t, h + a, w + b] for a in (0, 1) for b in (0, 1)]).amax(dim=0)
+        for t, h, w in clip
+        if h % 2 == 0 and w % 2 == 0 and h + 1 < height and w + 1 < width
+    }
+
+
+def normalise(bn: nn.Module, z: Tensor) -> Tensor:
+    """Batch normalisation of (B, C, N): statistics of the batch in training, the running ones otherwise."""
+    if isinstance(bn, nn.Identity):
+        return z
+    if bn.training:
+        mean, variance = z.mean(dim=(0, 2)), z.var(dim=(0, 2), unbiased=False)
+    else:
+        mean, variance = bn.running_mean, bn.running_var
+    z = (z - mean[:, None]) / torch.sqrt(variance[:, None] + bn.eps)
+    return z * bn.weight[:, None] + bn.bias[:, None]
+
+
+def randomise(block: nn.Module, seed: int) -> nn.Module:
+    """Draws every weight and running statistic anew, in float64: at the zero start all blocks would agree."""
+    generator = torch.Generator().manual_seed(seed)
+    block.double()
+    with torch.no_grad():
+        for name, value in (*block.named_parameters(), *block.named_buffers()):
+            if value.is_floating_point():
+                drawn = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+                value.copy_(drawn.abs() + 0.5 if name.endswith("running_var") else 0.5 * drawn)
+    return block
+
+
+def clip_like(*shape: int, seed: int) -> Tensor:
+    """A random input in float64."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def worst_errors(
+    block: nn.Module, x: Tensor, oracle: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+) -> dict:
+    """Relative errors of the block against its oracle.
+
+    Returns:
+        "values": of the output; "gradients": the worst of those by x and by all weights, for a random
+        direction of the output. A gradient that is zero by algebra (phi's bias under a softmax) is measured
+        against a thousandth of the largest one.
+    """
+    cotangent = clip_like(*x.shape, seed=99)
+    leaves = [x.clone().requires_grad_(), *block.parameters()]
+    got, want = block(leaves[0]), oracle(block, leaves[0])[0]
+    got_gradients, want_gradients = (
+        torch.autograd.grad(z, leaves, cotangent, allow_unused=True) for z in (got, want)
+    )
+    largest = max(float(b.norm()) for b in want_gradients if b is not None)
+    errors = [
+        float((a - b).norm()) / max(float(b.norm()), 1e-3 * largest)
+        for a, b in zip(got_gradients, want_gradients, strict=True)
+        if a is not None and b is not None
+    ]
+    unused = [(a is None) != (b is None) for a, b in zip(got_gradients, want_gradients, strict=True)]
+    return {
+        "values": float((got - want).detach().norm() / want.detach().norm()),
+        "gradients": math.inf if any(unused) else max(errors),
+    }

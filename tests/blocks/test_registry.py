@@ -1,0 +1,77 @@
+"""Blocks by name, and the one line that each wrong option gives."""
+
+import pickle
+
+import pytest
+import torch
+
+from vidattn.blocks import BLOCKS, NonLocal, RegionNonLocal, make_block
+
+
+def test_make_block_passes_channels_and_options():
+    make = pickle.loads(pickle.dumps(make_block("region", form="cosine", kernel=[1, 3, 5], inner=3)))
+    block = make(8)
+    assert isinstance(block, RegionNonLocal)
+    assert (block.form, block.f_theta.weight.shape) == ("cosine", (3, 1, 1, 3, 5))
+    assert block.w_z.weight.device.type == "cpu"
+    assert make(8) is not block
+
+
+def test_the_chain_passes_region_options():
+    chain = make_block("chain", reduction=4, region="max", norm=False)(8)
+    assert chain.squeeze_excite.w_1.weight.shape == (2, 8)
+    assert isinstance(chain.region.f_theta, torch.nn.MaxPool3d)
+    assert isinstance(chain.region.bn, torch.nn.Identity)
+
+
+def test_checking_options_draws_no_random_numbers():
+    before = torch.get_rng_state()
+    for kind in BLOCKS:
+        make_block(kind)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+WRONG = [
+    ("blok", {}, r"kind='blok' is unknown; allowed: 'nonlocal', 'region', "),
+    (
+        "region",
+        {"kernal": (3, 7, 7)},
+        r"option of 'region'='kernal' is unknown; allowed: 'inner', .*'kernel'",
+    ),
+    ("chain", {"scaled": True}, r"option of 'chain'='scaled' is unknown; allowed: 'reduction', .*'kernel'"),
+    ("region", {"kernel": (3, 6, 7)}, r"kernel=\(3, 6, 7\) is not possible; allowed: three odd"),
+    ("chain", {"kernel": (3, 7)}, r"kernel=\(3, 7\) is not possible; allowed: three odd"),
+    ("region", {"kernel": 3}, r"kernel=3 is not possible; allowed: three odd"),
+    ("region", {"kernel": (3, -1, 3)}, r"kernel=\(3, -1, 3\) is not possible; allowed: three odd positive"),
+    ("region", {"kernel": (3.0, 1, 3)}, r"kernel=\(3.0, 1, 3\) is not possible; allowed: .* whole numbers"),
+    ("cbam", {"kernel": (1, 2, 7)}, r"kernel=\(1, 2, 7\) is not possible"),
+    (
+        "region",
+        {"form": "embedded"},
+        r"form='embedded' is unknown; allowed: 'gaussian', 'dot_product', 'cosine'$",
+    ),
+    ("region", {"region": "mean"}, r"region='mean' is unknown; allowed: 'conv', 'avg', 'max'$"),
+    ("nonlocal", {"form": "cosine"}, r"form='cosine' is unknown; allowed: 'embedded_gaussian', 'gaussian', "),
+    ("nonlocal", {"pool_keys": True}, r"pool_keys=True is unknown; allowed: None, 'before', 'after'$"),
+    (
+        "nonlocal",
+        {"inner": 0},
+        r"inner=0 with channels=\d+ is not possible; allowed: a whole number of at least 1",
+    ),
+    ("global_context", {"reduction": 0}, r"reduction=0 is not possible; allowed: a whole number from 1 to"),
+    ("squeeze_excite", {"reduction": 1.5}, r"reduction=1.5 is not possible"),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "message"), WRONG)
+def test_each_mistake_is_one_line_that_names_what_is_allowed(kind, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        make_block(kind, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_channels():
+    with pytest.raises(ValueError, match="inner=None with channels=1 is not possible"):
+        NonLocal(1)
+    with pytest.raises(ValueError, match="from 1 to the number of channels, here 8"):
+        make_block("cbam")(8)
