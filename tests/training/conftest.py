@@ -1,4 +1,4 @@
-"""A run of seconds, with everything in it that resuming could get wrong: dropout, a block, batch norm, accumulation."""
+"""A run of seconds, with all that resuming could get wrong: dropout, a block, batch norm, accumulation."""
 
 from pathlib import Path
 from typing import Any

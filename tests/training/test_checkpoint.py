@@ -10,14 +10,17 @@ from vidattn.errors import UserError
 from vidattn.training import checkpoint
 
 
+def draw() -> list[float]:
+    return [random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand(), torch.rand(1).item()]
+
+
 def test_random_states_survive_the_disk(tmp_path: Path) -> None:
     np.random.normal()  # leaves half of a pair in numpy's generator
     checkpoint.save(tmp_path / "c.pt", {"random": checkpoint.random_states()})
-    first = (random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand(), torch.rand(3).tolist())
+    first = draw()
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     checkpoint.restore_random_states(checkpoint.load(tmp_path / "c.pt")["random"])
-    again = (random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand(), torch.rand(3).tolist())
-    assert again == first
+    assert draw() == first
 
 
 @pytest.mark.parametrize("killed_in", ["replace", "fsync"])

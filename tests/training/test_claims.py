@@ -55,7 +55,8 @@ def test_malformed_claims_are_one_clear_line(tmp_path: Path, change: dict[str, A
 
 def test_tolerance_must_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tolerance: missing"):
-        load_claims(ledger(tmp_path / "c.yaml", {key: value for key, value in CLAIM.items() if key != "tolerance"}))
+        rest = {key: value for key, value in CLAIM.items() if key != "tolerance"}
+        load_claims(ledger(tmp_path / "c.yaml", rest))
 
 
 def test_a_ledger_holds_four_claims_at_most_and_no_id_twice(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from vidattn.training.evaluate import average_views, evaluate, score, within_pai
 
 
 class Views:
-    """Videos whose clip `(3, 1, 1, 1)` is filled with the number of the class that `Reader` will see in it."""
+    """Videos whose clips `(3, 1, 1, 1)` are filled with the number of the class that `Reader` sees."""
 
     def __init__(self, videos: list[tuple[list[float], int]]) -> None:
         self.videos = videos

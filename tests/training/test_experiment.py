@@ -21,7 +21,7 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "message"),
+    ("path", "value", "line"),
     [
         ("seed", "7", "seed: must be a valid integer, not '7'"),
         ("seed", -1, "seed: must be greater than or equal to 0, not -1"),
@@ -29,7 +29,11 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         ("optim.batch", 4.5, "optim.batch: must be a valid integer, not 4.5"),
         ("optim.schedule", "cos", "optim.schedule: must be 'cosine' or 'step', not 'cos'"),
         ("optim.accumulate", 3, "optim: batch 4 must be divisible by accumulate 3"),
-        ("optim.milestones", [2], "optim: milestones belong to the schedule 'step', which needs at least one"),
+        (
+            "optim.milestones",
+            [2],
+            "optim: milestones belong to the schedule 'step', which needs at least one",
+        ),
         ("optim.warmup_epochs", 5, "optim: warmup_epochs 5.0 must be below epochs 5"),
         ("optim.amp", True, "optim.amp needs device 'cuda'"),
         ("sampling.flip", 1, "sampling.flip: must be a valid boolean, not 1"),
@@ -38,18 +42,22 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         ("data.kind", "web", "data.kind: must be one of 'synthetic', 'folder', not 'web'"),
         ("data.train.nois", 1, "data.train.nois: unknown; allowed are task, clips, seed, size"),
         ("data.test.seed", 0, "data: train and test share the seed 0, and so their clips"),
-        ("blocks", [{**BLOCK, "places": {"res3": ["1"]}}], "blocks[0].places.res3[0]: must be a valid integer, not '1'"),
+        (
+            "blocks",
+            [{**BLOCK, "places": {"res3": ["1"]}}],
+            "blocks[0].places.res3[0]: must be a valid integer",
+        ),
         ("blocks", [{**BLOCK, "kernel": 3}], "blocks[0].kernel: unknown; allowed are kind, options, places"),
-        ("speed", 1, "speed: unknown; allowed are name, data, sampling, model, blocks, optim, seed, threads, device"),
+        ("speed", 1, "speed: unknown; allowed are name, data, sampling, model, blocks, optim, seed"),
         ("name", "a/b", "name 'a/b' must consist of letters, digits"),
     ],
 )
 def test_a_faulty_field_is_one_line_that_names_it(
-    description: dict[str, Any], path: str, value: Any, message: str
+    description: dict[str, Any], path: str, value: Any, line: str
 ) -> None:
     with pytest.raises(UserError) as caught:
         make_experiment(changed(description, path, value))
-    assert str(caught.value).startswith(message)
+    assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
 
 
@@ -62,11 +70,11 @@ def test_each_of_several_faults_has_its_line(description: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("blocks", [{**BLOCK, "options": {"kernel": [3, 4, 3]}}], r"blocks\[0\]: kernel=\[3, 4, 3\] .* odd"),
-        ("blocks", [{**BLOCK, "options": {"kernels": [3, 3, 3]}}], r"blocks\[0\]: .*'kernels' is unknown; allowed"),
-        ("blocks", [{**BLOCK, "kind": "regional"}], r"blocks\[0\]: kind='regional' is unknown; allowed"),
-        ("blocks", [{**BLOCK, "places": {"res3": [3]}}], r"blocks\[0\]: res3 has no block 3: allowed are 1 to 2"),
-        ("blocks", [{**BLOCK, "places": {"res6": [1]}}], r"blocks\[0\]: there is no stage 'res6': allowed are res2"),
+        ("blocks", [{**BLOCK, "options": {"kernel": [3, 4, 3]}}], r"blocks\[0\]: kernel=.* odd"),
+        ("blocks", [{**BLOCK, "options": {"kernels": [3, 3, 3]}}], "'kernels' is unknown; allowed"),
+        ("blocks", [{**BLOCK, "kind": "regional"}], "kind='regional' is unknown; allowed"),
+        ("blocks", [{**BLOCK, "places": {"res3": [3]}}], "res3 has no block 3: allowed are 1 to 2"),
+        ("blocks", [{**BLOCK, "places": {"res6": [1]}}], "no stage 'res6': allowed are res2"),
         ("blocks", [BLOCK, BLOCK], r"blocks\[1\]: res3 already has a block after block 1"),
         ("model.backbone", "vgg", "model.backbone: 'vgg' is unknown; allowed are resnet50"),
         ("model.num_classes", 5, "model.num_classes: must be 4 for task 'cue', not 5"),
@@ -76,19 +84,23 @@ def test_each_of_several_faults_has_its_line(description: dict[str, Any]) -> Non
         ("data", {"kind": "folder", "root": "/nowhere"}, "/nowhere: no such data folder"),
     ],
 )
-def test_check_refuses_before_training(description: dict[str, Any], path: str, value: Any, message: str) -> None:
+def test_check_refuses_before_training(
+    description: dict[str, Any], path: str, value: Any, message: str
+) -> None:
     with pytest.raises(UserError, match=message) as caught:
         check(make_experiment(changed(description, path, value)))
     assert "\n" not in str(caught.value)
 
 
-def test_check_passes_what_can_run_and_reads_the_labels_of_a_folder(description: dict[str, Any], tmp_path: Path) -> None:
+def test_check_passes_what_can_run_and_reads_a_folders_labels(
+    description: dict[str, Any], tmp_path: Path
+) -> None:
     check(make_experiment(description))
     for index, label in (("train.csv", 0), ("val.csv", 4)):
         (tmp_path / index).write_text("path,label\n" + f"a.mp4,{label}\n" * 4)
     (tmp_path / "a.mp4").touch()
     folder = changed(description, "data", {"kind": "folder", "root": str(tmp_path)})
-    with pytest.raises(UserError, match="model.num_classes: 4, but .* has the label 4"):
+    with pytest.raises(UserError, match=r"num_classes: 4, but .* has the label 4"):
         check(make_experiment(folder))
     check(make_experiment(changed(folder, "model.num_classes", 5)))
 
@@ -97,7 +109,9 @@ def test_a_description_survives_yaml(description: dict[str, Any], tmp_path: Path
     experiment = make_experiment(description)
     dump(experiment, tmp_path / "e.yaml")
     assert load_experiment(tmp_path / "e.yaml") == experiment
-    assert yaml.safe_load((tmp_path / "e.yaml").read_text())["optim"]["weight_decay"] == 1e-4  # defaults included
+    assert (
+        yaml.safe_load((tmp_path / "e.yaml").read_text())["optim"]["weight_decay"] == 1e-4
+    )  # defaults included
 
 
 def test_papers_numbers_are_numbers(description: dict[str, Any], tmp_path: Path) -> None:
@@ -106,7 +120,9 @@ def test_papers_numbers_are_numbers(description: dict[str, Any], tmp_path: Path)
     assert load_experiment(tmp_path / "e.yaml").optim.weight_decay == 8e-4
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [", "not YAML"), ("- a", "a YAML mapping"), (None, "no such file")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not YAML"), ("- a", "a YAML mapping"), (None, "no such file")]
+)
 def test_what_is_no_description_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "e.yaml").write_text(text)
@@ -117,8 +133,8 @@ def test_what_is_no_description_is_refused(tmp_path: Path, text: str | None, mes
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("seed", 8), ("optim.lr", 0.06), ("threads", 2), ("sampling.frames", 8), ("model.dropout", 0.0), ("blocks", []),
-     ("data.train.noise", 0.2), ("data.test.clips", 9)],
+    [("seed", 8), ("optim.lr", 0.06), ("threads", 2), ("sampling.frames", 8), ("model.dropout", 0.0),
+     ("blocks", []), ("data.train.noise", 0.2), ("data.test.clips", 9)],
 )  # fmt: skip
 def test_what_changes_the_result_changes_the_key(description: dict[str, Any], path: str, value: Any) -> None:
     before = make_experiment(description)
@@ -126,7 +142,9 @@ def test_what_changes_the_result_changes_the_key(description: dict[str, Any], pa
     assert make_experiment(changed(description, path, value)).key() != before.key()
 
 
-@pytest.mark.parametrize(("path", "value"), [("name", "other"), ("data.root", "elsewhere"), ("data.cache", False)])
+@pytest.mark.parametrize(
+    ("path", "value"), [("name", "other"), ("data.root", "elsewhere"), ("data.cache", False)]
+)
 def test_what_does_not_keeps_the_key(description: dict[str, Any], path: str, value: Any) -> None:
     assert make_experiment(changed(description, path, value)).key() == make_experiment(description).key()
 

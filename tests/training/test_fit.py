@@ -124,7 +124,7 @@ def test_a_second_process_is_refused(experiment: Experiment, tmp_path: Path) -> 
 def test_a_loss_that_is_not_finite_ends_the_run(description: dict[str, Any], tmp_path: Path) -> None:
     description["optim"]["lr"] = 1e30
     description["optim"]["warmup_epochs"] = 0
-    with pytest.raises(UserError, match="the loss is (nan|inf) at step .* lower optim.lr"):
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) at step .* lower optim\.lr"):
         fit.run(make_experiment(description), tmp_path, progress=False)
 
 
@@ -144,7 +144,8 @@ def test_a_pretrained_run_hands_on_its_backbone_and_not_its_classifier(
 ) -> None:
     donor = weights(fit.run(experiment, runs, progress=False).folder)
     path = str(fit.run_folder(experiment, runs) / "final.pt")
-    heir = make_experiment({**description, "model": {**description["model"], "num_classes": 9, "pretrained": path}})
+    description["model"].update(num_classes=9, pretrained=path)
+    heir = make_experiment(description)
     state = build_model(heir).state_dict()
     assert state["fc.weight"].shape[0] == 9
     assert all(torch.equal(state[name], donor[name]) for name in donor if not name.startswith("fc."))
@@ -175,7 +176,8 @@ def test_the_rate_of_a_block_is_scaled_in_the_step(description: dict[str, Any], 
     training = fit.Training(experiment, tmp_path)
     train, _ = build_data(experiment)
     training.fit(train, progress=False, stop_after=1, every=100, workers=0)
-    assert {group["scale"]: group["lr"] for group in training.optimizer.param_groups} == pytest.approx({1: 0.05, 3: 0.15})
+    rates = {group["scale"]: group["lr"] for group in training.optimizer.param_groups}
+    assert rates == pytest.approx({1: 0.05, 3: 0.15})
 
 
 @pytest.mark.parametrize("clip_grad", [None, 0.01])
@@ -186,7 +188,8 @@ def test_accumulation_equals_the_big_batch(clip_grad: float | None) -> None:
 
     def trained(parts: int) -> tuple[float, torch.Tensor]:
         torch.manual_seed(1)
-        model = nn.Sequential(nn.Conv3d(3, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(128, 5)).double()
+        layers = nn.Conv3d(3, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(128, 5)
+        model = nn.Sequential(*layers).double()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         scaler = torch.amp.GradScaler("cpu", enabled=False)
         for _ in range(3):
@@ -197,8 +200,6 @@ def test_accumulation_equals_the_big_batch(clip_grad: float | None) -> None:
     (loss, whole), (parted_loss, parted) = trained(1), trained(4)
     assert parted_loss == pytest.approx(loss, abs=1e-12)
     torch.testing.assert_close(parted, whole, rtol=0, atol=1e-12)
-    torch.manual_seed(1)
-    assert loss < 1.7  # it did learn: log 5 = 1.61 is where it starts, or a little above
 
 
 def test_an_unfinished_run_has_no_scores_to_hand_out(experiment: Experiment, tmp_path: Path) -> None:

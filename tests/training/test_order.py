@@ -25,5 +25,5 @@ def test_two_processes_share_the_clips_of_the_same_steps() -> None:
     alone = list(micro_batches(16, 8, 1, seed=0, epoch=0))
     shared = [list(micro_batches(16, 8, 2, seed=0, epoch=0, rank=rank, world=2)) for rank in (0, 1)]
     for step, batch in enumerate(alone):
-        parts = [part for share in shared for part in share[2 * step : 2 * step + 2]]
-        assert sorted(sum(parts, [])) == sorted(batch)
+        clips = [clip for share in shared for part in share[2 * step : 2 * step + 2] for clip in part]
+        assert sorted(clips) == sorted(batch)

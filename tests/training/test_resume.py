@@ -45,7 +45,10 @@ def test_killed_three_times_at_random_moments(description: dict[str, Any], tmp_p
         assert goal <= now < alone.steps
         reached = now
     resumed = run(experiment, tmp_path / "killed", progress=False)
-    ours, theirs = (torch.load(r.folder / "final.pt", weights_only=True) for r in (resumed, alone) if r.folder)
+    ours, theirs = (
+        torch.load(run_folder(experiment, tmp_path / root) / "final.pt", weights_only=True)
+        for root in ("killed", "alone")
+    )
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert (resumed.logits() == alone.logits()).all()

@@ -16,8 +16,9 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 @pytest.mark.parametrize(
     ("level", "freedom", "value"),
     # Two-sided quantiles as printed tables of Student's t give them.
-    [(0.95, 1, 12.706), (0.95, 2, 4.303), (0.95, 3, 3.182), (0.95, 4, 2.776), (0.95, 9, 2.262), (0.95, 10, 2.228),
-     (0.90, 9, 1.833), (0.99, 9, 3.250), (0.99, 20, 2.845), (0.95, 30, 2.042), (0.95, 120, 1.980), (0.5, 1, 1.0)],
+    [(0.95, 1, 12.706), (0.95, 2, 4.303), (0.95, 3, 3.182), (0.95, 4, 2.776), (0.95, 9, 2.262),
+     (0.95, 10, 2.228), (0.90, 9, 1.833), (0.99, 9, 3.250), (0.99, 20, 2.845), (0.95, 30, 2.042),
+     (0.95, 120, 1.980), (0.5, 1, 1.0)],
 )  # fmt: skip
 def test_quantiles_are_the_printed_ones(level: float, freedom: int, value: float) -> None:
     assert student_t_quantile(level, freedom) == pytest.approx(value, abs=5.1e-4)

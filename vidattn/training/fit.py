@@ -47,7 +47,7 @@ def run(
 ) -> Result:
     """Train and test what a description says, unless that has been done.
 
-    A run that was killed, at whatever moment, goes on from its last checkpoint and ends in the same weights,
+    A run that was killed, at any moment, goes on from its last checkpoint and ends in the same weights,
     bit for bit on the CPU of one machine kind, with one version of torch. Global random states, the number of
     threads and the determinism switch are as before when the function returns.
 
@@ -57,8 +57,8 @@ def run(
         progress: Show step, loss, learning rate and seconds left on stderr.
         stop_after: Stop after this many steps, with a checkpoint, as if killed.
         checkpoint_seconds: Seconds between two checkpoints; 0 for one after each step.
-        workers: Processes that decode video; the result does not depend on it. They are spawned, so a script needs
-            its `if __name__ == "__main__":`.
+        workers: Processes that decode video; the result does not depend on it. They are spawned, so
+            a script needs its `if __name__ == "__main__":`.
 
     Returns:
         The result, with its folder.
@@ -194,7 +194,8 @@ class Training:
 
     def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.experiment, self.folder = experiment, folder
-        self.key, self.data_key = experiment.key(), experiment.data.key()  # before anything could change on disk
+        # Now, before anything could change on disk.
+        self.key, self.data_key = experiment.key(), experiment.data.key()
         _seed(experiment.seed, "weights")
         self.model = build_model(experiment).to(experiment.device)
         # From here on the stream is dropout's, however many numbers the blocks' weights took.
@@ -302,7 +303,8 @@ class Training:
             {
                 "step": self.step,
                 "seconds": self.seconds,
-                "torch": str(torch.__version__),  # a plain text: its own type would not load with weights_only=True
+                # A plain text: the version's own type would not load with weights_only=True.
+                "torch": str(torch.__version__),
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
