@@ -52,7 +52,9 @@ def test_a_placed_block_runs_where_it_stands() -> None:
         ({"res3": (1,), "res4": (2,)}, "res4 has no block 2: allowed are 1 to 1"),
     ],
 )
-def test_a_wrong_place_is_one_line_and_changes_nothing(places: dict[str, tuple[int, ...]], message: str) -> None:
+def test_a_wrong_place_is_one_line_and_changes_nothing(
+    places: dict[str, tuple[int, ...]], message: str
+) -> None:
     model = place(resnet_mini(), {"res2": (1,)}, Add)
     with pytest.raises(UserError, match=message) as error:
         place(model, places, Add)
