@@ -73,6 +73,22 @@ def test_no_tensor_as_large_as_all_pairs_in_training(kind, options, monkeypatch)
     assert 8 * 672 <= largest.elements <= 20_000
 
 
+@pytest.mark.parametrize(("kind", "options"), EVERY_FORM)
+def test_training_does_not_keep_all_pairs_for_the_backward_pass(kind, options, monkeypatch):
+    monkeypatch.setattr(pairwise, "MOST_WEIGHTS", 20_000)
+    kept: dict[int, int] = {}
+
+    def note(tensor):
+        kept[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    block = oracle.randomise(make_block(kind, **options)(8), 0).float()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        z = block(torch.randn(1, 8, 4, 12, 14, requires_grad=True))
+    assert z.requires_grad
+    assert 8 * 672 <= sum(kept.values()) <= 20 * 8 * 672  # N x N / 2 would be 225792
+
+
 def test_the_check_sees_a_matrix_of_all_pairs():
     q = torch.randn(1, 672, 4)
     with LargestTensor() as largest:

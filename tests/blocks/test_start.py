@@ -44,8 +44,9 @@ def test_gates_are_not_the_identity_at_the_start(kind):
 
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_shape_and_layout_are_kept(kind):
-    block = oracle.randomise(BLOCKS[kind](32), 1)
-    z = block(oracle.clip_like(2, 32, 3, 5, 4, seed=1))
+    # In float32, where the CPU's convolutions hand the layout of their input on to the next stage.
+    block = oracle.randomise(BLOCKS[kind](32), 1).float()
+    z = block(oracle.clip_like(2, 32, 3, 5, 4, seed=1).float())
     assert z.shape == (2, 32, 3, 5, 4)
     assert z.is_contiguous()
 
@@ -66,4 +67,4 @@ def test_mixed_precision_is_near_float32(kind, options):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = block(x)
         got.float().sum().backward()
-    assert float((got.float() - want).norm() / want.norm()) < 0.02
+    assert float(((got.float() - want).norm() / want.norm()).detach()) < 0.02
