@@ -183,7 +183,7 @@ def _api_page(package: str, group: str, modules: list[str]) -> str:
     name = package if group == "rest" else f"{package}.{group}"
     head = [f"# `{name}`", ""]
     if group != "rest":
-        head += [f"```{{eval-rst}}\n.. automodule:: {name}\n   :noindex:\n```", ""]
+        head += [f"```{{eval-rst}}\n.. automodule:: {name}\n```", ""]
     body = []
     for module in modules:
         body += [f"## `{module.removeprefix(name + '.')}`", ""]
@@ -261,7 +261,11 @@ def _run_builder(source: Path, work: Path) -> Path:
     print("Building the pages", flush=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
     command += ["--path-output", str(work), "--all", "-W", "-n", "--keep-going", "--quiet"]
-    done = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "ignore"}, check=False)
+    surroundings = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    if not sys.stderr.isatty():
+        surroundings["NO_COLOR"] = "1"
+    # warnings go to stderr and are shown; what goes to stdout names folders that are about to move
+    done = subprocess.run(command, env=surroundings, stdout=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         raise BuildError("the book was not built: see the warnings above")
     return work / "_build" / "html"

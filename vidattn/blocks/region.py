@@ -53,7 +53,7 @@ class RegionNonLocal(nn.Module):
         Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2020, Eqs. 2-9 and
         section IV-A. The paper says only that the padding is half the kernel. Our readings of the rest:
         average pooling divides by the full size of the kernel at the border too (zeros are counted), since
-        Eq. 3 shares u_k among all regions, so that average pooling is the convolution with u_k = 1 / |N|
+        Eq. 3 shares u_k among all regions, so that average pooling is the convolution with `u_k = 1 / |N|`
         everywhere; max pooling ignores the padding (it counts as minus infinity), and is no case of Eq. 3.
         Convolutions start as torch starts them.
     """
