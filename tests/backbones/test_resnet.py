@@ -78,8 +78,8 @@ def test_shift_stands_at_the_head_of_the_residual_branch_only() -> None:
 
 def test_kaiming_start() -> None:
     torch.manual_seed(0)
-    weight = resnet_mini().res5.blocks[0].conv2.weight
-    fan_out = weight.shape[0] * 9
+    weight = resnet_mini().res5.blocks[0].conv3.weight  # 96 channels in, 384 out
+    fan_out = weight.shape[0]
     assert weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.02)
 
 

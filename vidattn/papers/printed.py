@@ -1,8 +1,8 @@
 """Every figure that the four papers print, as data.
 
 `data/printed_efficiency.csv` holds parameters and FLOPs, `data/printed_accuracy.csv` accuracies. Both have
-the key (paper, table, row, metric), to which the accuracies add dataset, split and views, and `printed` as the
-paper has it, so that its last digit is known.
+the key (paper, table, row, metric), to which the accuracies add dataset, split and views, and `printed` as
+the paper has it, so that its last digit is known.
 """
 
 import csv
