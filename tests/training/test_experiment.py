@@ -190,7 +190,7 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
     assert after("blocks/region.py", "import", "import os\nimport") != before
     assert after("training/schedule.py", '"""Return', '"""Give') == before
     assert after("training/schedule.py", "import math\n", "# why\n\nimport math\n") == before
-    assert after("training/stats.py", "low > tolerance", "low >= tolerance") == before
+    assert after("training/stats.py", "if low > tolerance", "if low >= tolerance") == before
     assert key(package) == before
 
 

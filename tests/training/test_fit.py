@@ -14,6 +14,7 @@ from vidattn.training.build import build_data, build_model, build_optimizer
 from vidattn.training.experiment import Experiment, make_experiment
 from vidattn.training.lock import locked
 from vidattn.training.result import read_result
+from vidattn.video.datasets import VideoDataset
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,22 @@ def test_stopping_anywhere_changes_nothing(experiment: Experiment, runs: Path, t
     assert (resumed.logits() == whole.logits()).all()
 
 
-def test_a_replay_gives_the_recorded_losses_and_leaves_nothing(experiment: Experiment, runs: Path) -> None:
+def test_a_replay_gives_the_recorded_losses(experiment: Experiment, runs: Path) -> None:
+    torch.manual_seed(99)  # what the caller drew before has no influence
     assert fit.replay(experiment, 3) == fit.run(experiment, runs, progress=False).first_losses[:3]
     other = experiment.model_copy(update={"seed": 8})
     assert fit.replay(other, 3) != fit.replay(experiment, 3)
+
+
+def test_each_epoch_has_its_own_augmentation(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[int] = []
+    monkeypatch.setattr(VideoDataset, "set_epoch", lambda self, epoch: epochs.append(epoch))
+    fit.run(experiment, tmp_path, progress=False, stop_after=3)  # 2 steps an epoch
+    assert epochs == [0, 1]
+    fit.run(experiment, tmp_path, progress=False)
+    assert epochs == [0, 1, 1, 2, 3, 4]
 
 
 def test_the_callers_state_is_untouched(experiment: Experiment, tmp_path: Path) -> None:
@@ -200,6 +213,16 @@ def test_accumulation_equals_the_big_batch(clip_grad: float | None) -> None:
     (loss, whole), (parted_loss, parted) = trained(1), trained(4)
     assert parted_loss == pytest.approx(loss, abs=1e-12)
     torch.testing.assert_close(parted, whole, rtol=0, atol=1e-12)
+
+
+def test_a_clipped_gradient_has_the_norm_that_is_allowed() -> None:
+    model = nn.Linear(3, 2)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    batches = [(torch.full((4, 3), 100.0), torch.tensor([0, 1, 1, 1]))]
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    fit.train_step(model, torch.optim.SGD(model.parameters(), lr=1.0), scaler, batches, clip_grad=0.5)
+    moved = [parameter.detach() - old for parameter, old in zip(model.parameters(), before, strict=True)]
+    assert torch.cat([change.ravel() for change in moved]).norm() == pytest.approx(0.5, rel=1e-4)
 
 
 def test_an_unfinished_run_has_no_scores_to_hand_out(experiment: Experiment, tmp_path: Path) -> None:
