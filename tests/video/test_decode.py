@@ -367,3 +367,13 @@ def test_real_clips_equal_pyav():
         assert probe(path).frames == len(expected)
         indices = np.linspace(0, len(expected) - 1, 8).astype(int)
         assert np.array_equal(read_frames(path, indices), expected[indices])
+
+
+@pytest.mark.parametrize("width", [16, 24, 48, 50, 64])
+def test_padding_at_the_end_of_rows_is_not_taken_for_channels(tmp_path: Path, width: int) -> None:
+    frames = np.random.default_rng(width).integers(0, 256, (3, 32, width, 3), dtype=np.uint8)
+    path = tmp_path / "narrow.mp4"
+    write_video(path, frames)
+    with av.open(str(path)) as container:
+        expected = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    np.testing.assert_array_equal(read_frames(path, range), expected)

@@ -205,8 +205,20 @@ def _decode(reader: "decord.VideoReader", wanted: set[int]) -> dict[int, np.ndar
     for index in range(max(wanted) + 1):
         frame = reader.next()
         if index in wanted:
-            frames[index] = frame.asnumpy()
+            frames[index] = _without_padding(frame.asnumpy())
     return frames
+
+
+def _without_padding(frame: np.ndarray) -> np.ndarray:
+    """Drops the filler at the end of each row, which decord takes for more channels.
+
+    It divides the length of a padded row by the width: at a width of 16, 24 or 48 pixels that gives 6, 4 and 4
+    "channels", and the picture is sheared.
+    """
+    height, width, channels = frame.shape
+    if channels == 3:
+        return frame
+    return frame.reshape(height, width * channels)[:, : 3 * width].reshape(height, width, 3)
 
 
 def _wanted(name: str, indices: Indices | Callable[[int], Indices], total: int) -> list[int]:

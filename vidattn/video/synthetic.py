@@ -62,8 +62,8 @@ class SyntheticSpec(BaseModel):
     task: Literal["lone", "cue"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
-    size: int = Field(default=56, ge=32, multiple_of=2)
-    frames: int = Field(default=16, ge=8)
+    size: int = Field(default=48, ge=32, multiple_of=2)
+    frames: int = Field(default=24, ge=8)
     noise: float = Field(default=0.1, ge=0.0, le=1.0)
     distractors: int = Field(default=1, ge=0, le=3)
     gap: float = Field(default=16.0, ge=0.0, le=24.0)
