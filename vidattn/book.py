@@ -187,7 +187,7 @@ def _api_page(package: str, group: str, modules: list[str]) -> str:
     body = []
     for module in modules:
         body += [f"## `{module.removeprefix(name + '.')}`", ""]
-        body += [f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :show-inheritance:\n```", ""]
+        body += [f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```", ""]
     return "\n".join(head + body)
 
 

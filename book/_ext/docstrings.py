@@ -23,7 +23,7 @@ def plain(lines: list[str]) -> Iterator[str]:
                 literal = False
             elif not literal and number and not lines[number - 1].strip() and before and not before.startswith(" "):
                 literal = True
-                yield from ("::", "")
+                yield from (".. code-block:: text", "")
             before = line
         yield line if literal else _escaped(line)
 

@@ -1,0 +1,75 @@
+"""The command line: bad input is one line on stderr and status 2, never a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from vidattn import __main__ as command_line
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def test_an_unknown_notebook_in_a_process_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vidattn", "notebook", "no-such"], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("no notebook 'no-such' in ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["book", "--scale", "huge"], "scale 'huge' is unknown; allowed are smoke, reduced, full"),
+        (["notebook", "rnl", "--yaml", "no/such.yaml"], "no/such.yaml: no such file"),
+        (["notebook", "rnl", "-p", "steps", "[1"], "-p steps: not YAML"),
+        (["run", "no/such.yaml"], "no/such.yaml: no such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith(line)
+    assert len(shown.err.splitlines()) == 1
+    assert shown.out == ""
+
+
+def test_each_fault_of_a_description_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Two(BaseModel):
+        a: int
+        b: int
+
+    def fail(_: object) -> None:
+        Two.model_validate({"a": "x", "b": "y"})
+
+    monkeypatch.setattr(command_line, "_bench", fail)
+    assert command_line.main(["bench"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["a", "b"]
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(command_line, "_bench", fail)
+    with pytest.raises(KeyError):
+        command_line.main(["bench"])
+
+
+def test_a_faulty_experiment_file_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    description = tmp_path / "run.yaml"
+    description.write_text("name: tiny\nnonsense: 1\n")
+    assert command_line.main(["run", str(description)]) == 2
+    assert "nonsense: unknown" in capsys.readouterr().err
+
