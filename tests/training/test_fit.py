@@ -141,7 +141,17 @@ def test_a_loss_that_is_not_finite_ends_the_run(description: dict[str, Any], tmp
         fit.run(make_experiment(description), tmp_path, progress=False)
 
 
-def test_two_models_of_a_seed_share_backbone_and_clips(description: dict[str, Any]) -> None:
+def test_two_models_of_a_seed_share_dropouts_stream(description: dict[str, Any], tmp_path: Path) -> None:
+    draws = []
+    for blocks in (description["blocks"], []):
+        folder = tmp_path / str(len(blocks))
+        folder.mkdir()
+        fit.Training(make_experiment({**description, "blocks": blocks}), folder)
+        draws.append(torch.rand(3))
+    assert torch.equal(*draws)
+
+
+def test_two_models_of_a_seed_share_their_backbone(description: dict[str, Any]) -> None:
     with_block = make_experiment(description)
     without = make_experiment({**description, "blocks": []})
     models = []

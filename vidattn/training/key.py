@@ -36,7 +36,10 @@ def file_key(path: Path) -> str:
 
 
 def source_key(source: str) -> str:
-    """Return a hash of Python source that comments, layout and docstrings do not change."""
+    """Return a hash of Python source that comments, layout and docstrings do not change.
+
+    Python's own versions (3.11, 3.12) print the same source's tree differently: each has keys of its own.
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,0 +1,123 @@
+"""A chapter's experiment, whole: one base run, its variants, and the claims that they are to judge."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from vidattn.errors import UserError
+from vidattn.training.claims import Claim
+from vidattn.training.experiment import Experiment, Placed, Synthetic, make_experiment
+from vidattn.training.validation import FrozenList, Part, explain
+from vidattn.yamlfile import read_yaml
+
+
+class Measures(Part):
+    """What is read off every trained network besides its accuracy.
+
+    Args:
+        noise: Pixel noise levels; the test clips are rendered and tested at each of them.
+        map_clips: Test clips whose attention maps are compared.
+        map_queries: Query positions a clip.
+    """
+
+    noise: FrozenList[float] = ()
+    map_clips: Annotated[int, Field(ge=1)] = 16
+    map_queries: Annotated[int, Field(ge=2)] = 16
+
+
+class Study(Part):
+    """What a chapter runs, as its ledger in `book/ledgers` says before anything is run.
+
+    Args:
+        paper: Short name of the paper.
+        backbone: File that holds the pre-trained backbone from which all variants start.
+        pretrain: The run that makes it: an `Experiment` as plain values.
+        base: What all variants share: an `Experiment` without name, blocks and seed.
+        variants: Blocks by variant.
+        changes: Fields of the base that a variant replaces, such as the oracle's data.
+        primary: Variants that the claims compare; they get a run for every seed.
+        exploratory_seeds: Number of seeds of all other variants.
+        measures: What else is measured.
+        claims: At most four primary claims.
+    """
+
+    paper: str
+    backbone: str
+    pretrain: dict[str, JsonValue]
+    base: dict[str, JsonValue]
+    variants: dict[str, FrozenList[Placed]]
+    changes: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    primary: FrozenList[str]
+    exploratory_seeds: Annotated[int, Field(ge=1)] = 2
+    measures: Measures = Measures()
+    claims: Annotated[FrozenList[Claim], Field(max_length=4)] = ()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Study":
+        named = [*self.primary, *self.changes]
+        named += [name for claim in self.claims for name in (claim.better, claim.worse)]
+        for name in named:
+            if name not in self.variants:
+                raise ValueError(f"variant {name!r} is not described; there are {', '.join(self.variants)}")
+        for claim in self.claims:
+            if not {claim.better, claim.worse} <= set(self.primary):
+                raise ValueError(f"claim {claim.id!r} compares variants that are not all primary")
+        return self
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds of a primary variant."""
+        return max(claim.seeds for claim in self.claims)
+
+    def experiment(self, variant: str, seed: int, **replace: Any) -> Experiment:
+        """Describe one run.
+
+        Args:
+            variant: One of the study's variants.
+            seed: Its seed.
+            **replace: Fields of the base to replace, at any depth: `optim={"epochs": 1}` keeps the rest of `optim`.
+
+        Raises:
+            UserError: There is no such variant, or the run is not a valid one.
+        """
+        if variant not in self.variants:
+            raise UserError(f"no variant {variant!r}; allowed are {', '.join(self.variants)}")
+        values = _merge(_merge(self.base, self.changes.get(variant, {})), replace)
+        values["model"] = {**values["model"], "pretrained": self.backbone}
+        blocks = [placed.model_dump(mode="json") for placed in self.variants[variant]]
+        name = f"{self.paper}-{variant}".lower().replace(" ", "-")
+        return make_experiment({**values, "name": name, "seed": seed, "blocks": blocks})
+
+    def pretraining(self) -> Experiment:
+        """Describe the run that makes the shared backbone."""
+        return make_experiment(self.pretrain)
+
+
+def at_noise(experiment: Experiment, noise: float) -> Experiment:
+    """Return the description with its test clips, and nothing else, rendered at another noise level."""
+    if not isinstance(experiment.data, Synthetic):
+        raise UserError("only synthetic clips can be rendered at another noise level")
+    test = experiment.data.test.model_copy(update={"noise": noise})
+    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"test": test})})
+
+
+def load_study(path: str | Path) -> Study:
+    """Read a study from its ledger.
+
+    Raises:
+        UserError: The file is missing or one of its fields is wrong; one line a fault.
+    """
+    try:
+        return Study.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise UserError("\n".join(f"{path}: {line}" for line in explain(error).splitlines())) from None
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merge(merged[name], value) if both else value
+    return merged
