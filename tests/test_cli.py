@@ -65,11 +65,8 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
         command_line.main(["bench"])
 
 
-def test_a_faulty_experiment_file_is_refused(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_faulty_experiment_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     description = tmp_path / "run.yaml"
     description.write_text("name: tiny\nnonsense: 1\n")
     assert command_line.main(["run", str(description)]) == 2
     assert "nonsense: unknown" in capsys.readouterr().err
-

@@ -33,7 +33,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
         return _fail(explain(error), 2)
     except Exception as error:
-        if type(error).__name__ in ("CellError", "BuildError"):  # they live in modules that are slow to import
+        if type(error).__name__ in (
+            "CellError",
+            "BuildError",
+        ):  # they live in modules that are slow to import
             return _fail(str(error), 1)
         raise
     except KeyboardInterrupt:
@@ -62,7 +65,8 @@ def _run(options: argparse.Namespace) -> None:
     from vidattn.training import load_experiment, run
 
     result = run(load_experiment(options.experiment), root=options.root)
-    print(f"{result.name}: top-1 {100 * result.top1:.2f} %, in {result.folder}")
+    accuracy = "no accuracy" if result.top1 is None else f"top-1 {100 * result.top1:.2f} %"
+    print(f"{result.name}: {accuracy}, in {result.folder}")
 
 
 def _attend(options: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
-"""The book: notebooks are executed when their code has changed, pages are staged, and the site is built with warnings as errors.
+"""The book: notebooks are executed when their code has changed, and the site is built, warnings being errors.
+
+What is generated lies in one folder:
 
     <build>/executed/<notebook>-<key>.ipynb   executed notebooks, found again by their key
-    <build>/<scale>/source                    what the builder sees: book/, executed notebooks, generated API pages
+    <build>/<scale>/source                    what the builder sees: book/, executed notebooks, API pages
     <build>/<scale>/html                      the site; replaced only by a whole new one
 """
 
@@ -114,7 +116,7 @@ def run_notebook(
 def executed(
     root: Path, build_folder: Path, notebook: Notebook, parameters: Mapping[str, Any]
 ) -> nbformat.NotebookNode:
-    """Return a notebook with its outputs, run now unless its code, its parameters and what it reads are as before.
+    """Return a notebook with its outputs, run now unless code, parameters and what it reads are as then.
 
     Prose and the cells' display tags are taken from the notebook as it is now.
     """
@@ -164,11 +166,13 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     for name, text in api_pages(root / "vidattn").items():
         (source / "api" / f"{name}.md").write_text(text)
     toc = source / "_toc.yml"
-    toc.write_text(yaml.safe_dump(_without_empty_globs(yaml.safe_load(toc.read_text()), source), sort_keys=False))
+    toc.write_text(
+        yaml.safe_dump(_without_empty_globs(yaml.safe_load(toc.read_text()), source), sort_keys=False)
+    )
 
 
 def api_pages(package: Path) -> dict[str, str]:
-    """Return a page of the API reference for each part of a package, by its name, from the files that are there."""
+    """Return the pages of the API reference, by name: one for each part of a package, from its files."""
     groups: dict[str, list[str]] = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
@@ -215,7 +219,9 @@ def _files(toc: Any) -> Iterator[str]:
 def _without_empty_globs(toc: Any, source: Path) -> Any:
     """Leave out a pattern that no file matches yet, and a list of pages that is empty then."""
     if isinstance(toc, dict):
-        return {name: value for name, part in toc.items() if (value := _without_empty_globs(part, source)) != []}
+        return {
+            name: value for name, part in toc.items() if (value := _without_empty_globs(part, source)) != []
+        }
     if isinstance(toc, list):
         kept = [entry for entry in toc if "glob" not in entry or any(source.glob(entry["glob"]))]
         return [_without_empty_globs(entry, source) for entry in kept]
@@ -251,7 +257,12 @@ def _site_key(root: Path, source: Path) -> str:
     """Return a hash of everything that the site is made from: pages, and the docstrings of the library."""
     files = [path for path in source.rglob("*") if path.is_file()]
     files += [*(root / "vidattn").rglob("*.py"), root / "requirements.txt"]
-    return digest({path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path): file_key(path) for path in sorted(files)})
+    return digest(
+        {
+            path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path): file_key(path)
+            for path in sorted(files)
+        }
+    )
 
 
 def _run_builder(source: Path, work: Path) -> Path:

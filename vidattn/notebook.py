@@ -1,6 +1,7 @@
 """A literate notebook: its parameters, refused before anything starts when they are wrong, and its execution.
 
-A notebook of the book is a py:percent file, `notebooks/<name>.py`. Its header names the model of its parameters:
+A notebook of the book is a py:percent file, `notebooks/<name>.py`. Its header names the model of its
+parameters:
 
     # ---
     # jupyter:
@@ -18,7 +19,8 @@ A notebook of the book is a py:percent file, `notebooks/<name>.py`. Its header n
     #     parameters: vidattn.papers.example:Parameters
     # ---
 
-One cell is tagged `parameters` and holds nothing but assignments of literals; the next cell makes the model of them:
+One cell is tagged `parameters` and holds nothing but assignments of literals; the next cell makes the model
+of them:
 
     # %% tags=["parameters"]
     steps = 200  # optimizer steps of one run
@@ -29,9 +31,10 @@ One cell is tagged `parameters` and holds nothing but assignments of literals; t
 
     parameters = Parameters(steps=steps, kernel=kernel)
 
-`Parameters` is a `vidattn.training.validation.Part` with the same names as fields. When it has a method `check()`, that
-method refuses what types alone cannot (a block that does not fit, a missing folder) by a `ValueError` of one line. It is
-called here, before a kernel starts. A notebook without a `parameters` cell takes no parameters and needs no `vidattn` key.
+`Parameters` is a `vidattn.training.validation.Part` with the same names as fields. When it has a method
+`check()`, that method refuses what types alone cannot (a block that does not fit, a missing folder) by a
+`ValueError` of one line. It is called here, before a kernel starts. A notebook without a `parameters` cell
+takes no parameters and needs no `vidattn` key.
 
 The kernel runs in the project's root folder: a notebook names its files from there (`runs`, `book/results`).
 """
@@ -99,13 +102,17 @@ class Notebook:
         place = self.node.metadata.get("vidattn", {}).get("parameters")
         if place is None:
             if self.defaults:
-                raise UserError(f"{self.path}: the header must name the model of its parameters: 'module:Class'")
+                raise UserError(
+                    f"{self.path}: the header must name the model of its parameters: 'module:Class'"
+                )
             return None
         try:
             module, _, attribute = place.partition(":")
             found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:
-            raise UserError(f"{self.path}: the parameters' model {place!r} cannot be imported: {error}") from None
+            raise UserError(
+                f"{self.path}: the parameters' model {place!r} cannot be imported: {error}"
+            ) from None
         if not (isinstance(found, type) and issubclass(found, BaseModel)):
             raise UserError(f"{self.path}: {place!r} is no pydantic model")
         return found
@@ -220,7 +227,9 @@ def _literals(source: str, path: Path) -> dict[str, Any]:
         try:
             values[name] = ast.literal_eval(value)
         except ValueError:
-            raise UserError(f"{path}: parameter {name} must be a literal, not: {ast.unparse(value)}") from None
+            raise UserError(
+                f"{path}: parameter {name} must be a literal, not: {ast.unparse(value)}"
+            ) from None
     return values
 
 

@@ -12,8 +12,8 @@ MARKUP = re.compile(r"[*|]|(?<=\w)_(?!\w)")  # what reStructuredText would take 
 def plain(lines: list[str]) -> Iterator[str]:
     """Yield the lines of a docstring as reStructuredText that shows them as they are.
 
-    A block that is indented after a blank line, outside of a section such as `Args:`, is a formula or code and keeps
-    its lines.
+    A block that is indented after a blank line, outside of a section such as `Args:`, is a formula or code
+    and keeps its lines.
     """
     literal, before = False, ""
     for number, line in enumerate(lines):
@@ -21,7 +21,13 @@ def plain(lines: list[str]) -> Iterator[str]:
         if line.strip():
             if not indented:
                 literal = False
-            elif not literal and number and not lines[number - 1].strip() and before and not before.startswith(" "):
+            elif (
+                not literal
+                and number
+                and not lines[number - 1].strip()
+                and before
+                and not before.startswith(" ")
+            ):
                 literal = True
                 yield from (".. code-block:: text", "")
             before = line

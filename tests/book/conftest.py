@@ -26,7 +26,9 @@ HEADER = """\
 
 """
 
-WITH_PARAMETERS = HEADER.replace("# ---\n\n", "#   vidattn:\n#     parameters: small_parameters:Parameters\n# ---\n\n")
+WITH_PARAMETERS = HEADER.replace(
+    "# ---\n\n", "#   vidattn:\n#     parameters: small_parameters:Parameters\n# ---\n\n"
+)
 
 NOTEBOOK = """\
 # %% [markdown]
@@ -51,7 +53,7 @@ with Path("executions.txt").open("a") as file:
 print("steps taken:", steps)
 """
 
-MODEL = '''\
+MODEL = """\
 from pathlib import Path
 
 from vidattn.errors import UserError
@@ -68,7 +70,7 @@ class Parameters(Part):
             raise UserError(f"kernel: sizes must be odd, not {list(self.kernel)}")
         if not Path(self.folder).is_dir():
             raise UserError(f"folder: {self.folder} is no folder")
-'''
+"""
 
 PAGE = """\
 # A page
@@ -95,7 +97,12 @@ def small_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
     def write(page: str = "", notebook: str = NOTEBOOK) -> Path:
         book = tmp_path / "book"
-        for folder in (book / "_static", book / "_ext", tmp_path / "notebooks" / "params", tmp_path / "vidattn"):
+        for folder in (
+            book / "_static",
+            book / "_ext",
+            tmp_path / "notebooks" / "params",
+            tmp_path / "vidattn",
+        ):
             folder.mkdir(parents=True, exist_ok=True)
         config = yaml.safe_load((PROJECT / "book" / "_config.yml").read_text())
         (book / "_config.yml").write_text(yaml.safe_dump(config))
@@ -103,9 +110,13 @@ def small_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         for name in ("logo.svg", "book.css"):
             shutil.copy(PROJECT / "book" / "_static" / name, book / "_static")
         (book / "_toc.yml").write_text("format: jb-book\nroot: page\nchapters:\n- file: chapter\n")
-        (book / "references.bib").write_text("@misc{known2020, author={Known, A.}, title={A book}, year={2020}}\n")
+        (book / "references.bib").write_text(
+            "@misc{known2020, author={Known, A.}, title={A book}, year={2020}}\n"
+        )
         (book / "page.md").write_text(PAGE + page)
-        (tmp_path / "notebooks" / "chapter.py").write_text((WITH_PARAMETERS if "parameters" in notebook else HEADER) + notebook)
+        (tmp_path / "notebooks" / "chapter.py").write_text(
+            (WITH_PARAMETERS if "parameters" in notebook else HEADER) + notebook
+        )
         (tmp_path / "notebooks" / "params" / "chapter_smoke.yaml").write_text("steps: 3\n")
         (tmp_path / "small_parameters.py").write_text(MODEL)
         (tmp_path / "vidattn" / "helper.py").write_text('"""A helper."""\nWIDTH = 4\n')

@@ -17,7 +17,9 @@ def executions(root: Path) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def test_a_book_is_executed_once_and_built_once(small_book: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_book_is_executed_once_and_built_once(
+    small_book: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = small_book()
     html = build(root, root / "built", "smoke")
     page = (html / "chapter.html").read_text()

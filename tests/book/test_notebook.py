@@ -62,7 +62,7 @@ def test_a_parameter_must_be_a_literal(small_book: Write) -> None:
 
 def test_an_unknown_notebook_names_the_known(small_book: Write) -> None:
     root = small_book()
-    with pytest.raises(UserError, match="no notebook 'chaptre' .* there are: chapter"):
+    with pytest.raises(UserError, match=r"no notebook 'chaptre' .* there are: chapter"):
         read_notebook(root / "notebooks" / "chaptre.py")
 
 
