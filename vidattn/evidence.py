@@ -1,0 +1,220 @@
+"""Evidence: the runs that judge a chapter's claims, and the small records of them that the book shows.
+
+`book/ledgers/<chapter>.yaml` says beforehand what is run and claimed. Its last commit fixes the seeds, which nobody can
+then choose. `book/results/<chapter>/` keeps the records:
+
+- `card.yaml`: commit of the ledger, seeds, machine and versions;
+- `backbone.pt`: the shared pre-trained backbone, in half precision to stay small (every run starts from these very numbers);
+- `runs.jsonl`: a line a run: variant, seed, accuracies, first losses, seconds, commit of the code.
+
+A run that is recorded is not repeated; one that was killed goes on from its checkpoint.
+"""
+
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from vidattn.errors import UserError
+from vidattn.training import checkpoint, evaluate, load_trained, replay, run, seeds_from_commit
+from vidattn.training.build import build_data
+from vidattn.training.claims import Judgement
+from vidattn.training.experiment import Experiment
+from vidattn.training.result import commit, versions
+from vidattn.training.study import Study, at_noise, load_study
+
+Row = dict[str, Any]
+
+
+def record(root: Path, chapter: str = "rnl", jobs: int = 2) -> None:
+    """Run what a chapter's ledger lists and is not yet recorded.
+
+    Args:
+        root: The project's folder.
+        chapter: Name of the ledger.
+        jobs: Runs at a time, each in a process and on a thread of its own.
+
+    Raises:
+        UserError: The ledger is faulty or differs from its last commit.
+    """
+    ledger = root / "book" / "ledgers" / f"{chapter}.yaml"
+    results = root / "book" / "results" / chapter
+    study = load_study(ledger)
+    card = _card(root, ledger, results, study)
+    _backbone(root, study)
+    rows = read_rows(results)
+    planned = list(plan(study, card["seeds"]))
+    done = {(row["variant"], row["seed"], row["described"]) for row in rows}
+    todo = [(v, s) for v, s in planned if (v, s, described(study.experiment(v, s))) not in done]
+    print(f"{chapter}: {len(planned)} runs, {len(planned) - len(todo)} of them recorded", flush=True)
+    if not todo:
+        return
+    started = time.monotonic()
+    # The first run alone: it renders the clips that the others find.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        first = pool.submit(_measure, study, *todo[0], root)
+        _keep(results, first.result())
+        waiting = [pool.submit(_measure, study, *job, root) for job in todo[1:]]
+        for count, future in enumerate(as_completed(waiting), start=2):
+            row = future.result()
+            _keep(results, row)
+            minutes = (time.monotonic() - started) / 60
+            print(
+                f"{count} of {len(todo)}, {minutes:.0f} min: {row['variant']}, seed {row['seed']}: "
+                f"top-1 {100 * row['top1']:.1f} %",
+                flush=True,
+            )
+
+
+def plan(study: Study, seeds: list[int]) -> Iterator[tuple[str, int]]:
+    """Yield (variant, seed) in the order of running: the claims' pairs first, seed by seed, then the others."""
+    for seed in seeds:
+        for variant in study.primary:
+            yield variant, seed
+    for seed in seeds[: study.exploratory_seeds]:
+        for variant in study.variants:
+            if variant not in study.primary:
+                yield variant, seed
+
+
+def read_rows(results: Path) -> list[Row]:
+    """Return the records of a chapter, empty if there are none."""
+    path = results / "runs.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def values(rows: list[Row], variant: str, metric: str = "top1") -> dict[int, float]:
+    """Return one metric of a variant by seed; `noise 0.2` names the accuracy at that noise."""
+    return {row["seed"]: row[metric] for row in rows if row["variant"] == variant and metric in row}
+
+
+def judge(study: Study, rows: list[Row]) -> dict[str, Judgement]:
+    """Judge the study's claims by its records; a claim whose runs are not complete is left out."""
+    judged = {}
+    for claim in study.claims:
+        better, worse = (values(rows, name, claim.metric) for name in (claim.better, claim.worse))
+        seeds = [seed for seed in better if seed in worse]
+        if len(seeds) >= claim.seeds:
+            judged[claim.id] = claim.judge([better[s] for s in seeds], [worse[s] for s in seeds])
+    return judged
+
+
+def described(experiment: Experiment) -> str:
+    """Return a hash of what a run does, without the code: code changes show when a record is replayed."""
+    text = experiment.model_dump_json(exclude={"name": True, "data": {"root", "cache"}})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def largest_deviation(study: Study, row: Row) -> float:
+    """Replay a record's first steps and return the largest relative difference of a loss; above 0 it is stale.
+
+    On another kind of machine, torch version or thread count the last bits differ and grow from step to step.
+    """
+    recorded = np.array(row["first_losses"])
+    again = np.array(replay(study.experiment(row["variant"], row["seed"]), len(recorded)))
+    return float(np.abs(again / recorded - 1).max())
+
+
+def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
+    """Train one variant, unless it is done, and read off what the study wants to know."""
+    from vidattn.figures import attention_maps, map_similarity, own_weight
+
+    torch.set_num_threads(1)
+    experiment = study.experiment(variant, seed)
+    result = run(experiment, root / "runs", progress=False)
+    assert result.folder is not None
+    model = load_trained(result.folder)
+    row: Row = {
+        "variant": variant, "seed": seed, "described": described(experiment), "key": result.key,
+        "top1": result.top1, "confusion": result.confusion, "first_losses": result.first_losses,
+        "loss": result.loss, "steps": result.steps, "seconds": round(result.seconds, 1),
+        "parameters": result.parameters, "device": result.device, "threads": result.threads,
+        "commit": result.commit,
+    }  # fmt: skip
+    for noise in study.measures.noise:
+        _, test = build_data(at_noise(experiment, noise))
+        row[f"noise {noise:g}"] = evaluate(model, test).top1
+    if variant in study.primary and study.variants[variant]:
+        _, test = build_data(experiment)
+        stage, numbers = next(iter(study.variants[variant][0].places.items()))
+        alike: dict[str, list[float]] = {"maps alike": [], "maps alike without self": [], "own weight": []}
+        rng = np.random.default_rng(0)  # the same clips and queries for every network
+        for index in range(study.measures.map_clips):
+            clip = test[index][0][:1]
+            shape = _map_shape(model, stage, numbers[0], clip)
+            flat = rng.choice(int(np.prod(shape)), study.measures.map_queries, replace=False)
+            queries = [tuple(int(i) for i in np.unravel_index(f, shape)) for f in flat]
+            maps = attention_maps(model, stage, numbers[0], clip, queries)
+            alike["maps alike"].append(map_similarity(maps))
+            alike["maps alike without self"].append(map_similarity(maps, queries, without_self=True))
+            alike["own weight"].append(own_weight(maps, queries))
+        row |= {name: float(np.mean(numbers)) for name, numbers in alike.items()}
+    return row
+
+
+def _map_shape(model: torch.nn.Module, stage: str, number: int, clip: torch.Tensor) -> tuple[int, int, int]:
+    from vidattn.backbones.place import insertion
+    from vidattn.figures import capture
+
+    t, h, w = capture(model, insertion(model, stage, number), clip).shape[2:]
+    return t, h, w
+
+
+def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
+    """Read the card, or make it: the ledger's last commit, and the seeds that follow from it."""
+    path = results / "card.yaml"
+    if path.is_file():
+        card: Row = yaml.safe_load(path.read_text())
+        if card["ledger"] != hashlib.sha256(ledger.read_bytes()).hexdigest():
+            raise UserError(f"{ledger} has changed since its runs began: restore it, or remove {results} to start anew")
+        return card
+    if _git(root, "status", "--porcelain", "--", str(ledger)):
+        raise UserError(f"{ledger} must be committed before its runs: the commit fixes the seeds")
+    sha = _git(root, "log", "-1", "--format=%H", "--", str(ledger))
+    card = {
+        "ledger_commit": sha,
+        "ledger": hashlib.sha256(ledger.read_bytes()).hexdigest(),
+        "seeds": seeds_from_commit(sha, study.seeds),
+        "versions": versions(),
+        "commit": commit(),
+    }
+    results.mkdir(parents=True, exist_ok=True)
+    _write(path, lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
+    return card
+
+
+def _backbone(root: Path, study: Study) -> None:
+    """Make the shared backbone unless it is there."""
+    path = root / study.backbone
+    if path.is_file():
+        return
+    result = run(study.pretraining(), root / "runs")
+    assert result.folder is not None
+    weights = checkpoint.load(result.folder / "final.pt")
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    checkpoint.save(path, halves)
+    card = result.model_dump(mode="json", include={"name", "top1", "steps", "seconds", "seed", "commit", "versions"})
+    _write(path.with_suffix(".yaml"), lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
+
+
+def _keep(results: Path, row: Row) -> None:
+    lines = [*read_rows(results), row]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    _write(results / "runs.jsonl", lambda file: file.write(text.encode()))
+
+
+def _write(path: Path, write: Callable[[Any], object]) -> None:
+    checkpoint.write_atomically(path, write)
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout.strip()
