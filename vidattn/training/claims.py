@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from vidattn.errors import UserError
 from vidattn.training.stats import Interval, Verdict, paired_interval, verdict
 from vidattn.training.validation import Part, explain
+from vidattn.yamlfile import parse_yaml
 
 
 class Judgement(NamedTuple):
@@ -74,7 +74,7 @@ def load_claims(path: str | Path) -> tuple[Claim, ...]:
         UserError: The file is missing or a claim is malformed, two share an id, or there are more than four.
     """
     try:
-        entries = yaml.safe_load(Path(path).read_text())
+        entries = parse_yaml(Path(path).read_text(), str(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such ledger of claims") from None
     if not isinstance(entries, list):

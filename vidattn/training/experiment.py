@@ -13,6 +13,7 @@ from vidattn.training.checkpoint import write_atomically
 from vidattn.training.key import code_key, digest, file_key
 from vidattn.training.validation import FrozenList, Part, explain
 from vidattn.video.synthetic import SyntheticSpec
+from vidattn.yamlfile import read_yaml
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -251,15 +252,6 @@ class Experiment(Part):
         return digest([description, code_key(), self.data.key()])[:16]
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML reads 1e-4 as a text, since YAML 1.1 wants a dot; people and papers write 1e-4."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
 def make_experiment(description: Mapping[str, Any]) -> Experiment:
     """Validate a description that is given as plain values.
 
@@ -278,15 +270,7 @@ def load_experiment(path: str | Path) -> Experiment:
     Raises:
         UserError: The file is missing, is no YAML mapping, or describes no run.
     """
-    try:
-        description = yaml.load(Path(path).read_text(), Loader=_Loader)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(description, dict):
-        raise UserError(f"{path}: a description is a YAML mapping")
-    return make_experiment(description)
+    return make_experiment(read_yaml(path))
 
 
 def dump(experiment: Experiment, path: str | Path) -> None:

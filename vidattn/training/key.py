@@ -11,9 +11,9 @@ from vidattn.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("blocks", "backbones", "video", "training")
-# Read results or show progress, but cannot change what a run computes: rewording a verdict must not retrain
-# a chapter.
-WITHOUT_EFFECT = ("training/stats.py", "training/claims.py", "training/progress.py")
+# They plan runs, read results or show progress, but cannot change what a described run computes: rewording a
+# verdict must not retrain a chapter.
+WITHOUT_EFFECT = tuple(f"training/{name}.py" for name in ("claims", "progress", "stats", "study"))
 
 
 def digest(value: Any) -> str:
