@@ -52,7 +52,7 @@ def build(root: Path, build_folder: Path, scale: str) -> Path:
     """
     _known(scale)
     folder = build_folder / scale
-    notebooks = list(_chapters(root))
+    notebooks = list(chapters(root))
     parameters = {notebook.name: resolve(notebook, at_scale(root, notebook, scale)) for notebook in notebooks}
     pages = {
         notebook.name: executed(root, build_folder, notebook, parameters[notebook.name])
@@ -65,7 +65,7 @@ def build(root: Path, build_folder: Path, scale: str) -> Path:
     if stamp.is_file() and stamp.read_text() == key:
         print("Nothing has changed since the last build.")
         return html
-    new = _run_builder(source, folder / "work")
+    new = build_pages(source, folder / "work")
     (new / ".key").write_text(key)
     shutil.rmtree(html, ignore_errors=True)
     new.rename(html)
@@ -195,7 +195,7 @@ def _api_page(package: str, group: str, modules: list[str]) -> str:
     return "\n".join(head + body)
 
 
-def _chapters(root: Path) -> Iterator[Notebook]:
+def chapters(root: Path) -> Iterator[Notebook]:
     """The notebooks that are pages of the book; each must be in the table of contents."""
     listed = set(_files(yaml.safe_load((root / "book" / "_toc.yml").read_text())))
     for path in sorted((root / "notebooks").glob("*.py")):
@@ -265,13 +265,28 @@ def _site_key(root: Path, source: Path) -> str:
     )
 
 
-def _run_builder(source: Path, work: Path) -> Path:
-    """Build the site from nothing, so that no earlier failure is forgotten, and return its folder."""
+def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
+    """Build the site from nothing, so that no earlier failure is forgotten, and return its folder.
+
+    Args:
+        source: What `stage` put together.
+        work: A folder for the builder; replaced.
+        strict: A warning, also one of a reference into the library that leads nowhere, is an error.
+
+    Raises:
+        BuildError: The builder warned or failed.
+    """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     print("Building the pages", flush=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
-    command += ["--path-output", str(work), "--all", "-W", "-n", "--keep-going", "--quiet"]
+    command += [
+        "--path-output",
+        str(work),
+        "--all",
+        "--quiet",
+        *(("-W", "-n", "--keep-going") if strict else ()),
+    ]
     surroundings = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if not sys.stderr.isatty():
         surroundings["NO_COLOR"] = "1"
