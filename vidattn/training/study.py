@@ -1,5 +1,6 @@
 """A chapter's experiment, whole: one base run, its variants, and the claims that they are to judge."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +88,7 @@ class Study(Part):
         values = _merge(_merge(self.base, self.changes.get(variant, {})), replace)
         values["model"] = {**values["model"], "pretrained": self.backbone}
         blocks = [placed.model_dump(mode="json") for placed in self.variants[variant]]
-        name = f"{self.paper}-{variant}".lower().replace(" ", "-")
+        name = re.sub(r"[^a-z0-9.]+", "-", f"{self.paper}-{variant}".lower())
         return make_experiment({**values, "name": name, "seed": seed, "blocks": blocks})
 
     def pretraining(self) -> Experiment:
