@@ -29,6 +29,15 @@ READ_BY_NOTEBOOKS = ("book/results", "book/ledgers")
 # They run notebooks and build pages; they cannot change what a notebook computes.
 WITHOUT_EFFECT = ("__main__.py", "book.py", "notebook.py", "yamlfile.py")
 
+LEDGER = """# Ledger of {name}
+
+What is claimed, and what will judge it, as it was committed before the runs:
+
+```{{literalinclude}} {file}
+:language: yaml
+```
+"""
+
 
 class BuildError(Exception):
     """The site could not be built; the builder has said why."""
@@ -165,6 +174,8 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     (source / "api").mkdir(exist_ok=True)
     for name, text in api_pages(root / "vidattn").items():
         (source / "api" / f"{name}.md").write_text(text)
+    for path in (source / "ledgers").glob("*.yaml"):
+        path.with_suffix(".md").write_text(LEDGER.format(name=path.stem.upper(), file=path.name))
     toc = source / "_toc.yml"
     toc.write_text(
         yaml.safe_dump(_without_empty_globs(yaml.safe_load(toc.read_text()), source), sort_keys=False)
@@ -223,7 +234,7 @@ def _without_empty_globs(toc: Any, source: Path) -> Any:
             name: value for name, part in toc.items() if (value := _without_empty_globs(part, source)) != []
         }
     if isinstance(toc, list):
-        kept = [entry for entry in toc if "glob" not in entry or any(source.glob(entry["glob"]))]
+        kept = [entry for entry in toc if "glob" not in entry or any(source.glob(entry["glob"] + ".md"))]
         return [_without_empty_globs(entry, source) for entry in kept]
     return toc
 
@@ -288,8 +299,6 @@ def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
         *(("-W", "-n", "--keep-going") if strict else ()),
     ]
     surroundings = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    if not sys.stderr.isatty():
-        surroundings["NO_COLOR"] = "1"
     # warnings go to stderr and are shown; what goes to stdout names folders that are about to move
     done = subprocess.run(command, env=surroundings, stdout=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
