@@ -7,11 +7,13 @@ What is generated lies in one folder:
     <build>/<scale>/html                      the site; replaced only by a whole new one
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,11 @@ def build(root: Path, build_folder: Path, scale: str) -> Path:
         BuildError: The builder warned or failed.
     """
     _known(scale)
+    with _alone(build_folder):
+        return _build(root, build_folder, scale)
+
+
+def _build(root: Path, build_folder: Path, scale: str) -> Path:
     folder = build_folder / scale
     notebooks = list(chapters(root))
     parameters = {notebook.name: resolve(notebook, at_scale(root, notebook, scale)) for notebook in notebooks}
@@ -115,7 +122,8 @@ def run_notebook(
     """
     notebook = read_notebook(root / "notebooks" / f"{name}.py")
     parameters = resolve(notebook, {**(at_scale(root, notebook, scale) if scale else {}), **given})
-    done = executed(root, build_folder, notebook, parameters)
+    with _alone(build_folder):
+        done = executed(root, build_folder, notebook, parameters)
     place = build_folder / "notebooks" / f"{name}.ipynb"
     place.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(done, place)
@@ -237,6 +245,19 @@ def _without_empty_globs(toc: Any, source: Path) -> Any:
         kept = [entry for entry in toc if "glob" not in entry or any(source.glob(entry["glob"] + ".md"))]
         return [_without_empty_globs(entry, source) for entry in kept]
     return toc
+
+
+@contextmanager
+def _alone(build_folder: Path) -> Iterator[None]:
+    """Wait until no other process builds in the same folder; the lock ends with the process."""
+    build_folder.mkdir(parents=True, exist_ok=True)
+    with open(build_folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another build in {build_folder}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _known(scale: str) -> None:

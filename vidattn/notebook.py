@@ -42,7 +42,6 @@ The kernel runs in the project's root folder: a notebook names its files from th
 import ast
 import difflib
 import importlib
-import logging
 import re
 import sys
 from collections.abc import Mapping
@@ -187,7 +186,6 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, failed: Pa
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    _log_cells()
     failed.parent.mkdir(parents=True, exist_ok=True)
     different = {name: value for name, value in given.items() if value != notebook.defaults[name]}
     try:
@@ -197,9 +195,10 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, failed: Pa
             parameters=different,
             kernel_name="python3",
             cwd=str(root),
-            progress_bar=True,
-            log_output=True,
+            stdout_file=sys.stderr,  # what cells print is shown while they run: a training cell takes minutes
+            stderr_file=sys.stderr,
             start_timeout=KERNEL_START,
+            extra_arguments=["--log-level=ERROR"],  # the kernel's, which warns of its own transport
         )
     except PapermillExecutionError as error:
         where = f"{notebook.path}, cell {error.cell_index + 1}"
@@ -242,14 +241,3 @@ def _unknown(notebook: Notebook, name: str) -> str:
 
 def _prefixed(name: str, lines: str) -> str:
     return "\n".join(f"{name}: {line}" for line in lines.splitlines() if line.strip())
-
-
-def _log_cells() -> None:
-    """Show what cells print while they run: a training cell takes minutes."""
-    logger = logging.getLogger("papermill")
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("  %(message)s"))
-        logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
