@@ -1,10 +1,11 @@
 """Evidence: the runs that judge a chapter's claims, and the small records of them that the book shows.
 
-`book/ledgers/<chapter>.yaml` says beforehand what is run and claimed. Its last commit fixes the seeds, which nobody can
-then choose. `book/results/<chapter>/` keeps the records:
+`book/ledgers/<chapter>.yaml` says beforehand what is run and claimed. Its last commit fixes the seeds,
+which nobody can then choose. `book/results/<chapter>/` keeps the records:
 
 - `card.yaml`: commit of the ledger, seeds, machine and versions;
-- `backbone.pt`: the shared pre-trained backbone, in half precision to stay small (every run starts from these very numbers);
+- `backbone.pt`: the shared pre-trained backbone, in half precision to stay small (every run starts from
+  these very numbers);
 - `runs.jsonl`: a line a run: variant, seed, accuracies, first losses, seconds, commit of the code.
 
 A run that is recorded is not repeated; one that was killed goes on from its checkpoint.
@@ -76,8 +77,8 @@ def record(root: Path, chapter: str = "rnl", jobs: int = 2) -> None:
 
 
 def plan(study: Study, seeds: list[int]) -> Iterator[tuple[str, int]]:
-    """Yield (variant, seed) in the order of running: the claims' pairs first, seed by seed, then the others."""
-    for seed in seeds:
+    """Yield (variant, seed) in the order of running: the claims' pairs first, seed by seed, then the
+    others.""" for seed in seeds:
         for variant in study.primary:
             yield variant, seed
     for seed in seeds[: study.exploratory_seeds]:
@@ -115,7 +116,8 @@ def described(experiment: Experiment) -> str:
 
 
 def largest_deviation(study: Study, row: Row) -> float:
-    """Replay a record's first steps and return the largest relative difference of a loss; above 0 it is stale.
+    """Replay a record's first steps and return the largest relative difference of a loss; above 0 it is
+    stale.
 
     On another kind of machine, torch version or thread count the last bits differ and grow from step to step.
     """
@@ -175,7 +177,9 @@ def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
     if path.is_file():
         card: Row = yaml.safe_load(path.read_text())
         if card["ledger"] != hashlib.sha256(ledger.read_bytes()).hexdigest():
-            raise UserError(f"{ledger} has changed since its runs began: restore it, or remove {results} to start anew")
+            raise UserError(
+                f"{ledger} has changed since its runs began: restore it, or remove {results} to start anew"
+            )
         return card
     if _git(root, "status", "--porcelain", "--", str(ledger)):
         raise UserError(f"{ledger} must be committed before its runs: the commit fixes the seeds")
@@ -202,7 +206,9 @@ def _backbone(root: Path, study: Study) -> None:
     weights = checkpoint.load(result.folder / "final.pt")
     halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     checkpoint.save(path, halves)
-    card = result.model_dump(mode="json", include={"name", "top1", "steps", "seconds", "seed", "commit", "versions"})
+    card = result.model_dump(
+        mode="json", include={"name", "top1", "steps", "seconds", "seed", "commit", "versions"}
+    )
     _write(path.with_suffix(".yaml"), lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
 
 
@@ -217,4 +223,6 @@ def _write(path: Path, write: Callable[[Any], object]) -> None:
 
 
 def _git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+    ).stdout.strip()

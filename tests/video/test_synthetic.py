@@ -61,7 +61,9 @@ def test_ring_and_object_are_apart_in_time_and_place() -> None:
         assert not (scene.ring.any((1, 2)) & scene.target.any((1, 2))).any()
         ring = centre(scene.ring.any(0))
         gaps.append(min(np.linalg.norm(centre(mask) - ring) for mask in scene.target if mask.any()))
-    assert np.mean(np.array(gaps) > QUIET.gap - 2) >= 0.95  # where no place is far enough, the farthest is taken
+    assert (
+        np.mean(np.array(gaps) > QUIET.gap - 2) >= 0.95
+    )  # where no place is far enough, the farthest is taken
     assert min(gaps) > 8
 
 
@@ -106,14 +108,25 @@ def test_noise_has_the_stated_deviation() -> None:
 
 
 def test_every_field_counts_in_the_key() -> None:
-    base = {"task": "cue", "clips": 9, "seed": 1, "size": 48, "frames": 24, "noise": 0.1, "distractors": 1, "gap": 16.0}
+    base = {
+        "task": "cue",
+        "clips": 9,
+        "seed": 1,
+        "size": 48,
+        "frames": 24,
+        "noise": 0.1,
+        "distractors": 1,
+        "gap": 16.0,
+    }
     changes = {"clips": 8, "seed": 2, "size": 50, "frames": 16, "noise": 0.2, "distractors": 2, "gap": 12.0}
     keys = {SyntheticSpec(**{**base, name: value}).key() for name, value in changes.items()}  # type: ignore[arg-type]
     keys.add(SyntheticSpec(**base).key())  # type: ignore[arg-type]
     assert len(keys) == len(changes) + 1
 
 
-@pytest.mark.parametrize("wrong", [{"size": 47}, {"noise": -0.1}, {"clips": 0}, {"task": "lone"}, {"task": "x"}, {"n": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"size": 47}, {"noise": -0.1}, {"clips": 0}, {"task": "lone"}, {"task": "x"}, {"n": 1}]
+)
 def test_refusals(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         SyntheticSpec(**{"clips": 4, "seed": 0, **wrong})  # type: ignore[arg-type]

@@ -78,7 +78,8 @@ class Study(Part):
         Args:
             variant: One of the study's variants.
             seed: Its seed.
-            **replace: Fields of the base to replace, at any depth: `optim={"epochs": 1}` keeps the rest of `optim`.
+            **replace: Fields of the base to replace, at any depth: `optim={"epochs": 1}` keeps the rest of
+            `optim`.
 
         Raises:
             UserError: There is no such variant, or the run is not a valid one.

@@ -212,8 +212,8 @@ def _decode(reader: "decord.VideoReader", wanted: set[int]) -> dict[int, np.ndar
 def _without_padding(frame: np.ndarray) -> np.ndarray:
     """Drops the filler at the end of each row, which decord takes for more channels.
 
-    It divides the length of a padded row by the width: at a width of 16, 24 or 48 pixels that gives 6, 4 and 4
-    "channels", and the picture is sheared.
+    It divides the length of a padded row by the width: at a width of 16, 24 or 48 pixels that gives 6, 4
+    and 4 "channels", and the picture is sheared.
     """
     height, width, channels = frame.shape
     if channels == 3:

@@ -3,15 +3,16 @@
 Every clip is rendered with numpy, written as a real H.264 file and later read back through the same
 decoder as any other video. Two tasks share one renderer:
 
-- ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks for no relation
-  and serves to pre-train a backbone, as every paper starts from a pre-trained one.
-- ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move, each in a
-  direction and a colour of its own. The class is the direction of *the object that has the ring's colour* (4 classes).
-  The ring and the object are never visible together and lie at least ``gap`` pixels apart, so the answer needs two
-  distant places at two distant times; the other objects are distractors, whose directions are the wrong answers.
+- ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
+  for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
+- ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
+  each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
+  colour* (4 classes). The ring and the object are never visible together and lie at least ``gap`` pixels
+  apart, so the answer needs two distant places at two distant times; the other objects are distractors,
+  whose directions are the wrong answers.
 
-``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about its middle, the ring
-stands at both ends of the clip, and nothing else depends on time.
+``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about
+its middle, the ring stands at both ends of the clip, and nothing else depends on time.
 """
 
 import csv
@@ -53,7 +54,8 @@ class SyntheticSpec(BaseModel):
         size: height and width in pixels (even, for yuv420p).
         frames: frames a clip.
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
-        distractors: objects besides the target (``cue`` only; 0 leaves the answer in plain sight: the oracle's data).
+        distractors: objects besides the target (``cue`` only; 0 leaves the answer in plain sight: the
+            oracle's data).
         gap: least distance in pixels between the ring and the target's path.
     """
 
@@ -82,7 +84,7 @@ class SyntheticSpec(BaseModel):
         return DIRECTIONS
 
     def key(self) -> str:
-        """Sixteen hexadecimal digits that stand for generator version and description, not for encoded bytes."""
+        """Sixteen hexadecimal digits for generator version and description, not for encoded bytes."""
         return hashlib.sha256(f"{VERSION} {self.model_dump_json()}".encode()).hexdigest()[:16]
 
 
@@ -104,7 +106,7 @@ class Scene:
 
 
 def _cover(kind: str, rows: np.ndarray, columns: np.ndarray, radius: float) -> np.ndarray:
-    """Share of each pixel, in [0, 1], that a shape of this radius covers; offsets from its centre in pixels."""
+    """Share of each pixel, in [0, 1], that a shape covers; offsets from its centre in pixels."""
     if kind == "square":
         distance = np.maximum(np.abs(rows), np.abs(columns)) * 1.13  # about the area of the disc
     elif kind == "diamond":
@@ -124,7 +126,7 @@ def _smooth_background(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _place_ring(rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray) -> np.ndarray:
-    """A ring position at least ``gap`` pixels from every point of the target's path; the farthest of 64 if none is."""
+    """A ring position at least ``gap`` pixels from the whole path; the farthest of 64 if none is."""
     candidates = rng.uniform(7, spec.size - 7, (64, 2))
     nearest = np.linalg.norm(candidates[:, None] - path[None], axis=2).min(axis=1)
     good = np.flatnonzero(nearest >= spec.gap)
@@ -198,8 +200,9 @@ def write_clips(spec: SyntheticSpec, root: Path | str = "data", progress: bool =
         progress: print a line every 200 clips.
 
     Returns:
-        The data set's folder: ``00000.mp4`` ..., ``index.csv`` (``path,label``) and ``classes.txt``. It appears under its
-        name only when complete; a run that was killed leaves nothing that could be mistaken for it.
+        The data set's folder: ``00000.mp4`` ..., ``index.csv`` (``path,label``) and ``classes.txt``. It
+        appears under its name only when complete; a run that was killed leaves nothing that could be
+        mistaken for it.
     """
     folder = Path(root) / f"{spec.task}-{spec.key()}"
     if folder.is_dir():

@@ -1,0 +1,99 @@
+"""The records of the book, and how they are judged."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vidattn import evidence
+from vidattn.errors import UserError
+from vidattn.training import seeds_from_commit
+from vidattn.training.study import Study, load_study
+
+ROOT = Path(__file__).parents[1]
+LEDGER = ROOT / "book/ledgers/rnl.yaml"
+RESULTS = ROOT / "book/results/rnl"
+
+
+@pytest.fixture
+def study() -> Study:
+    return load_study(LEDGER)
+
+
+def rows_for(study: Study, seeds: int, **differences: float) -> list[dict]:
+    """Records in which every primary variant has 0.5 plus its difference, with a spread shared by all
+    variants.""" rows = [] for seed in range(seeds):
+        shared = 0.5 + 0.02 * (seed % 3)
+        for name in study.primary:
+            own = shared + differences.get(name, 0.0) + 0.001 * (seed % 2)
+            rows.append(
+                {"variant": name, "seed": seed, "top1": own, "noise 0.2": own, "maps alike without self": own}
+            )
+    return rows
+
+
+def test_the_plan_runs_the_claims_pairs_first_seed_by_seed(study: Study) -> None:
+    planned = list(evidence.plan(study, list(range(10))))
+    assert planned[:5] == [("baseline", 0), ("NL", 0), ("RNL", 0), ("RNL 1x1x1", 0), ("baseline", 1)]
+    assert planned[40][0] == "oracle" and {seed for _, seed in planned[40:]} == {0, 1}
+    assert len(planned) == len(set(planned)) == 40 + 2 * (len(study.variants) - 4)
+
+
+def test_claims_are_judged_in_their_direction(study: Study) -> None:
+    judged = evidence.judge(study, rows_for(study, 10, RNL=0.1))
+    assert judged["over-baseline"].verdict == "reproduced"
+    assert judged["over-baseline"].interval.mean == pytest.approx(0.1)
+    # RNL's maps are 0.1 more alike here, where less was claimed.
+    assert judged["query-specific-maps"].interval.mean == pytest.approx(-0.1)
+    assert judged["query-specific-maps"].verdict == "not reproduced"
+    assert evidence.judge(study, rows_for(study, 10, RNL=0.01))["over-non-local"].verdict == "not reproduced"
+
+
+def test_a_claim_with_too_few_seeds_is_not_judged(study: Study) -> None:
+    assert evidence.judge(study, rows_for(study, 9, RNL=0.1)) == {}
+
+
+def test_pairs_are_matched_by_seed_not_by_order(study: Study) -> None:
+    rows = rows_for(study, 10, RNL=0.1)
+    turned = [row for row in rows if row["variant"] != "RNL"] + [
+        row for row in rows[::-1] if row["variant"] == "RNL"
+    ]
+    judged = evidence.judge(study, turned)["over-baseline"].interval
+    assert judged.mean == pytest.approx(0.1) and judged.half_width < 1e-9
+
+
+def test_the_description_of_a_run_counts_but_not_its_folder_or_name(study: Study) -> None:
+    run = study.experiment("RNL", 1)
+    moved = run.model_copy(
+        update={"name": "other", "data": run.data.model_copy(update={"root": "elsewhere"})}
+    )
+    assert evidence.described(moved) == evidence.described(run)
+    assert evidence.described(study.experiment("RNL", 2)) != evidence.described(run)
+    assert evidence.described(study.experiment("NL", 1)) != evidence.described(run)
+
+
+def test_recorded_seeds_follow_from_the_ledgers_commit_and_the_ledger_is_unchanged() -> None:
+    card = yaml.safe_load((RESULTS / "card.yaml").read_text())
+    assert card["seeds"] == seeds_from_commit(card["ledger_commit"], 10)
+    assert card["ledger"] == hashlib.sha256(LEDGER.read_bytes()).hexdigest()
+
+
+def test_records_belong_to_the_ledger(study: Study) -> None:
+    rows = evidence.read_rows(RESULTS)
+    seeds = yaml.safe_load((RESULTS / "card.yaml").read_text())["seeds"]
+    planned = set(evidence.plan(study, seeds))
+    assert len(rows) == len({(row["variant"], row["seed"]) for row in rows})
+    for row in rows:
+        assert (row["variant"], row["seed"]) in planned
+        assert row["described"] == evidence.described(study.experiment(row["variant"], row["seed"]))
+        right = sum(row["confusion"][label][label] for label in range(4))
+        assert row["top1"] == pytest.approx(right / sum(map(sum, row["confusion"])))
+
+
+def test_a_changed_ledger_does_not_mix_with_old_records(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text((RESULTS / "card.yaml").read_text())
+    ledger = tmp_path / "rnl.yaml"
+    ledger.write_text(LEDGER.read_text() + "# changed\n")
+    with pytest.raises(UserError, match="has changed since its runs began"):
+        evidence._card(tmp_path, ledger, tmp_path, study)
