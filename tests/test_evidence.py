@@ -22,14 +22,14 @@ def study() -> Study:
 
 
 def rows_for(study: Study, seeds: int, **differences: float) -> list[dict]:
-    """Records in which every primary variant has 0.5 plus its difference, with a spread shared by all
-    variants.""" rows = [] for seed in range(seeds):
+    """Records in which a variant has 0.5 plus its difference, with a spread that all variants share."""
+    rows = []
+    for seed in range(seeds):
         shared = 0.5 + 0.02 * (seed % 3)
         for name in study.primary:
             own = shared + differences.get(name, 0.0) + 0.001 * (seed % 2)
-            rows.append(
-                {"variant": name, "seed": seed, "top1": own, "noise 0.2": own, "maps alike without self": own}
-            )
+            metrics = {"top1": own, "noise 0.2": own, "maps alike without self": own}
+            rows.append({"variant": name, "seed": seed, **metrics})
     return rows
 
 

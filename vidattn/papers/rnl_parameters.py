@@ -70,7 +70,8 @@ class Parameters(Part):
             if name not in known:
                 raise UserError(f"variants: {name!r} is unknown: allowed are {', '.join(known)}")
         if self.data is None and self.scale == "full":
-            raise UserError("data: scale 'full' needs a folder of video files with its index.csv, none is
-            given")
+            raise UserError(
+                "data: scale 'full' needs a folder of video files with its index.csv, none is given"
+            )
         if self.data is not None and not Path(self.data).is_dir():
             raise UserError(f"data: there is no folder {self.data!r}: allowed is a folder that exists")
