@@ -77,8 +77,8 @@ def record(root: Path, chapter: str = "rnl", jobs: int = 2) -> None:
 
 
 def plan(study: Study, seeds: list[int]) -> Iterator[tuple[str, int]]:
-    """Yield (variant, seed) in the order of running: the claims' pairs first, seed by seed, then the
-    others.""" for seed in seeds:
+    """Yield (variant, seed) as they are run: the claims' pairs first, seed by seed, then the others."""
+    for seed in seeds:
         for variant in study.primary:
             yield variant, seed
     for seed in seeds[: study.exploratory_seeds]:
@@ -116,10 +116,10 @@ def described(experiment: Experiment) -> str:
 
 
 def largest_deviation(study: Study, row: Row) -> float:
-    """Replay a record's first steps and return the largest relative difference of a loss; above 0 it is
-    stale.
+    """Replay a record's first steps and return the largest relative difference of a loss.
 
-    On another kind of machine, torch version or thread count the last bits differ and grow from step to step.
+    Above 0 the record is stale. On another kind of machine, torch version or thread count the last bits
+    differ, more from step to step.
     """
     recorded = np.array(row["first_losses"])
     again = np.array(replay(study.experiment(row["variant"], row["seed"]), len(recorded)))
