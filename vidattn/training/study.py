@@ -1,7 +1,9 @@
 """A chapter's experiment, whole: one base run, its variants, and the claims that they are to judge."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,8 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from vidattn.errors import UserError
 from vidattn.training.claims import Claim
 from vidattn.training.experiment import Experiment, Placed, Synthetic, make_experiment
+from vidattn.training.fit import run
+from vidattn.training.result import Result
 from vidattn.training.validation import FrozenList, Part, explain
 from vidattn.yamlfile import read_yaml
 
@@ -70,7 +74,7 @@ class Study(Part):
     @property
     def seeds(self) -> int:
         """Number of seeds of a primary variant."""
-        return max(claim.seeds for claim in self.claims)
+        return max((claim.seeds for claim in self.claims), default=1)
 
     def experiment(self, variant: str, seed: int, **replace: Any) -> Experiment:
         """Describe one run.
@@ -103,6 +107,31 @@ def at_noise(experiment: Experiment, noise: float) -> Experiment:
         raise UserError("only synthetic clips can be rendered at another noise level")
     test = experiment.data.test.model_copy(update={"noise": noise})
     return experiment.model_copy(update={"data": experiment.data.model_copy(update={"test": test})})
+
+
+def run_all(experiments: Sequence[Experiment], root: str | Path = "runs", jobs: int = 2) -> list[Result]:
+    """Train several networks side by side, a process each, or find them again.
+
+    On a few cores two processes of one thread are faster than one process of two threads.
+
+    Args:
+        experiments: What to run.
+        root: Folder of the run folders.
+        jobs: Processes at a time; on a GPU take 1.
+
+    Returns:
+        The results, in the order of the experiments.
+    """
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(run, experiment, root, False) for experiment in experiments]
+        results = []
+        for number, future in enumerate(waiting, start=1):
+            results.append(future.result())
+            print(
+                f"{number} of {len(waiting)} runs: {results[-1].name}, {results[-1].seconds:.0f} s",
+                flush=True,
+            )
+        return results
 
 
 def load_study(path: str | Path) -> Study:
