@@ -1,0 +1,32 @@
+"""The plots and numbers that several chapters share: attention maps, means with intervals, run cards.
+
+All figures are drawn for the width of the page's column, transparent, and returned as `Figure` objects outside
+pyplot's list of open figures, so that a notebook's cell shows one once.
+"""
+
+from vidattn.figures.attend import attention_figure
+from vidattn.figures.card import run_card
+from vidattn.figures.maps import Query, attention_maps, capture, map_similarity, own_weight
+from vidattn.figures.pictures import filmstrip, show_maps
+from vidattn.figures.plots import dot_plot, interval_plot, lines_with_bands
+from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH, use_style
+
+__all__ = [
+    "COLOURS",
+    "INK",
+    "MARKERS",
+    "WIDTH",
+    "Query",
+    "attention_figure",
+    "attention_maps",
+    "capture",
+    "dot_plot",
+    "filmstrip",
+    "interval_plot",
+    "lines_with_bands",
+    "map_similarity",
+    "own_weight",
+    "run_card",
+    "show_maps",
+    "use_style",
+]

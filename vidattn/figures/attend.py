@@ -1,0 +1,140 @@
+"""The documented command for a video file: what do networks attend to in it?"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib import rc_context
+from torch import nn
+
+from vidattn.backbones.place import insertion, place, stages
+from vidattn.backbones.resnet import resnet50
+from vidattn.blocks import make_block
+from vidattn.errors import UserError
+from vidattn.figures.maps import Query, attention_maps, capture, has_maps
+from vidattn.figures.pictures import show_maps
+from vidattn.figures.style import use_style
+from vidattn.training.checkpoint import random_states, restore_random_states, write_atomically
+from vidattn.training.experiment import Sampling, Synthetic, load_experiment
+from vidattn.training.fit import load_trained
+from vidattn.video import augment
+from vidattn.video.decode import probe, read_frames
+from vidattn.video.sample import sample
+
+RNL_PLACES = {"res3": (1, 3), "res4": (1, 3, 5)}  # RNL paper, Table III: five blocks
+SHOWN = ("res3", 3)
+
+
+def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | None = None) -> None:
+    """Draw what networks attend to in a video file, for two queries: where it changes most, and least.
+
+    With a run: its network's first block with pairwise weights, on frames sampled and cut as in its tests.
+    Without one: a TSM ResNet-50 on 8 frames of 224 x 224 pixels, with five RNL blocks and with five NL blocks
+    at the places of the RNL paper's Table III, seen behind block 3 of res3. Its weights are random, which the
+    figure and a printed line say; batch normalisation takes its statistics from the clip, since untrained
+    activations grow from block to block without them.
+
+    Args:
+        clip_path: A video file or a folder of numbered JPEG frames.
+        out: The PNG to write, atomically.
+        run: Folder of a finished run.
+
+    Raises:
+        UserError: The folder for the PNG is missing, the clip cannot be read, or the run has no block to
+            show.
+    """
+    out = Path(out)
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out: {out} must end in .png")
+    if not out.parent.is_dir():
+        raise UserError(f"--out: there is no folder {out.parent}")
+    probe(clip_path)  # an unreadable file is refused before any network is built
+    networks: dict[str, nn.Module]
+    if run is None:
+        frames, where = _network_frames(clip_path, Sampling(), 256), SHOWN
+        networks = {"RNL": _untrained("region", frames), "NL": _untrained("nonlocal", frames)}
+        note = "random weights, untrained"
+    else:
+        model = load_trained(run)
+        experiment = load_experiment(Path(run) / "experiment.yaml")
+        where = _first_place(model, run)
+        resize = experiment.sampling.resize
+        if resize is None and isinstance(experiment.data, Synthetic):
+            resize = experiment.data.test.size  # the scale that the network was trained on
+        frames = _network_frames(clip_path, experiment.sampling, resize)
+        networks = {insertion(model, *where).__class__.__name__: model}
+        note = f"trained by the run {experiment.name}"
+    clip = augment.normalise(torch.from_numpy(frames))[None]
+    _, height, width = capture(model := next(iter(networks.values())), insertion(model, *where), clip).shape[2:]
+    queries = changing_and_still(frames, height, width)
+    maps = torch.cat([attention_maps(network, *where, clip, queries) for network in networks.values()])
+    titles = [f"{name}\n{query}" for name in networks for query in ("changing", "still")]
+    if maps.shape[2] < height:  # pooled keys: the maps' grid is half as fine
+        rows, columns = maps.shape[2:]
+        queries = [(t, min(i // 2, rows - 1), min(j // 2, columns - 1)) for t, i, j in queries]
+    with rc_context():
+        use_style()
+        figure = show_maps(frames, maps, queries * len(networks), titles)
+        text = f"{Path(clip_path).name}: weights behind block {where[1]} of {where[0]}; {note}"
+        figure.supxlabel(text, fontsize=8)
+        write_atomically(out, lambda file: figure.savefig(file, format="png", facecolor="white"))
+    print(f"The network: {note}.")
+
+
+def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Query]:
+    """Return where the middle frame differs most and least from its neighbours, the rim left out.
+
+    Args:
+        frames: uint8 `(T, H, W, 3)`.
+        height: Rows of the grid of positions.
+        width: Columns of the grid.
+
+    Returns:
+        Two positions (t, row, column), t being T // 2.
+    """
+    middle = len(frames) // 2
+    near = frames[max(0, middle - 1) : middle + 2].astype(np.float32)
+    change = torch.from_numpy(np.abs(np.diff(near, axis=0)).sum(axis=(0, 3)))  # of one frame: zero
+    cells = F.adaptive_avg_pool2d(change[None], (height, width))[0]
+    rim = int(min(height, width) > 4)
+    inner = cells[rim : height - rim, rim : width - rim]
+    places = [divmod(int(flat), inner.shape[1]) for flat in (inner.argmax(), inner.argmin())]
+    return [(middle, row + rim, column + rim) for row, column in places]
+
+
+def _network_frames(path: str | Path, sampling: Sampling, resize: int | None) -> np.ndarray:
+    """Sample, resize and cut a clip as a test does: uint8 `(T, size, size, 3)`."""
+    chosen = read_frames(path, lambda n: sample(sampling.mode, n, sampling.frames, sampling.stride)[0])
+    clip = torch.from_numpy(chosen)
+    if resize is not None:
+        clip = augment.resize_short_side(clip, resize)
+    size = sampling.test_size or sampling.size
+    if min(clip.shape[1:3]) < size:
+        found = f"{clip.shape[1]} x {clip.shape[2]}"
+        raise UserError(f"{path}: frames of {found} pixels are smaller than the network's {size}")
+    return augment.centre_crop(clip, size).contiguous().numpy()
+
+
+def _untrained(kind: str, frames: np.ndarray) -> nn.Module:
+    """Return a TSM ResNet-50 with blocks of one kind, its normalisation set by the clip."""
+    states = random_states()
+    try:
+        torch.manual_seed(0)
+        model = place(resnet50(temporal="tsm"), RNL_PLACES, make_block(kind))
+    finally:
+        restore_random_states(states)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm3d):
+            part.momentum = 1.0
+    with torch.no_grad():
+        model.train()(augment.normalise(torch.from_numpy(frames))[None])
+    return model.eval()
+
+
+def _first_place(model: nn.Module, run: str | Path) -> tuple[str, int]:
+    for name, stage in stages(model).items():
+        for number, block in stage.placed.items():
+            if has_maps(block):
+                return name, int(number)
+    raise UserError(f"{run}: its network has no block with a map of weights")

@@ -1,0 +1,63 @@
+"""The small card below a figure that says where its numbers come from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from vidattn.training.result import Result
+
+
+class Html(str):
+    """Text that a notebook shows as HTML."""
+
+    def _repr_html_(self) -> str:
+        return self
+
+
+def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
+    """Return the small card below a figure that says where its numbers come from.
+
+    Args:
+        runs: Results of runs, or recorded rows with the same names. What differs between runs is listed; what none of
+            them says reads 'not recorded'.
+        **known: What the card says instead, such as `versions`, or a mapping of `parameters`.
+
+    Returns:
+        HTML: commit, parameters, data, seeds, device, versions and seconds, folded.
+    """
+    rows = [run.model_dump() if isinstance(run, Result) else dict(run) for run in runs]
+
+    def say(field: str, show: Callable[[Any], str]) -> str:
+        found = [known[field]] if field in known else [row.get(field) for row in rows]
+        values = [value for value in found if value is not None]
+        return ", ".join(dict.fromkeys(show(value) for value in values)) or "not recorded"
+
+    seconds = known["seconds"] if "seconds" in known else sum(row.get("seconds", 0) for row in rows)
+    count = f"{len(rows)} run{'s' * (len(rows) != 1)}"
+    threads = say("threads", str)
+    entries = {
+        "commit": say("commit", _short_commit),
+        "parameters": say("parameters", _parameters),
+        "data": say("data", str),
+        "seeds": say("seed", str) if "seeds" not in known else ", ".join(map(str, known["seeds"])),
+        "device": say("device", str) + (f", threads: {threads}" if threads != "not recorded" else ""),
+        "versions": say("versions", _pairs),
+        "seconds": f"{seconds:,.0f}" if seconds else "not recorded",
+    }
+    others = known.keys() - entries.keys() - {"threads", "seed"}
+    entries |= {name: str(value) for name, value in known.items() if name in others}
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
+    return Html(f'<details class="run-card"><summary>Run card: {count}</summary><dl>{items}</dl></details>')
+
+
+def _short_commit(commit: str) -> str:
+    sha, plus, rest = commit.partition("+")
+    return sha[:12] + plus + rest
+
+
+def _parameters(value: Any) -> str:
+    return _pairs(value, " = ") if isinstance(value, Mapping) else f"{value:,} weights"
+
+
+def _pairs(values: Mapping[str, Any], sign: str = " ") -> str:
+    return ", ".join(f"{name}{sign}{value}" for name, value in values.items())

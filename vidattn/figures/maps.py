@@ -1,0 +1,176 @@
+"""What blocks with pairwise weights attend to, and how alike the maps of different queries are."""
+
+import copy
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vidattn.backbones.place import insertion
+from vidattn.blocks import NonLocal, RegionNonLocal
+from vidattn.errors import UserError
+
+Query = Sequence[int]  # t, row, column
+
+
+def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
+    """Return what a module of a network is given in one forward pass, in evaluation mode and without
+    gradients.
+
+    Args:
+        model: The network; the modes of its modules are the old ones afterwards.
+        module: One of its modules, mostly a placed block.
+        clip: The network's input `(B, 3, T, H, W)`.
+
+    Returns:
+        A copy of the module's first input, mostly `(B, C, T, H', W')`.
+
+    Raises:
+        UserError: The forward pass does not reach the module.
+    """
+    inputs: list[Tensor] = []
+
+    def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        inputs.append(given[0].detach().clone())
+
+    modes = [(part, part.training) for part in model.modules()]
+    handle = module.register_forward_pre_hook(note)
+    try:
+        with torch.no_grad():
+            model.eval()(clip)
+    finally:
+        handle.remove()
+        for part, training in modes:
+            part.training = training
+    if not inputs:
+        raise UserError(f"the network's forward pass does not reach this {type(module).__name__}")
+    return inputs[0]
+
+
+def attention_maps(
+    model: nn.Module, place: str, number: int, clip: Tensor, queries: Iterable[Query]
+) -> Tensor:
+    """Return the weights that a placed block gives from some positions to all positions.
+
+    They are computed in float64 from the float32 network: after unscaled inner products float32 would round
+    small weights to zero, and maps without their query's own position are made of just these.
+
+    Args:
+        model: A network.
+        place: Stage that the block stands in, such as `"res3"`.
+        number: Block of the stage, counting from 1, that it stands behind.
+        clip: One clip `(1, 3, T, H, W)`.
+        queries: Q positions (t, row, column) on the block's feature map, counted from 0.
+
+    Returns:
+        float64 maps `(Q, T, H', W')`, w / C(x), on the keys' grid: that of the feature map, or half of its
+        height and width where keys are pooled. In an attention chain they are those of its region-based
+        block, which sees what the squeeze-excite gives.
+
+    Raises:
+        UserError: The place holds no block with pairwise weights, a query lies outside, or there is more
+            than one clip.
+    """
+    if clip.dim() != 5 or clip.shape[0] != 1:
+        raise UserError(f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}")
+    block = _pairwise(insertion(model, place, number), f"{place} after block {number}")
+    x = capture(model, block, clip)
+    t, h, w = x.shape[2:]
+    flat = _flat(queries, (t, h, w), "feature map")
+    with torch.no_grad():
+        maps = copy.deepcopy(block).double().attention(x.double(), flat)[0]
+    if maps.shape[1] != t * h * w:
+        h, w = h // 2, w // 2
+    return maps.reshape(-1, t, h, w)
+
+
+def has_maps(block: nn.Module) -> bool:
+    """Say whether `attention_maps` takes a block: whether just one part of it has pairwise weights."""
+    return len(_parts(block)) == 1
+
+
+def _parts(block: nn.Module) -> list[NonLocal | RegionNonLocal]:
+    return [part for part in block.modules() if isinstance(part, NonLocal | RegionNonLocal)]
+
+
+def _pairwise(block: nn.Module, where: str) -> NonLocal | RegionNonLocal:
+    if not has_maps(block):
+        have = "NonLocal, RegionNonLocal and AttentionChain have"
+        raise UserError(f"{where}: {type(block).__name__} has no map of weights; {have}")
+    return _parts(block)[0]
+
+
+def map_similarity(
+    maps: Tensor, queries: Sequence[Query] | None = None, *, without_self: bool = False
+) -> float:
+    """Return how alike the maps of different queries are: the mean cosine over all pairs of queries.
+
+        mean over a < b of  <m_a, m_b> / (|m_a| |m_b|)
+
+    1 if all maps are the same up to a factor, 0 if no two overlap; maps without negative weights give nothing below 0. A
+    map that is zero everywhere is like no other: its cosines count as 0.
+
+    Args:
+        maps: `(Q, ...)`, two or more.
+        queries: The positions (t, row, column) of the Q queries on the maps' grid; needed for `without_self`.
+        without_self: Leave the positions of both queries of a pair out of both of their maps. An RNL block compares a
+            region with itself by the same vector, which favours the query's own position by construction; what is left
+            is what a query thinks of the others.
+
+    Raises:
+        UserError: Fewer than two maps, or queries that do not fit them.
+    """
+    if len(maps) < 2:
+        raise UserError(f"a similarity needs the maps of two or more queries, not {len(maps)}")
+    own = own_positions(maps, queries) if without_self else None
+    flat = maps.reshape(len(maps), -1).double()
+    cosines = []
+    for a in range(len(flat)):
+        for b in range(a + 1, len(flat)):
+            pair = flat[[a, b]]
+            if own is not None:
+                pair[:, [own[a], own[b]]] = 0
+            # Divided by their largest weights first: squares of small weights would vanish.
+            pair = pair / pair.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(pair.dtype).tiny)
+            norms = pair.norm(dim=1).prod()
+            cosines.append(float(pair[0] @ pair[1] / norms) if norms > 0 else 0.0)
+    return float(np.mean(cosines))
+
+
+def own_weight(maps: Tensor, queries: Sequence[Query]) -> float:
+    """Return the share of its weight that a query gives to its own position, w_ii / sum_j |w_ij|, mean over queries.
+
+    Uniform maps give 1 / N. A map that is zero everywhere counts as 0.
+
+    Args:
+        maps: `(Q, T, H', W')`.
+        queries: The positions (t, row, column) of the Q queries on the maps' grid (with pooled keys: row // 2 and
+            column // 2 of those on the feature map).
+
+    Raises:
+        UserError: The queries do not fit the maps.
+    """
+    own = own_positions(maps, queries)
+    flat = maps.reshape(len(maps), -1).double()
+    totals = flat.abs().sum(dim=1)
+    shares = flat[torch.arange(len(flat)), own] / totals.clamp(min=torch.finfo(flat.dtype).tiny)
+    return float(shares.mean())
+
+
+def own_positions(maps: Tensor, queries: Sequence[Query] | None) -> Tensor:
+    """Return the flat positions (Q,) of queries on the grid of their maps `(Q, T, H', W')`, checked."""
+    if queries is None or len(queries) != len(maps):
+        given = 0 if queries is None else len(queries)
+        raise UserError(f"{len(maps)} maps need {len(maps)} queries, not {given}")
+    return _flat(queries, tuple(maps.shape[1:]), "maps")
+
+
+def _flat(queries: Iterable[Query], sizes: tuple[int, ...], what: str) -> Tensor:
+    """Count positions with the last axis fastest."""
+    flat = []
+    for query in queries:
+        if any(not 0 <= i < size for i, size in zip(query, sizes, strict=True)):
+            raise UserError(f"query {tuple(query)} lies outside the {what} of size {sizes}")
+        flat.append((query[0] * sizes[1] + query[1]) * sizes[2] + query[2])
+    return torch.tensor(flat)

@@ -1,0 +1,79 @@
+"""One look for the whole book: a colour a mechanism, ink that is legible on light and dark, the page's width."""
+
+import sys
+
+# One colour a mechanism through the whole book. Hues follow the colour-blind-safe set of Okabe and Ito
+# (2008), darkened where needed to stand out from white by 3 : 1. More than eight colours cannot all be told
+# apart by everybody: each mechanism has a marker of its own, too, and every plot writes the names.
+COLOURS = {
+    "baseline": "#8b9198",
+    "nonlocal": "#d55e00",
+    "region": "#0072b2",
+    "squeeze_excite": "#008f68",
+    "cbam": "#7a5a00",
+    "global_context": "#c4649f",
+    "chain": "#2f9fd8",
+    "oracle": "#4d545c",
+    "pyramid": "#b87800",
+    "crisscross": "#7b5cc4",
+    "temporal": "#0a9396",
+}
+MARKERS = dict(zip(COLOURS, ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "h"), strict=True))
+# Between black and white: 5 : 1 on white, 4.6 : 1 on the light panel that the book puts behind figures in
+# dark mode, and still 3.6 : 1 on near-black where nobody puts a panel (a notebook opened in a dark editor).
+INK = "#646e79"
+WIDTH = 7.4  # inches; the page's column
+
+
+def use_style() -> None:
+    """Set seaborn's theme and the book's rules for every figure drawn from now on.
+
+    Notebooks get vector figures with letters as outlines ('path'): the site shows a figure as an image of
+    its own, which can reach no font of the page, and must look the same without a network and without the
+    fonts of this machine.
+    """
+    import seaborn as sns
+    from cycler import cycler
+
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        font="DejaVu Sans",  # comes with matplotlib: the same on every machine
+        rc={
+            "figure.figsize": (WIDTH, 3.2),
+            "figure.facecolor": "none",
+            "axes.facecolor": "none",
+            "savefig.facecolor": "none",
+            "savefig.edgecolor": "none",
+            "figure.dpi": 110,
+            "savefig.dpi": 200,
+            "font.size": 10,
+            "axes.labelsize": 10,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9.5,
+            "legend.fontsize": 9,
+            "legend.frameon": False,
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.edgecolor": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "axes.linewidth": 0.8,
+            "grid.color": INK,
+            "grid.alpha": 0.2,
+            "grid.linewidth": 0.6,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "lines.linewidth": 1.8,
+            "axes.prop_cycle": cycler(color=list(COLOURS.values())),
+            "image.interpolation": "nearest",
+            "svg.fonttype": "path",
+            "svg.hashsalt": "vidattn",  # the same figure gives the same file
+        },
+    )
+    # Only inside IPython: asking for its formats elsewhere would start a shell.
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None})
