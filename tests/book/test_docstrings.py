@@ -24,4 +24,5 @@ def test_a_section_is_no_formula() -> None:
 
 
 def test_signs_are_no_markup_but_code_stays_code() -> None:
-    assert plain("|N| times w_z and theta_ with `**options`") == r"\|N\| times w_z and theta\_ with `**options`"
+    shown = plain("|N| times w_z and theta_ with `**options`")
+    assert shown == r"\|N\| times w_z and theta\_ with `**options`"
