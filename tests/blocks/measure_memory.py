@@ -13,38 +13,17 @@ import json
 import sys
 
 import torch
-from torch import Tensor
 
-from vidattn.blocks import RegionNonLocal, make_block
+from vidattn.bench import NaiveRegion, peak
+from vidattn.blocks import make_block
 
 SHAPE = (1, 512, 8, 28, 28)
 
 
-class Naive(RegionNonLocal):
-    def _sum(self, x: Tensor) -> Tensor:
-        q, k, v = self._embed(x)
-        return (q @ k.transpose(1, 2)).softmax(dim=-1) @ v
-
-
-def resident(name: str) -> int:
-    """VmRSS (now) or VmHWM (highest so far), in KiB."""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(name))
-
-
-def peak(block: torch.nn.Module) -> float:
+def extra(block: torch.nn.Module) -> float:
     x = torch.randn(SHAPE)
     block.eval()(x[:, :, :3, :9, :9].contiguous())
-    try:
-        with open("/proc/self/clear_refs", "w") as clear:
-            clear.write("5")  # resets VmHWM
-    except OSError:
-        pass  # Then VmHWM is at least the true peak: the figure errs on the high side.
-    before = resident("VmRSS")
-    z = block(x)
-    extra = resident("VmHWM") - before
-    assert z.shape == SHAPE
-    return extra / 1024
+    return peak(lambda: block(x))
 
 
 if __name__ == "__main__":
@@ -52,6 +31,7 @@ if __name__ == "__main__":
     with torch.no_grad():
         wanted = json.loads(sys.argv[1])
         blocks = [
-            Naive(512) if kind == "naive" else make_block(kind, **options)(512) for kind, options in wanted
+            NaiveRegion(512) if kind == "naive" else make_block(kind, **options)(512)
+            for kind, options in wanted
         ]
-        print(json.dumps([peak(block) for block in blocks]))
+        print(json.dumps([extra(block) for block in blocks]))

@@ -1,7 +1,7 @@
-"""The plots and numbers that several chapters share: attention maps, means with intervals, run cards.
+"""Plots and numbers that several chapters share: attention maps, means with intervals, run cards.
 
-All figures are drawn for the width of the page's column, transparent, and returned as `Figure` objects outside
-pyplot's list of open figures, so that a notebook's cell shows one once.
+All figures are drawn for the width of the page's column, transparent, and returned as `Figure` objects
+outside pyplot's list of open figures, so that a notebook's cell shows one once.
 """
 
 from vidattn.figures.attend import attention_figure

@@ -66,7 +66,8 @@ def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | N
         networks = {insertion(model, *where).__class__.__name__: model}
         note = f"trained by the run {experiment.name}"
     clip = augment.normalise(torch.from_numpy(frames))[None]
-    _, height, width = capture(model := next(iter(networks.values())), insertion(model, *where), clip).shape[2:]
+    first = next(iter(networks.values()))
+    height, width = capture(first, insertion(first, *where), clip).shape[-2:]
     queries = changing_and_still(frames, height, width)
     maps = torch.cat([attention_maps(network, *where, clip, queries) for network in networks.values()])
     titles = [f"{name}\n{query}" for name in networks for query in ("changing", "still")]

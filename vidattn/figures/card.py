@@ -18,8 +18,8 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
     """Return the small card below a figure that says where its numbers come from.
 
     Args:
-        runs: Results of runs, or recorded rows with the same names. What differs between runs is listed; what none of
-            them says reads 'not recorded'.
+        runs: Results of runs, or recorded rows with the same names. What differs between runs is listed; what
+            none of them says reads 'not recorded'.
         **known: What the card says instead, such as `versions`, or a mapping of `parameters`.
 
     Returns:

@@ -108,15 +108,15 @@ def map_similarity(
 
         mean over a < b of  <m_a, m_b> / (|m_a| |m_b|)
 
-    1 if all maps are the same up to a factor, 0 if no two overlap; maps without negative weights give nothing below 0. A
-    map that is zero everywhere is like no other: its cosines count as 0.
+    1 if all maps are the same up to a factor, 0 if no two overlap; maps without negative weights give nothing
+    below 0. A map that is zero everywhere is like no other: its cosines count as 0.
 
     Args:
         maps: `(Q, ...)`, two or more.
         queries: The positions (t, row, column) of the Q queries on the maps' grid; needed for `without_self`.
-        without_self: Leave the positions of both queries of a pair out of both of their maps. An RNL block compares a
-            region with itself by the same vector, which favours the query's own position by construction; what is left
-            is what a query thinks of the others.
+        without_self: Leave the positions of both queries of a pair out of both of their maps. An RNL block
+            compares a region with itself by the same vector, which favours the query's own position by
+            construction; what is left is what a query thinks of the others.
 
     Raises:
         UserError: Fewer than two maps, or queries that do not fit them.
@@ -139,14 +139,14 @@ def map_similarity(
 
 
 def own_weight(maps: Tensor, queries: Sequence[Query]) -> float:
-    """Return the share of its weight that a query gives to its own position, w_ii / sum_j |w_ij|, mean over queries.
+    """Return the share of its weight that a query gives to itself, w_ii / sum_j |w_ij|, mean over queries.
 
     Uniform maps give 1 / N. A map that is zero everywhere counts as 0.
 
     Args:
         maps: `(Q, T, H', W')`.
-        queries: The positions (t, row, column) of the Q queries on the maps' grid (with pooled keys: row // 2 and
-            column // 2 of those on the feature map).
+        queries: The positions (t, row, column) of the Q queries on the maps' grid (with pooled keys: row // 2
+            and column // 2 of those on the feature map).
 
     Raises:
         UserError: The queries do not fit the maps.

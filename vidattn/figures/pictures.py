@@ -38,7 +38,7 @@ def show_maps(
     if titles is not None and len(titles) != len(maps):
         raise UserError(f"{len(maps)} maps need {len(maps)} titles, not {len(titles)}")
     high, wide = frames.shape[1:3]
-    row_height = WIDTH / len(frames) * high / wide + 0.06
+    row_height = (WIDTH - 0.35) / len(frames) * high / wide + 0.05  # a third of an inch for the titles
     figure, axes = _strips(len(maps), len(frames), (WIDTH, len(maps) * row_height + 0.25))
     pictures = _faded(frames)
     for q, (query, weights) in enumerate(zip(queries, maps.double().numpy(), strict=True)):

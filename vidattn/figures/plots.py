@@ -23,8 +23,8 @@ def dot_plot(
     Args:
         values: For each variant one value a seed; a variant of one seed gets no interval.
         label: What the values are, with unit.
-        kinds: For each variant the mechanism in `COLOURS` that it is drawn as; where it is not given, that of its own
-            name, else grey.
+        kinds: For each variant the mechanism in `COLOURS` that it is drawn as; where it is not given, that of
+            its own name, else grey.
         reference: Where a vertical line is drawn, such as chance.
     """
     figure, axis = _rows_figure(list(values), label)

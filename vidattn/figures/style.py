@@ -1,4 +1,4 @@
-"""One look for the whole book: a colour a mechanism, ink that is legible on light and dark, the page's width."""
+"""One look for the whole book: a colour a mechanism, ink for light and dark pages, the column's width."""
 
 import sys
 
