@@ -217,4 +217,4 @@ say(
     f"{saved:.1f} are saved, {saved / full['+5 NL'].all_counted:.0%}."
 )
 share = kinds["+5 NL"]["attention"] / sum(kinds["+5 NL"].values())
-say(f"Half of what NL's network does ({share:.0%}) is attention that its printed figure does not contain.")
+say(f"{share:.0%} of what NL's network does is attention, which its printed figure does not contain.")
