@@ -56,53 +56,49 @@ def by_the_text(figure):
 # ## All of them
 #
 # **printed** is the paper's figure; **text's model** what the block of the text gives, counted as the tables seem to be; **nearest** what the best
-# reading gives, with its letter, explained below the table. A star marks readings that are a *guess after the fact*: nothing but the printed figure
+# reading gives, its letter explained below the table. A star marks readings that are a *guess after the fact*: nothing but the printed figure
 # speaks for them. The last column is what the text's model costs when every convolution and every product is counted: no figure of
 # the paper is meant to equal it.
 
-# %%
+# %% tags=["hide-input"]
 printed = efficiency()
-readings = list(dict.fromkeys(main_reading(f) for f in printed if f.verdict == "agrees, fitted"))
+readings = list(
+    dict.fromkeys(main_reading(f) for f in printed if f.verdict == "agrees, fitted")
+)
 letter = {r: chr(ord("A") + i) + ("*" if "guess" in r else "") for i, r in enumerate(readings)}
 
 rows = []
 for f in printed:
     fitted = f.verdict == "agrees, fitted"
-    digits = len(f.printed.partition(".")[2]) + 1
-    nearest = f"{f.computed:.{digits}f}" if fitted else ""
-    verdict = {"agrees": "✓ text", "agrees, fitted": "fitted"}.get(f.verdict, "✗ not explained")
-    text = f"{by_the_text(f):.{digits}f}"
-    rows.append(
-        [
-            f.table,
-            f.row,
-            f.metric,
-            f.printed,
-            text,
-            nearest,
-            verdict,
-            letter.get(main_reading(f), ""),
-            f"{f.all_counted:.{digits}f}",
-        ]
-    )
     assert fitted != agrees(f.printed, by_the_text(f)) or f.verdict == "not explained"
+    decimals = len(f.printed.partition(".")[2]) + 1
+    text, nearest, everything = (
+        f"{v:.{decimals}f}" for v in (by_the_text(f), f.computed, f.all_counted)
+    )
+    verdict = (
+        f"fitted, {letter[main_reading(f)]}" if fitted else {"agrees": "✓"}.get(f.verdict, "✗")
+    )
+    name = f"{f.table}: {f.row}", f.metric
+    rows.append([*name, f.printed, text, nearest if fitted else "", verdict, everything])
 columns = [
-    "table",
-    "row",
+    "table: row",
     "figure",
     "printed",
     "text's model",
     "nearest",
     "verdict",
-    "reading",
-    "everything counted",
+    "everything",
 ]
-pd.DataFrame(rows, columns=columns).style.hide(axis="index").set_properties(
-    **{"text-align": "right"}, subset=columns[3:]
+small = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
+small.set_properties(**{"text-align": "right"}, subset=columns[2:]).set_table_attributes(
+    'style="font-size: 0.85em"'
 )
 
 # %% tags=["hide-input"]
-say("Readings:\n\n" + "\n".join(f"- **{letter[r].replace('*', chr(92) + '*')}** {r}" for r in readings))
+say(
+    "Readings:\n\n"
+    + "\n".join(f"- **{letter[r].replace('*', chr(92) + '*')}** {r}" for r in readings)
+)
 
 # %% [markdown]
 # ## How many choices explain how many figures
@@ -125,7 +121,9 @@ choices = {
     "GC without its layer normalisation (a guess)": "without the layer normalisation",
 }
 fitted = [f for f in printed if f.verdict == "agrees, fitted"]
-lines = [(what, sum(mark in main_reading(f) for f in fitted)) for what, mark in choices.items()]
+lines = [
+    (what, sum(mark in main_reading(f) for f in fitted)) for what, mark in choices.items()
+]
 assert all(any(mark in main_reading(f) for mark in choices.values()) for f in fitted)
 distinct = {(f.row, f.metric.split()[0], f.printed) for f in fitted}
 say(f"{len(choices)} choices stand behind {len(fitted)} fitted figures, {len(distinct)} of them distinct: "
@@ -142,7 +140,9 @@ pd.DataFrame(lines, columns=["choice", "figures that need it"]).style.hide(axis=
 # %%
 tried = pd.DataFrame([vars(c) for c in conventions()])
 assert (tried["agreeing"] == tried["rows"]).sum() == 1
-tried["agreeing"] = [f"{a} of {r}" for a, r in zip(tried["agreeing"], tried["rows"], strict=True)]
+tried["agreeing"] = [
+    f"{a} of {r}" for a, r in zip(tried["agreeing"], tried["rows"], strict=True)
+]
 yes = {True: "counted", False: "–"}
 tried = tried.drop(columns="rows").replace(yes)
 tried.columns = ["biases", "batch normalisation", "F_theta", "FLOPs of Table III that agree"]
@@ -208,7 +208,9 @@ plt.show()
 
 # %%
 full = {name: value["III K400", name, "FLOPs G"] for name in ("baseline", "+5 NL", "+5 RNL")}
-assert all(abs(sum(kinds[name].values()) / 1e9 - full[name].all_counted) < 1e-9 for name in full)
+assert all(
+    abs(sum(kinds[name].values()) / 1e9 - full[name].all_counted) < 1e-9 for name in full
+)
 saved = full["+5 NL"].all_counted - full["+5 RNL"].all_counted
 claim = value["text", "RNL vs NL", "FLOPs saved G"]
 say(
@@ -217,4 +219,6 @@ say(
     f"{saved:.1f} are saved, {saved / full['+5 NL'].all_counted:.0%}."
 )
 share = kinds["+5 NL"]["attention"] / sum(kinds["+5 NL"].values())
-say(f"{share:.0%} of what NL's network does is attention, which its printed figure does not contain.")
+say(
+    f"{share:.0%} of what NL's network does is attention, which its printed figure does not contain."
+)

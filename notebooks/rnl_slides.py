@@ -100,7 +100,9 @@ def psnr(image):
 
 
 def best(image, size, noise):
-    tried = [nonlocal_mean(image, size, factor * noise) for factor in (0.3, 0.6, 0.8, 1.0, 1.5, 2.2)]
+    tried = [
+        nonlocal_mean(image, size, factor * noise) for factor in (0.3, 0.6, 0.8, 1.0, 1.5, 2.2)
+    ]
     return max(tried, key=psnr)
 
 
@@ -109,15 +111,23 @@ estimates = {}
 for noise in levels:
     noisy = scene + noise * rng.standard_normal(scene.shape)
     average = windows(noisy, 9).mean(axis=1).reshape(SIZE, SIZE)
-    estimates[noise] = {"noisy": noisy, "average 9 × 9": average, "non-local, pixels": best(noisy, 1, noise)}
-    estimates[noise] |= {f"non-local, {size} × {size}": best(noisy, size, noise) for size in sizes}
+    estimates[noise] = {
+        "noisy": noisy,
+        "average 9 × 9": average,
+        "non-local, pixels": best(noisy, 1, noise),
+    }
+    estimates[noise] |= {
+        f"non-local, {size} × {size}": best(noisy, size, noise) for size in sizes
+    }
 
 # %% [markdown]
 # Look at the stripes. The average wipes them out; the pixels' mean keeps them but leaves speckle, since a pixel that noise
 # made brighter finds company among bright pixels everywhere; the regions' mean finds the true copies, also those in the opposite corner.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The slides' story at noise 0.1: the scene, the scene with noise, and three estimates of it. Only the last two look beyond the neighbourhood, and only the last one knows what it is looking for.", "name": "fig-slides"}, "image": {"alt": "Five grey pictures of stripes, checks and rings. The second is grainy. In the third, the 9 by 9 average, the stripes have vanished. In the fourth, the pixel-wise non-local mean, they are there but speckled. In the fifth, the region-wise one, they are clean."}}
-shown = [name for name in estimates[0.1] if name not in ("non-local, 5 × 5", "non-local, 7 × 7")]
+shown = [
+    name for name in estimates[0.1] if name not in ("non-local, 5 × 5", "non-local, 7 × 7")
+]
 pictures = {"scene": scene, **{name: estimates[0.1][name] for name in shown}}
 fig, axes = plt.subplots(1, 5, figsize=(figures.WIDTH, 1.9), layout="constrained")
 for axis, (name, image) in zip(axes, pictures.items(), strict=True):
@@ -133,7 +143,10 @@ plt.show()
 
 # %%
 table = pd.DataFrame(
-    {noise: {name: psnr(image) for name, image in found.items()} for noise, found in estimates.items()}
+    {
+        noise: {name: psnr(image) for name, image in found.items()}
+        for noise, found in estimates.items()
+    }
 )
 table.columns.name = "PSNR, dB, at noise"
 gain = table.loc["non-local, 3 × 3"] - table.loc["non-local, pixels"]
@@ -169,7 +182,9 @@ normal = sympy.exp(-(z**2) / (2 * spread**2)) / (spread * sympy.sqrt(2 * sympy.p
 
 
 def expected(value):
-    return sympy.simplify(sympy.integrate(sympy.expand(value) * normal, (z, -sympy.oo, sympy.oo)))
+    return sympy.simplify(
+        sympy.integrate(sympy.expand(value) * normal, (z, -sympy.oo, sympy.oo))
+    )
 
 
 mean = expected((delta + z) ** 2)
@@ -203,7 +218,12 @@ for n in (1, 9, 25, 49, 81):
     assert abs(different.mean() / (delta_**2 + 2 * sigma_**2) - 1) < 5 * np.sqrt(2 / n / draws)
     assert abs(relative / np.sqrt(2 / n) - 1) < 0.05
     lines.append([n, relative, np.sqrt(2 / n), 100 * (different < same).mean()])
-columns = ["pixels in a region", "relative spread, simulated", "sqrt(2 / n)", "wrong one nearer, %"]
+columns = [
+    "pixels in a region",
+    "relative spread, simulated",
+    "sqrt(2 / n)",
+    "wrong one nearer, %",
+]
 pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=3).format(
     "{:.1f}", subset=columns[3:]
 )
