@@ -1,11 +1,10 @@
 """Numbers of attention maps against hand values; figures by the data of their artists."""
 
 import copy
-import re
-import subprocess
-import sys
 from pathlib import Path
 
+import matplotlib
+import matplotlib.image
 import numpy as np
 import pytest
 import torch
@@ -13,10 +12,18 @@ from einops import rearrange
 from torch import nn
 
 from vidattn import figures
+from vidattn.__main__ import main
 from vidattn.backbones.place import insertion, place
 from vidattn.backbones.resnet import resnet_mini
 from vidattn.blocks import make_block
 from vidattn.errors import UserError
+from vidattn.figures import attend, style
+from vidattn.training import Result, build_model, dump, make_experiment, mean_interval
+from vidattn.training.checkpoint import save
+from vidattn.training.experiment import Sampling
+from vidattn.training.stats import Interval
+from vidattn.video.augment import resize
+from vidattn.video.decode import read_frames, write_video
 
 QUERIES = [(0, 1, 2), (1, 4, 0), (1, 5, 6)]
 
@@ -100,7 +107,7 @@ def test_maps_are_what_the_block_does(kind, options):
 def test_maps_say_what_is_wrong():
     with pytest.raises(UserError, match="SqueezeExcite has no map of weights"):
         figures.attention_maps(network("squeeze_excite"), "res3", 2, clip(), QUERIES)
-    with pytest.raises(UserError, match=r"query \(0, 6, 0\) lies outside the feature map of size \(2, 6, 7\)"):
+    with pytest.raises(UserError, match=r"\(0, 6, 0\) lies outside the feature map of size \(2, 6, 7\)"):
         figures.attention_maps(network("nonlocal"), "res3", 2, clip(), [(0, 6, 0)])
     with pytest.raises(UserError, match="one clip"):
         figures.attention_maps(network("nonlocal"), "res3", 2, clip().repeat(2, 1, 1, 1, 1), QUERIES)
@@ -129,7 +136,8 @@ def test_similarity_without_the_queries_own_positions_by_hand():
     assert figures.map_similarity(maps, queries) == figures.map_similarity(maps) < 0.1
     # What is left may be tiny, and is compared all the same.
     sharp = torch.tensor([[1.0, 3e-200, 4e-200, 0], [0, 4e-200, 3e-200, 1.0]], dtype=torch.float64)
-    assert figures.map_similarity(sharp.view(2, 1, 2, 2), queries, without_self=True) == pytest.approx(24 / 25)
+    sharp = sharp.view(2, 1, 2, 2)
+    assert figures.map_similarity(sharp, queries, without_self=True) == pytest.approx(24 / 25)
     only_self = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 1.0]]).view(2, 1, 2, 2)
     assert figures.map_similarity(only_self, queries, without_self=True) == 0
     kept = maps.clone()
@@ -155,3 +163,301 @@ def test_small_weights_are_not_rounded_to_zero():
         insertion(model, "res3", 2).f_theta.weight.fill_(3.0)
     maps = figures.attention_maps(model, "res3", 2, clip(), QUERIES)
     assert (maps > 0).all() and maps.min() < 1e-50
+
+
+# Pictures
+
+
+def pictures(frames: int = 2, height: int = 24, width: int = 28) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+
+
+def test_maps_are_drawn_with_their_queries() -> None:
+    maps = torch.rand(2, 2, 6, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.1
+    maps[0, 1, 4, 0] = 50.0  # the query itself
+    queries = [(1, 4, 0), (0, 2, 3)]
+    figure = figures.show_maps(pictures(), maps, queries, ["first", "second"])
+    axes = np.array(figure.axes).reshape(2, 2)
+    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["first", "second"]
+    for q in range(2):
+        others = np.delete(maps[q].numpy().ravel(), 42 + 28 if q == 0 else 17)
+        for t in range(2):
+            picture, heat = axes[q, t].get_images()
+            assert picture.get_array().shape == (24, 28, 3)
+            low, top = np.median(others), others.max()
+            assert (heat.norm.vmin, heat.norm.vmax) == (low, top)
+            assert np.array_equal(heat.get_array(), maps[q, t].numpy().clip(low, top))
+            assert heat.get_extent() == [-0.5, 27.5, 23.5, -0.5]
+            opacity = heat.get_alpha()
+            assert opacity[maps[q, t].numpy() <= low].max() == 0
+            assert opacity.max() <= 0.9
+    dots = {(q, t): axes[q, t].get_lines() for q in range(2) for t in range(2)}
+    assert {place for place, found in dots.items() if found} == {(0, 1), (1, 0)}
+    assert dots[0, 1][0].get_xydata().tolist() == [[0.5 * 4 - 0.5, 4.5 * 4 - 0.5]]  # a cell is 4 pixels
+    assert dots[1, 0][0].get_xydata().tolist() == [[3.5 * 4 - 0.5, 2.5 * 4 - 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "low", "top", "tinted"),
+    [(torch.full((1, 1, 2, 2), 0.25), 0.025, 0.25, 4), (-torch.ones(1, 1, 2, 2), 0.1, 1, 0)],
+)
+def test_equal_weights_are_tinted_alike_and_negative_ones_not(weights, low, top, tinted) -> None:
+    (axis,) = figures.show_maps(pictures(1), weights, [(0, 0, 0)]).axes
+    heat = axis.get_images()[1]
+    assert (heat.norm.vmin, heat.norm.vmax) == pytest.approx((low, top))
+    assert (heat.get_alpha() > 0.8).sum() == tinted
+
+
+def test_maps_that_do_not_fit_are_refused() -> None:
+    maps = torch.ones(1, 2, 6, 7)
+    with pytest.raises(UserError, match="maps over 2 frames do not fit a clip of 3"):
+        figures.show_maps(pictures(3), maps, [(0, 0, 0)])
+    with pytest.raises(UserError, match="1 maps need 1 titles, not 2"):
+        figures.show_maps(pictures(2), maps, [(0, 0, 0)], ["a", "b"])
+
+
+def test_filmstrip_draws_every_third_frame() -> None:
+    frames = pictures(8)
+    figure = figures.filmstrip(frames, every=3, start=1)
+    assert [axis.get_xlabel() for axis in figure.axes] == ["1", "4", "7"]
+    for axis, number in zip(figure.axes, (1, 4, 7), strict=True):
+        assert np.array_equal(axis.get_images()[0].get_array(), frames[number])
+    with pytest.raises(UserError, match="every=0"):
+        figures.filmstrip(frames, every=0)
+    with pytest.raises(UserError, match="start=8"):
+        figures.filmstrip(frames, start=8)
+
+
+# Plots
+
+
+def test_dots_mean_and_interval_of_each_variant() -> None:
+    values = {"baseline": [0.5, 0.6, 0.7], "RNL 1x1x1": [0.8]}
+    figure = figures.dot_plot(values, "accuracy", kinds={"RNL 1x1x1": "region"}, reference=0.25)
+    (axis,) = figure.axes
+    line, seeds, interval, mean, lone_seed, lone_mean = axis.get_lines()
+    assert line.get_xdata() == [0.25, 0.25]
+    assert seeds.get_xydata().tolist() == [[0.5, 0], [0.6, 0], [0.7, 0]]
+    expected = mean_interval([0.5, 0.6, 0.7])
+    assert interval.get_xdata().tolist() == [expected.low, expected.high]
+    assert mean.get_xydata().tolist() == [[pytest.approx(0.6), 0]]
+    assert lone_seed.get_xydata().tolist() == lone_mean.get_xydata().tolist() == [[0.8, 1]]
+    assert mean.get_color() == interval.get_color() == style.COLOURS["baseline"]
+    assert lone_mean.get_color() == style.COLOURS["region"]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["baseline", "RNL 1x1x1"]
+    assert axis.get_ylim() == (1.5, -0.5)  # the first row on top
+    assert axis.get_xlabel() == "accuracy"
+
+
+def test_differences_with_what_was_predicted() -> None:
+    intervals = {"a": Interval(0.1, 0.02, 0.18), "b": Interval(-0.1, -0.3, 0.1)}
+    figure = figures.interval_plot(intervals, "difference", predicted={"b": 0.06})
+    zero, low_high, mean, other, other_mean, predicted = figure.axes[0].get_lines()
+    assert zero.get_xdata() == [0, 0]
+    assert low_high.get_xydata().tolist() == [[0.02, 0], [0.18, 0]]
+    assert mean.get_xydata().tolist() == [[0.1, 0]]
+    assert other.get_xydata().tolist() == [[-0.3, 1], [0.1, 1]]
+    assert other_mean.get_xydata().tolist() == [[-0.1, 1]]
+    assert predicted.get_xydata().tolist() == [[0.06, 1]]
+
+
+def test_lines_are_means_and_bands_intervals() -> None:
+    noise = [0.0, 0.1]
+    values = {"NL": np.array([[0.9, 0.5], [0.7, 0.4], [0.8, 0.6]]), "RNL": np.array([[0.9, 0.8]])}
+    kinds = {"NL": "nonlocal", "RNL": "region"}
+    (axis,) = figures.lines_with_bands(noise, values, "noise", "accuracy", kinds=kinds).axes
+    one, two = axis.get_lines()
+    assert one.get_xydata() == pytest.approx(np.array([[0, 0.8], [0.1, 0.5]]))
+    assert two.get_ydata().tolist() == [0.9, 0.8]
+    assert (one.get_label(), one.get_color()) == ("NL", style.COLOURS["nonlocal"])
+    assert one.get_marker() != two.get_marker()
+    (band,) = axis.collections  # one seed has none
+    corners = band.get_paths()[0].vertices
+    interval = mean_interval([0.9, 0.7, 0.8])
+    ends = sorted({float(y) for x, y in corners if x == 0})
+    assert ends == pytest.approx([interval.low, interval.high])
+    with pytest.raises(UserError, match=r"'NL' has values of shape \(3, 2\), not \(seeds, 3\)"):
+        figures.lines_with_bands([0, 1, 2], values, "noise", "accuracy")
+
+
+# Style
+
+
+def linear(colour: str) -> np.ndarray:
+    channels = np.array(matplotlib.colors.to_rgb(colour))
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2.1, contrast ratio."""
+    low, high = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (a, b))
+    return (high + 0.05) / (low + 0.05)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(to_xyz @ rgb.clip(0, 1) / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+EYES = {  # Machado, Oliveira, Fernandes 2009, severity 1
+    "normal": np.eye(3),
+    "red-blind": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                           [-0.003882, -0.048116, 1.051998]]),
+    "green-blind": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                             [-0.011820, 0.042940, 0.968881]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_any_two_mechanisms_can_be_told_apart(eyes: str) -> None:
+    seen = [lab(EYES[eyes] @ linear(colour)) for colour in style.COLOURS.values()]
+    distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(distances) > 15
+
+
+def test_colours_stand_out_from_the_page_and_ink_is_legible() -> None:
+    assert contrast("white", "black") == pytest.approx(21)
+    css = (Path(__file__).parents[1] / "book" / "_static" / "book.css").read_text()
+    panel = css.partition("--book-panel: ")[2][:7]  # what the book puts behind figures in dark mode
+    for colour in style.COLOURS.values():
+        assert contrast(colour, "white") > 2.9
+        assert contrast(colour, panel) > 2.6
+    assert contrast(style.INK, "white") > 4.5
+    assert contrast(style.INK, panel) > 4.5
+    assert contrast(style.INK, "#121212") > 3
+    assert len(set(style.MARKERS.values())) == len(style.COLOURS)
+
+
+def test_the_style_is_transparent_and_its_letters_are_outlines() -> None:
+    with matplotlib.rc_context():
+        figures.use_style()
+        rc = matplotlib.rcParams
+        assert rc["figure.facecolor"] == rc["axes.facecolor"] == rc["savefig.facecolor"] == "none"
+        assert rc["svg.fonttype"] == "path"
+        assert rc["text.color"] == rc["axes.labelcolor"] == rc["xtick.color"] == style.INK
+
+
+# Run cards
+
+
+def test_the_card_says_where_numbers_come_from() -> None:
+    result = Result(
+        name="a", key="k", finished=True, top1=0.5, top5=None, confusion=[], loss=1, first_losses=[], steps=9,
+        seconds=1000.4, parameters=12345, seed=3, threads=1, device="cpu", data="d1",
+        versions={"python": "3.11.7", "torch": "2.13.0"}, commit="0123456789abcdef+dirty",
+    )  # fmt: skip
+    row = {"seed": 4, "seconds": 500, "parameters": 12345, "device": "<gpu>", "data": "d1"}
+    card = figures.run_card([result, row], parameters={"steps": 9, "lr": 0.1}, note="live")
+    assert card == card._repr_html_()
+    assert card.startswith('<details class="run-card"><summary>Run card: 2 runs</summary><dl>')
+    said = dict(item.split("</dt><dd>") for item in card.split("<dt>")[1:])
+    assert {name: text.partition("</dd>")[0] for name, text in said.items()} == {
+        "commit": "0123456789ab+dirty",
+        "parameters": "steps = 9, lr = 0.1",
+        "data": "d1",
+        "seeds": "3, 4",
+        "device": "cpu, &lt;gpu&gt;, threads: 1",
+        "versions": "python 3.11.7, torch 2.13.0",
+        "seconds": "1,500",
+        "note": "live",
+    }
+    bare = figures.run_card([row])
+    assert "1 run<" in bare and "12,345 weights" in bare
+    assert "<dt>commit</dt><dd>not recorded</dd>" in bare
+
+
+# The command
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """A bright square that jumps on noise that stands still."""
+    frames = np.repeat(pictures(1, 48, 48) // 4, 12, axis=0)
+    for t in range(12):
+        frames[t, 18:30, 2 * t : 2 * t + 12] = 255
+    write_video(tmp_path / "film.mp4", frames)
+    return tmp_path / "film.mp4"
+
+
+def test_queries_lie_where_the_clip_changes_most_and_least() -> None:
+    frames = np.zeros((5, 24, 28, 3), dtype=np.uint8)
+    frames[2, 12:16, 8:12] = 200
+    frames[:, 4:20, 4:24] += np.array([[0], [1], [2], [1], [0]], dtype=np.uint8)[:, :, None, None]
+    frames[:, 8:12, 16:20] = 7  # still
+    assert attend.changing_and_still(frames, 6, 7) == [(2, 3, 2), (2, 2, 4)]
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """Notes what the command draws."""
+    drawn = {}
+
+    def show_maps(*args):
+        drawn.update(figure=figures.show_maps(*args), args=args)
+        return drawn["figure"]
+
+    monkeypatch.setattr(attend, "show_maps", show_maps)
+    return drawn
+
+
+def test_attend_draws_untrained_networks_and_says_so(film: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(attend, "SAMPLING", Sampling(frames=2, size=48, resize=48))
+    drawn = watch(monkeypatch)
+    state = torch.get_rng_state()
+    assert main(["attend", str(film), "--out", str(film.parent / "maps.png")]) == 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert "random weights" in capsys.readouterr().out
+    assert "random weights" in drawn["figure"].get_supxlabel()
+    _, maps, queries, titles = drawn["args"]
+    assert maps.shape == (4, 2, 6, 6)
+    assert queries[:2] == queries[2:]
+    assert titles == ["RNL\nchanging", "RNL\nstill", "NL\nchanging", "NL\nstill"]
+    assert torch.allclose(maps.sum((1, 2, 3)), torch.ones(4, dtype=torch.float64))
+    image = matplotlib.image.imread(film.parent / "maps.png")
+    assert image.shape[1] > 1000 and (image[0, 0] == 1).all()  # opaque white
+    assert {path.name for path in film.parent.iterdir()} == {"film.mp4", "maps.png"}
+
+
+@pytest.mark.parametrize("options", [{}, {"pool_keys": "after"}])
+def test_attend_takes_a_trained_run_at_its_own_size(film: Path, options, monkeypatch, capsys) -> None:
+    clips = {"task": "cue", "clips": 8, "seed": 1}
+    experiment = make_experiment({
+        "name": "tiny",
+        "data": {"kind": "synthetic", "train": clips, "test": clips | {"seed": 2, "size": 40}},
+        "sampling": {"frames": 4, "size": 32, "resize": None},
+        "model": {"backbone": "resnet_mini", "num_classes": 4},
+        "blocks": [{"kind": "nonlocal", "options": options, "places": {"res4": [1]}}],
+        "optim": {"epochs": 1, "batch": 4, "lr": 0.1},
+    })  # fmt: skip
+    folder = film.parent / "run"
+    folder.mkdir()
+    dump(experiment, folder / "experiment.yaml")
+    save(folder / "final.pt", build_model(experiment).state_dict())
+    out = film.parent / "maps.png"
+    drawn = watch(monkeypatch)
+    assert main(["attend", str(film), "--out", str(out), "--run", str(folder)]) == 0
+    frames, maps, queries, titles = drawn["args"]
+    every = read_frames(film, [1, 4, 7, 10])  # one of each of four segments, resized as its clips, then cut
+    assert np.array_equal(frames, resize(torch.from_numpy(every), 40, 40)[:, 4:36, 4:36])
+    assert maps.shape == ((2, 4, 2, 2) if options else (2, 4, 4, 4))
+    assert titles == ["NonLocal\nchanging", "NonLocal\nstill"]
+    assert all(max(query[1:]) < maps.shape[2] for query in queries)
+    assert out.is_file() and "trained by the run tiny" in capsys.readouterr().out
+
+
+def test_attend_refuses_in_one_line(film: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(attend, "resnet50", lambda **_: pytest.fail("a network was built"))
+    broken = film.parent / "broken.mp4"
+    broken.write_bytes(b"no video")
+    out = str(film.parent / "maps.png")
+    for clip_path, target, more, said in [
+        (film, str(film.parent / "none" / "maps.png"), [], "there is no folder"),
+        (film, str(film.parent / "maps.pdf"), [], "must end in .png"),
+        (broken, out, [], "broken.mp4: cannot be decoded"),
+        (film.parent / "absent.mp4", out, [], "no such video file"),
+        (film, out, ["--run", str(film.parent)], "holds no finished run"),
+    ]:
+        assert main(["attend", str(clip_path), "--out", target, *more]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+    assert not Path(out).exists()

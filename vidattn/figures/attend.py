@@ -24,6 +24,7 @@ from vidattn.video.sample import sample
 
 RNL_PLACES = {"res3": (1, 3), "res4": (1, 3, 5)}  # RNL paper, Table III: five blocks
 SHOWN = ("res3", 3)
+SAMPLING = Sampling(frames=8, size=224, resize=256)
 
 
 def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | None = None) -> None:
@@ -52,7 +53,7 @@ def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | N
     probe(clip_path)  # an unreadable file is refused before any network is built
     networks: dict[str, nn.Module]
     if run is None:
-        frames, where = _network_frames(clip_path, Sampling(), 256), SHOWN
+        frames, where = _network_frames(clip_path, SAMPLING, SAMPLING.resize), SHOWN
         networks = {"RNL": _untrained("region", frames), "NL": _untrained("nonlocal", frames)}
         note = "random weights, untrained"
     else:
