@@ -68,6 +68,7 @@ epochs = 1  # passes over the training clips
 
 # %% tags=["hide-input"]
 import time
+from functools import partial
 from itertools import product
 from math import prod
 
@@ -490,17 +491,17 @@ def compare(clear, block, shape):
     return [error(found, wanted) for found, wanted in zip(*sides, strict=True)]
 
 
-kernel_ = (3, 5, 1)
-cases = {f"NL, {f}": (lambda x, p, f=f: nonlocal_block(x, p, f), lambda c, f=f: NonLocal(c, form=f))
-         for f in ("embedded_gaussian", "gaussian", "dot_product", "concatenation")}  # fmt: skip
+kernel_, cases = (3, 5, 1), {}
+for f in ("embedded_gaussian", "gaussian", "dot_product", "concatenation"):
+    cases[f"NL, {f}"] = partial(nonlocal_block, form=f), partial(NonLocal, form=f)
 for f, o in product(("gaussian", "dot_product", "cosine"), ("conv", "avg", "max")):
-    cases[f"RNL, {f}, {o}"] = (lambda x, p, f=f, o=o: region_block(x, p, f, o, kernel_),
-                               lambda c, f=f, o=o: RegionNonLocal(c, form=f, region=o, kernel=kernel_))  # fmt: skip
+    options = {"form": f, "region": o, "kernel": kernel_}
+    cases[f"RNL, {f}, {o}"] = (
+        partial(region_block, **options),
+        partial(RegionNonLocal, **options),
+    )
 cases["SE, Eqs. 10-12"] = (squeeze_excite, AdditiveSqueezeExcite)
-cases["SE + RNL"] = (
-    lambda x, p: chain(x, p, kernel_),
-    lambda c: AttentionChain(c, kernel=kernel_),
-)
+cases["SE + RNL"] = partial(chain, kernel=kernel_), partial(AttentionChain, kernel=kernel_)
 shapes = [(3, 6, 3, 5, 4), (4, 5, 2, 3, 7)]
 found = {
     n: np.max([compare(clear, make(s[1]), s) for s in shapes], axis=0)
@@ -737,9 +738,11 @@ print(
 #
 # :::{admonition} Our reading
 # :class: ours
-# Untrained RNL already has maps that differ from query to query, because each query finds itself. "RNL presents query-specific attention maps" (Fig. 1)
-# is therefore partly a matter of construction, not of learning. Two controls follow for the experiment: RNL with kernel $1 \times 1 \times 1$, which has the same
-# tie of query and key but no region; and likeness measured with the query's own position left out.
+# Nothing was learned, and yet, once its inner products are large, RNL gives nearly all attention to the query itself: its maps are then all different, since each
+# query finds itself. NL, with the same input, does not. "RNL presents query-specific attention maps" (Fig. 1) can therefore be a matter of construction, not of
+# learning. It need not: with small inner products (first row of each block) the maps are close to even, and RNL's are *more* alike than NL's. So the question
+# is open until networks are trained, and two controls follow: RNL with kernel $1 \times 1 \times 1$, which has the same tie of query and key but no
+# region; and likeness measured with the query's own position left out.
 # :::
 
 # %%

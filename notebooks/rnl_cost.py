@@ -106,18 +106,18 @@ say(
 # Each reading makes choices that the text does not make. A choice that explains one figure explains nothing: there is always one that does. Notice
 # which choices carry many figures (the mask, Kinetics' classes) and which carry one or two.
 
-# %%
+# %% tags=["hide-input"]
 verdicts = Counter(f.verdict for f in printed)
 say(
     f"{verdicts['agrees']} of {len(printed)} figures agree with the model that the text describes, {verdicts['agrees, fitted']} "
     f"under a fitted reading, {verdicts['not explained']} not at all."
 )
 choices = {
-    "F_theta is a masked grouped convolution; the mask is counted, the convolution is not; 3x3x3 in res4": "masked grouped",
-    "the rows on Something-Something have a classifier for Kinetics' 400 classes": "with 400 classes",
-    "Table II(c) is a difference of two rounded totals of whole networks": "rounded total",
-    "the chain's first half is the public code's gate at reduction 16, not Eqs. 10-12": "channel gate at its default",
-    "CBAM with the public code's gate and a batch normalisation (a guess)": "CBAM's channel gate",
+    "F_theta as a masked convolution, the mask counted; 3×3×3 in res4": "masked grouped",
+    "Something-Something with a classifier for 400 classes": "with 400 classes",
+    "Table II(c) as a difference of two rounded totals": "rounded total",
+    "the public code's gate at reduction 16 instead of Eqs. 10-12": "channel gate at its default",
+    "CBAM with that gate and a batch normalisation (a guess)": "CBAM's channel gate",
     "GC without its layer normalisation (a guess)": "without the layer normalisation",
 }
 fitted = [f for f in printed if f.verdict == "agrees, fitted"]
@@ -158,7 +158,7 @@ tried.style.hide(axis="index")
 #
 # **A truly channel-wise RNL is *smaller* than NL.** The paper's Table III says the opposite, since it counts a mask.
 
-# %%
+# %% tags=["hide-input"]
 value = {(f.table, f.row, f.metric): f for f in printed}
 one = value["II(c)", "max pooling", "GFLOPs"]
 say(
@@ -206,7 +206,7 @@ axis.invert_yaxis()
 axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 full = {name: value["III K400", name, "FLOPs G"] for name in ("baseline", "+5 NL", "+5 RNL")}
 assert all(
     abs(sum(kinds[name].values()) / 1e9 - full[name].all_counted) < 1e-9 for name in full

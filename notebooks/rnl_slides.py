@@ -144,7 +144,7 @@ plt.show()
 # %%
 table = pd.DataFrame(
     {
-        noise: {name: psnr(image) for name, image in found.items()}
+        f"{noise}": {name: psnr(image) for name, image in found.items()}
         for noise, found in estimates.items()
     }
 )
@@ -199,7 +199,8 @@ display(
 
 # %% [markdown]
 # A simulation agrees, and shows what it means for choosing: how often does a region that is truly *different* come out nearer than one that is the *same*?
-# Here the true difference is as large as the noise at every place. Read the last column: a single pixel errs about as often as not quite a coin's toss; a region of 49 pixels, almost never.
+# Here the true difference is as large as the noise at every place. Read the last column: judged by one pixel, the choice is hardly better than a
+# coin's toss; judged by 49, it is nearly always right.
 
 # %%
 sigma_, delta_, draws = 0.2, 0.2, 20_000
