@@ -22,7 +22,7 @@ from vidattn.training import Result, build_model, dump, make_experiment, mean_in
 from vidattn.training.checkpoint import save
 from vidattn.training.experiment import Sampling
 from vidattn.training.stats import Interval
-from vidattn.video.augment import resize
+from vidattn.video.augment import normalise, resize
 from vidattn.video.decode import read_frames, write_video
 
 QUERIES = [(0, 1, 2), (1, 4, 0), (1, 5, 6)]
@@ -461,3 +461,11 @@ def test_attend_refuses_in_one_line(film: Path, monkeypatch, capsys) -> None:
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
     assert not Path(out).exists()
+
+
+def test_an_untrained_network_is_normalised_by_the_clip() -> None:
+    model = attend._untrained("nonlocal", frames := pictures(2, 32, 32))
+    features = model.conv1(normalise(torch.from_numpy(frames))[None])
+    assert torch.allclose(model.bn1.running_mean, features.mean((0, 2, 3, 4)), atol=1e-5)
+    assert [len(stage.placed) for stage in (model.res2, model.res3, model.res4, model.res5)] == [0, 2, 3, 0]
+    assert not any(part.training for part in model.modules())

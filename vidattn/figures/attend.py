@@ -78,8 +78,8 @@ def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | N
     with rc_context():
         use_style()
         figure = show_maps(frames, maps, queries * len(networks), titles)
-        text = f"{Path(clip_path).name}: weights behind block {where[1]} of {where[0]}; {note}"
-        figure.supxlabel(text, fontsize=8)
+        shown = f"attention behind block {where[1]} of {where[0]}, log scale from the median up"
+        figure.supxlabel(f"{Path(clip_path).name}: {shown}; {note}", fontsize=8)
         write_atomically(out, lambda file: figure.savefig(file, format="png", facecolor="white"))
     print(f"The network: {note}.")
 
