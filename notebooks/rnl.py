@@ -232,14 +232,14 @@ print(
 # \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f(\theta(\mathcal{N}_i), \theta(\mathcal{N}_j))\, \mathbf{x}_j .
 # $$ (rnl-eq-4)
 #
-# "There is no channel interaction in $\theta$": it is a channel-wise convolution, or average or max pooling.
+# "There is no channel interaction in $\theta(\cdot)$": it is a channel-wise convolution, or average or max pooling.
 # :::
 #
 # :::{admonition} Our reading
 # :class: ours
 # Two slips of the pen: $\mathbf{u}_k$ is shared by all regions, so $k$ must count the places *within* a region, not positions of the clip. And
 # {eq}`rnl-eq-4` lacks the $\mathbf{W}_g$ of {eq}`rnl-eq-1`, which {eq}`rnl-eq-9` brings back. Nothing is said about regions that reach over the
-# border; "padding of half of the kernel size" (section IV-A) means zeros there.
+# border; a padding that "is half of the kernel size" (section IV-A) we take to be zeros.
 # :::
 #
 # `regions` makes all cuboids visible, as three more axes `p q r`; {eq}`rnl-eq-3` is then one product and one sum.
@@ -439,7 +439,7 @@ def nonlocal_block(x, p, form="embedded_gaussian"):
 # :::{admonition} Our reading
 # :class: ours
 # This is no gate: there is no sigmoid, and $\mathbf{s}$ is *added*. It shifts every channel of the whole clip at once, nearer to GCNet
-# {cite}`cao2019gcnet` than to SE. The paper says "replicate $\mathbf{x}$ to match $\mathbf{s}$"; it is $\mathbf{s}$, one vector, that must be replicated.
+# {cite}`cao2019gcnet` than to SE. The paper says "replicate $\mathbf{x}$ to match the dimension of $\mathbf{s}$"; it is $\mathbf{s}$, one vector, that must be replicated.
 # :::
 
 
@@ -740,7 +740,7 @@ print(
 # :class: ours
 # Nothing was learned, and yet, once its inner products are large, RNL gives nearly all attention to the query itself: its maps are then all different, since each
 # query finds itself. NL, with the same input, does not. "RNL presents query-specific attention maps" (Fig. 1) can therefore be a matter of construction, not of
-# learning. It need not: with small inner products (first row of each block) the maps are close to even, and RNL's are *more* alike than NL's. So the question
+# learning. It need not: with small inner products (first row of each block) the maps are flatter, and RNL's are *more* alike than NL's. So the question
 # is open until networks are trained, and two controls follow: RNL with kernel $1 \times 1 \times 1$, which has the same tie of query and key but no
 # region; and likeness measured with the query's own position left out.
 # :::
@@ -1069,18 +1069,18 @@ pd.DataFrame(lines, columns=["block", *columns.values()]).style.hide(axis="index
 #
 # | Where | What the paper says | What we chose | Why |
 # | --- | --- | --- | --- |
-# | Eq. (3) | $\mathbf{u}_k$ with $k \in \mathcal{N}_i$, "shared by all regions" | $k$ counts places within a region | otherwise nothing is shared |
+# | Eq. (3) | $\mathbf{u}_k$ with $k \in \mathcal{N}_i$, "shared by all cuboid regions" | $k$ counts places within a region | otherwise nothing is shared |
 # | Eq. (4) | $\mathbf{x}_j$ | $\mathbf{W}_g \mathbf{x}_j$ | Eqs. (1) and (9) have it |
 # | Eq. (6) | no ReLU | none | as printed; the authors' public code has one |
 # | Eq. (8) | $\mathbf{y}\mathbf{W}_z + \mathbf{x}$ | batch normalisation after $\mathbf{W}_z$, zero at the start | "without influencing the results", section III-C, asks for an identity; NL does it so |
 # | Eq. (9) | no factor in the softmax | none | as printed; it makes the query favour itself |
 # | Eq. (11) | $\mathbf{W}_1 \in \mathbb{R}^{C/2 \times C}$ | reduction 2, an option for 16 | the text; the printed 35.95M fits 16 |
 # | Eq. (11) | nothing on the start | $\mathbf{W}_2 = 0$ | so that the chain starts as the identity |
-# | Eq. (12) | "replicate $\mathbf{x}$ to match $\mathbf{s}$" | $\mathbf{s}$ is replicated | $\mathbf{s}$ is the smaller one |
+# | Eq. (12) | "replicate $\mathbf{x}$ to match the dimension of $\mathbf{s}$" | $\mathbf{s}$ is replicated | $\mathbf{s}$ is the smaller one |
 # | $F_\theta$, biases | nothing | none; $\mathbf{W}_g$, $\mathbf{W}_z$ have them | Eq. (3) has no constant; the printed counts fit |
-# | $F_\theta$, pooling | "padding half of the kernel" | average: zeros count; max: they do not | Eq. (3) shares $\mathbf{u}$ at the border, too |
+# | $F_\theta$, pooling | padding "is half of the kernel size" | average: zeros count; max: they do not | Eq. (3) shares $\mathbf{u}$ at the border, too |
 # | $F_\theta$, size | 3×7×7, "verified through our grid search" | as the parameters say | the printed counts need 3×3×3 in `res4` |
-# | Table I | "blocks shown in brackets" | after `res3` 1, 3 and `res4` 1, 3, 5 | the brackets enclose every block; the places are those of the public code |
+# | Table I | after "the residual blocks shown in brackets" | after `res3` 1, 3 and `res4` 1, 3, 5 | the brackets enclose every block; the places are those of the public code |
 # | Table III | "FLOPs" | both: modules only, everything | the tables fit the first; the second is what a machine does |
 #
 # ## Exercises
