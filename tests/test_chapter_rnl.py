@@ -10,7 +10,7 @@ from vidattn.notebook import TAG, read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "rnl.py")
-COMPANIONS = ("rnl_cost", "rnl_slides")
+COMPANIONS = ("rnl_cost", "rnl_evidence", "rnl_slides")
 
 
 def refusal(**given):

@@ -29,8 +29,8 @@ class Parameters(Part):
         places: For each stage the numbers of the blocks, counting from 1, after which an RNL block stands.
         backbone: A key of `vidattn.backbones.BACKBONES`.
         data: Folder of video files with its `index.csv`; None: synthetic clips. Scale `"full"` needs one.
-        noise: Standard deviations of the pixel noise at which trained networks are tested, 1 being the full
-            range of a pixel.
+        noise: Further standard deviations of the pixel noise at which the live networks are tested, 1 being
+            the full range of a pixel; for synthetic clips.
         variants: Networks that are trained live, by their names in the chapter's ledger.
         seeds: Number of seeds of each of them.
         epochs: Passes over the training clips.

@@ -91,7 +91,7 @@ class Study(Part):
         if variant not in self.variants:
             raise UserError(f"no variant {variant!r}; allowed are {', '.join(self.variants)}")
         values = _merge(_merge(self.base, self.changes.get(variant, {})), replace)
-        values["model"] = {**values["model"], "pretrained": self.backbone}
+        values["model"] = {"pretrained": self.backbone, **values["model"]}
         blocks = [placed.model_dump(mode="json") for placed in self.variants[variant]]
         name = re.sub(r"[^a-z0-9.]+", "-", f"{self.paper}-{variant}".lower())
         return make_experiment({**values, "name": name, "seed": seed, "blocks": blocks})
