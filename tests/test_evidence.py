@@ -97,3 +97,19 @@ def test_a_changed_ledger_does_not_mix_with_old_records(study: Study, tmp_path: 
     ledger.write_text(LEDGER.read_text() + "# changed\n")
     with pytest.raises(UserError, match="has changed since its runs began"):
         evidence._card(tmp_path, ledger, tmp_path, study)
+
+
+def test_opened_records_are_those_of_the_ledger(study: Study, tmp_path: Path) -> None:
+    opened, card, rows = evidence.open_records(ROOT, "rnl")
+    assert opened == study and len(card["seeds"]) == 10 and rows == evidence.read_rows(RESULTS)
+
+
+def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:
+    for folder, names in {"ledgers": ["rnl.yaml"], "results/rnl": ["card.yaml"]}.items():
+        (tmp_path / "book" / folder).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "book" / folder / name).write_text((ROOT / "book" / folder / name).read_text())
+    row = {**evidence.read_rows(RESULTS)[0], "described": "0" * 16}
+    evidence._keep(tmp_path / "book/results/rnl", row)
+    with pytest.raises(UserError, match=f"the record of {row['variant']}, seed {row['seed']}, is not in"):
+        evidence.open_records(tmp_path, "rnl")

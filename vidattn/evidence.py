@@ -1,14 +1,15 @@
 """Evidence: the runs that judge a chapter's claims, and the small records of them that the book shows.
 
 `book/ledgers/<chapter>.yaml` says beforehand what is run and claimed. Its last commit fixes the seeds,
-which nobody can then choose. `book/results/<chapter>/` keeps the records:
+which keeps them from being picked by result. `book/results/<chapter>/` keeps the records:
 
 - `card.yaml`: commit of the ledger, seeds, machine and versions;
 - `backbone.pt`: the shared pre-trained backbone, in half precision to stay small (every run starts from
   these very numbers);
 - `runs.jsonl`: a line a run: variant, seed, accuracies, first losses, seconds, commit of the code.
 
-A run that is recorded is not repeated; one that was killed goes on from its checkpoint.
+A run that is recorded is not repeated (move `runs.jsonl` and the folder `runs` away to repeat all); one
+that was killed goes on from its checkpoint.
 """
 
 import hashlib
@@ -85,6 +86,24 @@ def plan(study: Study, seeds: list[int]) -> Iterator[tuple[str, int]]:
         for variant in study.variants:
             if variant not in study.primary:
                 yield variant, seed
+
+
+def open_records(root: Path, chapter: str) -> tuple[Study, Row, list[Row]]:
+    """Open a chapter's ledger, card and records, for showing them.
+
+    Raises:
+        UserError: The ledger has changed since its runs began, or a record is not one of its runs.
+    """
+    ledger, results = root / "book" / "ledgers" / f"{chapter}.yaml", root / "book" / "results" / chapter
+    study, rows = load_study(ledger), read_rows(results)
+    card = _card(root, ledger, results, study)
+    planned = {(v, s, described(study.experiment(v, s))) for v, s in plan(study, card["seeds"])}
+    for row in rows:
+        if (row["variant"], row["seed"], row["described"]) not in planned:
+            raise UserError(
+                f"{results}: the record of {row['variant']}, seed {row['seed']}, is not in {ledger}"
+            )
+    return study, card, rows
 
 
 def read_rows(results: Path) -> list[Row]:

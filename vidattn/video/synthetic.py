@@ -7,9 +7,9 @@ decoder as any other video. Two tasks share one renderer:
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
 - ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
   each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
-  colour* (4 classes). The ring and the object are never visible together and lie at least ``gap`` pixels
-  apart, so the answer needs two distant places at two distant times; the other objects are distractors,
-  whose directions are the wrong answers.
+  colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
+  ``gap`` pixels or more from the object's path where there is room, so the answer needs two distant places
+  at two distant times; the other objects are distractors, whose directions are the wrong answers.
 
 ``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about
 its middle, the ring stands at both ends of the clip, and nothing else depends on time.
@@ -56,7 +56,8 @@ class SyntheticSpec(BaseModel):
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
         distractors: objects besides the target (``cue`` only; 0 leaves the answer in plain sight: the
             oracle's data).
-        gap: least distance in pixels between the ring and the target's path.
+        gap: least distance in pixels between the ring's centre and the target's path, where there is room for
+            it; else the farthest of 64 places is taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
