@@ -9,7 +9,7 @@ SCALE ?= reduced#   smoke | reduced | full: the file notebooks/params/<notebook>
 BUILD ?= book/_build#   where the book is built
 NB ?= rnl#   the notebook of `make notebook`
 YAML ?=#   a file of parameters for `make notebook`
-PARAMS ?=#   single parameters for `make notebook`: '-p steps 100 -p kernel "[3, 5, 5]"'
+PARAMS ?=#   single parameters for `make notebook`: '-p epochs 2 -p kernel "[3, 5, 5]"'
 TORCH_INDEX ?=#   one more package index for pip: https://download.pytorch.org/whl/cpu or .../cu130
 PORT ?= 8000#   of `make serve`
 PYTEST ?=#   more words for pytest: `make test PYTEST="-k region"`
@@ -64,11 +64,11 @@ smoke: $(READY) ## the book at smoke scale, beside the real one
 	$(PYTHON) -m vidattn book --scale smoke --build $(BUILD)
 
 .PHONY: notebook
-notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p steps 100'
+notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p epochs 2'
 	@$(PYTHON) -m vidattn notebook $(NB) $(if $(strip $(YAML)),--yaml $(strip $(YAML)),--scale $(SCALE)) $(PARAMS)
 
 .PHONY: evidence
-evidence: $(READY) ## run the recorded experiments again (an hour a chapter on two cores)
+evidence: $(READY) ## run what the ledger lists and is not yet recorded (about an hour on two cores for all of it)
 	$(PYTHON) -m vidattn evidence
 
 .PHONY: lint

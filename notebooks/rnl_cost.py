@@ -134,8 +134,8 @@ pd.DataFrame(lines, columns=["choice", "figures that need it"]).style.hide(axis=
 # ## Which way of counting
 #
 # That the tool sees modules only, counts one addition for a bias and two operations for a batch normalisation, is itself a fit: eight ways were
-# tried on the FLOPs of Table III, the models being the same. One way gives all rows. It is also what a widely used counter
-# of its time does by default, which makes it a likely reading and not more.
+# tried on the FLOPs of Table III, the models being the same. One way gives all rows. It is also what the counter thop
+# (pytorch-OpCounter, as of 2019) does by default, which makes it a likely reading and not more.
 
 # %%
 tried = pd.DataFrame([vars(c) for c in conventions()])
@@ -154,9 +154,9 @@ tried.style.hide(axis="index")
 # **1.65 is a difference of rounded numbers.** Table II(c) gives one block 1.65 G whatever $F_\theta$ is. A block of its own costs a little
 # more; but the totals of the networks with and without it, each rounded to two digits, differ by just that.
 #
-# **Something-Something's networks have 400 classes.** Its data set has 174, but the printed parameters are Kinetics', to the digit.
+# **Something-Something's printed parameters are those of 400 classes.** Its data set has 174, but the figures are Kinetics', to the digit.
 #
-# **A truly channel-wise RNL is *smaller* than NL.** The paper's Table III says the opposite, since it counts a mask.
+# **A truly channel-wise RNL is *smaller* than NL.** The paper's Table III says the opposite, and a count that includes a mask fits it.
 
 # %% tags=["hide-input"]
 value = {(f.table, f.row, f.metric): f for f in printed}
