@@ -68,7 +68,7 @@ notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p epochs 
 	@$(PYTHON) -m vidattn notebook $(NB) $(if $(strip $(YAML)),--yaml $(strip $(YAML)),--scale $(SCALE)) $(PARAMS)
 
 .PHONY: evidence
-evidence: $(READY) ## run what the ledger lists and is not yet recorded (about an hour on two cores for all of it)
+evidence: $(READY) ## run what the ledger lists and is not yet recorded (one to two hours on two cores for all of it)
 	$(PYTHON) -m vidattn evidence
 
 .PHONY: lint

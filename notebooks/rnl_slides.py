@@ -59,18 +59,25 @@ for top, left in ((32, 12), (32, 32), (12, 32), (32, 52), (53, 32)):
     scene[(away > 2.5) & (away < 5.5)] = 0.9
 
 # %% [markdown]
-# ## Four estimates of the same picture
+# ## Five estimates of the same picture
 #
 # Each estimate is a weighted sum over pixels, $\hat{x}_i = \sum_j w_{ij} x_j$, and they differ in $w$ alone:
 #
 # - **average**: equal weights in the $9 \times 9$ window around $i$, zero elsewhere;
 # - **non-local mean of pixels**: $w_{ij} \propto e^{-D_{ij} / h^2}$, $D_{ij} = (x_i - x_j)^2$, over the *whole* picture;
-# - **non-local mean of regions**: the same, with $D_{ij}$ the mean squared difference of the regions around $i$ and $j$, of
-#   $3 \times 3$ to $7 \times 7$ pixels.
+# - **non-local mean of regions**: the same, with $D_{ij}$ the mean squared difference of the regions around $i$ and $j$, pixel by pixel, of
+#   $3 \times 3$ to $7 \times 7$ pixels;
+# - **non-local mean of regions' means**: the same, with $D_{ij} = (\bar{x}_i - \bar{x}_j)^2$, the squared difference of the two regions' mean values.
 #
-# The last is what equation {eq}`rnl-eq-2` changes in {eq}`rnl-eq-1`. For vectors of equal length the distance and the inner product of RNL say the same:
-# $\|\mathbf{r}_i - \mathbf{r}_j\|^2 = \|\mathbf{r}_i\|^2 + \|\mathbf{r}_j\|^2 - 2\, \mathbf{r}_i^\top \mathbf{r}_j$.
-# To be fair to both, each method gets the bandwidth $h$, of those tried, that serves it best against the clean picture, at each noise level.
+# The third is what denoising does {cite}`buades2005nonlocal`. It is *not* what {eq}`rnl-eq-2` makes of {eq}`rnl-eq-1`: RNL first sums each region up to one number
+# a channel, {eq}`rnl-eq-3`, and compares the sums. On a picture of one channel, with equal weights $\mathbf{u}_k$, that is the fourth. Both compare regions; only
+# the third sees *where* in a region two of them differ.
+# (Distance and inner product say the same for vectors of equal length:
+# $\|\mathbf{r}_i - \mathbf{r}_j\|^2 = \|\mathbf{r}_i\|^2 + \|\mathbf{r}_j\|^2 - 2\, \mathbf{r}_i^\top \mathbf{r}_j$.)
+#
+# Every non-local method gets the bandwidth $h$, of those tried, that serves it best *against the clean picture*, at each noise level. Nobody who has only the
+# noisy picture can choose so well; it treats the methods alike. What is tried is in proportion to the noise of what is compared: $\sigma$ for pixels, $\sigma / \sqrt{n}$ for
+# means of $n$ pixels.
 
 
 # %%
@@ -79,19 +86,19 @@ def windows(image, size):
     return np.lib.stride_tricks.sliding_window_view(padded, (size, size)).reshape(SIZE**2, -1)
 
 
-def distances(image, size):
-    """D_ij, the mean squared difference of the regions around i and j, (N, N)."""
-    r = windows(image, size).astype(np.float32)
-    r -= r.mean()
+def means(image, size):
+    return windows(image, size).mean(axis=1, keepdims=True)
+
+
+def weights(r, bandwidth):
+    """w_ij from the mean squared difference of rows i and j of r: (N, n) -> (N, N)."""
+    r = r.astype(np.float32) - np.float32(r.mean())
     squares = (r**2).sum(axis=1)
-    return np.maximum(squares[:, None] + squares - 2 * r @ r.T, 0) / size**2
-
-
-def nonlocal_mean(image, size, bandwidth):
-    f = distances(image, size)
-    f *= -1 / bandwidth**2
-    np.exp(f, out=f)
-    return (f @ image.ravel().astype(np.float32) / f.sum(axis=1)).reshape(SIZE, SIZE)
+    w = squares[:, None] + squares - 2 * r @ r.T
+    w *= -1 / (r.shape[1] * bandwidth**2)
+    np.exp(np.minimum(w, 0, out=w), out=w)
+    w /= w.sum(axis=1, keepdims=True)
+    return w
 
 
 def psnr(image):
@@ -99,35 +106,36 @@ def psnr(image):
     return -10 * np.log10(np.mean((image - scene) ** 2))
 
 
-def best(image, size, noise):
-    tried = [
-        nonlocal_mean(image, size, factor * noise) for factor in (0.3, 0.6, 0.8, 1.0, 1.5, 2.2)
-    ]
-    return max(tried, key=psnr)
+def best(image, r, noise):
+    """The estimate, and its bandwidth, that comes nearest to the clean scene."""
+    tried = []
+    for factor in (0.15, 0.3, 0.6, 0.8, 1.0, 1.5, 2.2, 3.2):
+        estimate = weights(r, factor * noise) @ image.ravel().astype(np.float32)
+        tried.append((estimate.reshape(SIZE, SIZE), factor * noise))
+    return max(tried, key=lambda pair: psnr(pair[0]))
 
 
-levels, sizes = (0.05, 0.1, 0.2, 0.3), (3, 5, 7)
-estimates = {}
+levels = (0.05, 0.1, 0.2, 0.3)
+estimates, bandwidths = {}, {}
 for noise in levels:
     noisy = scene + noise * rng.standard_normal(scene.shape)
     average = windows(noisy, 9).mean(axis=1).reshape(SIZE, SIZE)
-    estimates[noise] = {
-        "noisy": noisy,
-        "average 9 × 9": average,
-        "non-local, pixels": best(noisy, 1, noise),
+    estimates[noise] = {"noisy": noisy, "average 9 × 9": average}
+    compared = {
+        "non-local, pixels": (windows(noisy, 1), noise),
+        **{f"non-local, {n} × {n}": (windows(noisy, n), noise) for n in (3, 5, 7)},
+        **{f"non-local, means of {n} × {n}": (means(noisy, n), noise / n) for n in (3, 7)},
     }
-    estimates[noise] |= {
-        f"non-local, {size} × {size}": best(noisy, size, noise) for size in sizes
-    }
+    for name, (r, of_the_noise) in compared.items():
+        estimates[noise][name], bandwidths[noise, name] = best(noisy, r, of_the_noise)
 
 # %% [markdown]
 # Look at the stripes. The average wipes them out; the pixels' mean keeps them but leaves speckle, since a pixel that noise
-# made brighter finds company among bright pixels everywhere; the regions' mean finds the true copies, also those in the opposite corner.
+# made brighter finds company among bright pixels everywhere; the regions' mean is cleaner. Where does it take its pixels from? Below the picture stands the share of
+# the weight that goes to the copy in the opposite corner.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The slides' story at noise 0.1: the scene, the scene with noise, and three estimates of it. Only the last two look beyond the neighbourhood, and only the last one knows what it is looking for.", "name": "fig-slides"}, "image": {"alt": "Five grey pictures of stripes, checks and rings. The second is grainy. In the third, the 9 by 9 average, the stripes have vanished. In the fourth, the pixel-wise non-local mean, they are there but speckled. In the fifth, the region-wise one, they are clean."}}
-shown = [
-    name for name in estimates[0.1] if name not in ("non-local, 5 × 5", "non-local, 7 × 7")
-]
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The slides' story at noise 0.1: the scene, the scene with noise, and three estimates of it. The last two look beyond the neighbourhood, and the last one compares more than single pixels.", "name": "fig-slides"}, "image": {"alt": "Five grey pictures of stripes, checks and rings. The second is grainy. In the third, the 9 by 9 average, the stripes have vanished. In the fourth, the pixel-wise non-local mean, they are there but speckled. In the fifth, the region-wise one, they are clean."}}
+shown = ["noisy", "average 9 × 9", "non-local, pixels", "non-local, 3 × 3"]
 pictures = {"scene": scene, **{name: estimates[0.1][name] for name in shown}}
 fig, axes = plt.subplots(1, 5, figsize=(figures.WIDTH, 1.9), layout="constrained")
 for axis, (name, image) in zip(axes, pictures.items(), strict=True):
@@ -137,27 +145,48 @@ for axis, (name, image) in zip(axes, pictures.items(), strict=True):
     axis.spines[:].set_visible(False)
 plt.show()
 
+# %% tags=["hide-input"]
+own, copy = np.zeros((2, SIZE, SIZE), dtype=bool)
+own[5:21, 5:21] = True  # the inside of the upper left field: its 7 × 7 regions are whole
+copy[40:62, 40:62] = True
+share = {}
+for size in (1, 3, 7):
+    name = "non-local, pixels" if size == 1 else f"non-local, {size} × {size}"
+    w = weights(windows(estimates[0.1]["noisy"], size), bandwidths[0.1, name])
+    share[size] = w[np.ix_(own.ravel(), copy.ravel())].sum(axis=1).mean()
+assert share[3] > 2 * share[1]
+display(
+    Markdown(
+        f"Weight of the upper left stripes on the lower right ones, at noise 0.1: {share[1]:.0%} by pixels, {share[3]:.0%} by 3 × 3 regions, "
+        f"{share[7]:.0%} by 7 × 7 regions; equal weights would give {copy.mean():.0%}."
+    )
+)
+
 # %% [markdown]
-# One picture may flatter. Here is the error of all of them at growing noise. Even a $3 \times 3$ region beats the pixel at every level. Larger ones do not
-# win more here: the stripes are narrow, and a large region rarely finds a whole copy of itself. There is a best size, and it is the picture's.
+# One picture may flatter. Here is the error of all of them at growing noise. Pixel by pixel, even a $3 \times 3$ region beats the single pixel at every level. Larger ones do not
+# win more here; a likely reason is that the fields are small, so that a large region has few equals. There is a best size, and it is the picture's.
+#
+# The *means* of regions tell another story. They are far less noisy than pixels, and still lose to the single pixel at low noise, by much: stripes and
+# checks of the same mean are then the same. Only where noise is strongest does averaging before comparing beat the pixel. Comparing first and averaging then beats both at every level.
 
 # %%
 table = pd.DataFrame(
-    {
-        f"{noise}": {name: psnr(image) for name, image in found.items()}
-        for noise, found in estimates.items()
-    }
+    {f"{noise}": {name: psnr(image) for name, image in found.items()} for noise, found in estimates.items()}
 )
 table.columns.name = "PSNR, dB, at noise"
-gain = table.loc["non-local, 3 × 3"] - table.loc["non-local, pixels"]
-assert (gain > 0).all()
-display(
-    Markdown(
-        "3 × 3 regions against pixels: "
-        + ", ".join(f"{g:+.1f} dB at noise {n}" for n, g in gain.items())
-        + "."
-    )
-)
+
+
+def gains(name, other="non-local, pixels"):
+    return table.loc[name] - table.loc[other]
+
+
+assert (gains("non-local, 3 × 3") > 0).all()
+assert (table.loc[["non-local, 5 × 5", "non-local, 7 × 7"]] < table.loc["non-local, 3 × 3"]).all(axis=None)
+assert (gains("non-local, 3 × 3", "non-local, means of 3 × 3") > 0).all()
+assert gains("non-local, means of 3 × 3")["0.05"] < -5 and gains("non-local, means of 3 × 3")["0.3"] > 0
+for title, name in (("3 × 3 regions", "non-local, 3 × 3"), ("Means of 3 × 3", "non-local, means of 3 × 3")):
+    listed = ", ".join(f"{g:+.1f} dB at noise {n}" for n, g in gains(name).items())
+    display(Markdown(f"{title} against pixels: {listed}."))
 table.style.format("{:.1f}")
 
 # %% [markdown]
@@ -173,6 +202,14 @@ table.style.format("{:.1f}")
 #
 # So noise lifts all distances alike, by $2\sigma^2$, which does no harm after normalising. What misleads is the *spread* around the mean. For
 # two regions that are truly the same it is $\sqrt{2/n}$ of the mean: more than the whole for a single pixel. It shrinks as $1/\sqrt{n}$.
+#
+# The difference of two regions' means is another thing: it is $\bar{\delta} + \bar{\varepsilon} - \bar{\varepsilon}'$, whose noise has variance $2\sigma^2 / n$, so that
+#
+# $$
+# \mathbb{E}\, (\bar{x}_i - \bar{x}_j)^2 = \bar{\delta}^2 + \frac{2\sigma^2}{n} .
+# $$ (rnl-slides-means)
+#
+# The noise falls faster, and $\overline{\delta^2}$ has become $\bar{\delta}^2$: differences of opposite sign cancel before they are compared.
 
 # %%
 delta, z = sympy.symbols("delta z", real=True)
@@ -182,9 +219,7 @@ normal = sympy.exp(-(z**2) / (2 * spread**2)) / (spread * sympy.sqrt(2 * sympy.p
 
 
 def expected(value):
-    return sympy.simplify(
-        sympy.integrate(sympy.expand(value) * normal, (z, -sympy.oo, sympy.oo))
-    )
+    return sympy.simplify(sympy.integrate(sympy.expand(value) * normal, (z, -sympy.oo, sympy.oo)))
 
 
 mean = expected((delta + z) ** 2)
@@ -199,8 +234,9 @@ display(
 
 # %% [markdown]
 # A simulation agrees, and shows what it means for choosing: how often does a region that is truly *different* come out nearer than one that is the *same*?
-# Here the true difference is as large as the noise at every place. Read the last column: judged by one pixel, the choice is hardly better than a
-# coin's toss; judged by 49, it is nearly always right.
+# Here the true difference is as large as the noise at every place. Judged by one pixel, the wrong one is nearer about two times in five; by 49, pixel by pixel,
+# fewer than one in ten. The last two columns judge by means. When the difference has the same sign everywhere, they are the better judge by far; when its sign
+# alternates, as between stripes and shifted stripes, they toss a coin.
 
 # %%
 sigma_, delta_, draws = 0.2, 0.2, 20_000
@@ -208,6 +244,10 @@ sigma_, delta_, draws = 0.2, 0.2, 20_000
 
 def difference_of_noises(n):
     return sigma_ * (rng.standard_normal((draws, n)) - rng.standard_normal((draws, n)))
+
+
+def wrong(same, different):
+    return 100 * (different < same).mean()
 
 
 lines = []
@@ -218,22 +258,33 @@ for n in (1, 9, 25, 49, 81):
     assert abs(same.mean() / (2 * sigma_**2) - 1) < 5 * np.sqrt(2 / n / draws)
     assert abs(different.mean() / (delta_**2 + 2 * sigma_**2) - 1) < 5 * np.sqrt(2 / n / draws)
     assert abs(relative / np.sqrt(2 / n) - 1) < 0.05
-    lines.append([n, relative, np.sqrt(2 / n), 100 * (different < same).mean()])
+    same_mean = first.mean(axis=1) ** 2
+    assert abs(same_mean.mean() / (2 * sigma_**2 / n) - 1) < 5 * np.sqrt(2 / draws)
+    alternating = delta_ * (-1) ** np.arange(n)
+    by_means = [wrong(same_mean, (d + second).mean(axis=1) ** 2) for d in (delta_, alternating)]
+    lines.append([n, relative, np.sqrt(2 / n), wrong(same, different), *by_means])
 columns = [
     "pixels in a region",
     "relative spread, simulated",
     "sqrt(2 / n)",
     "wrong one nearer, %",
+    "by means, one sign, %",
+    "by means, signs alternate, %",
 ]
-pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=3).format(
-    "{:.1f}", subset=columns[3:]
-)
+found = pd.DataFrame(lines, columns=columns).set_index(columns[0])
+assert 35 < found.loc[1, columns[3]] < 45 and found.loc[49, columns[3]] < 10
+assert (found.loc[9:, columns[4]] < found.loc[9:, columns[3]] / 2).all()
+assert (found.loc[9:, columns[5]] > 48).all()
+found.reset_index().style.hide(axis="index").format(precision=3).format("{:.1f}", subset=columns[3:])
 
 # %% [markdown]
 # :::{admonition} Our reading
 # :class: ours
-# The argument has a price and a limit, both in the paper's Table II(a). The price: a large region blurs *which* pixel is meant, and few regions of a
-# picture match well at full size, so there is a best size (3×7×7 there; 3×9×9 and 7×7×7 are worse). The limit: in a deep
-# network the features that are compared have already been averaged by many convolutions, so that much less noise is left to be
+# The picture argues for comparing regions, and RNL compares sums of regions. Between the two stand RNL's many channels and its learned weights $\mathbf{u}_k$: a sum whose weights
+# differ in sign answers to a pattern where a plain mean is blind, and many channels can answer to many patterns. That this makes up for the loss is our hope and not shown here;
+# pooling by a plain mean is one of the paper's own variants, and the weakest of its Table II(c).
+#
+# The argument has a price, too, and a limit. A large region blurs *which* pixel is meant. The price shows in Table II(a)'s large kernels: 3×7×7 is best there, 3×9×9 and 7×7×7
+# are worse. The limit is our conjecture: in a deep network the features that are compared have already been averaged by many convolutions, so that much less noise is left to be
 # averaged away. What holds for pixels must be tested for features; {doc}`rnl` does.
 # :::

@@ -32,6 +32,9 @@ def test_its_own_parameters_and_those_of_the_small_scales_are_accepted():
 def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
     full = at_scale(ROOT, CHAPTER, "full")
     assert refusal(**full).startswith("rnl: data: scale 'full' needs a folder")
+    for index in ("train.csv", "val.csv"):
+        assert f"holds no {index}" in refusal(**full, data=str(tmp_path))
+        (tmp_path / index).write_text("path,label\n")
     values = resolve(CHAPTER, full | {"data": str(tmp_path)})
     assert values["places"] == {"res3": [1, 3], "res4": [1, 3, 5]}
     assert values["kernel"] == [3, 7, 7]

@@ -22,12 +22,33 @@ def test_an_unknown_notebook_in_a_process_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("kernle", "[3, 3, 3]", "rnl: kernle: unknown parameter (did you mean kernel?)"),
+        ("epochs", "many", "rnl: epochs: must be a valid integer, not 'many'"),
+        ("data", "/no/such/folder", "rnl: data: there is no folder '/no/such/folder'"),
+        ("kernel", "[3, 4, 3]", "rnl: kernel"),
+        ("places", "{res3: [9]}", "rnl: places: "),
+    ],
+)
+def test_the_make_target_refuses_wrong_parameters_in_one_line(name: str, value: str, line: str) -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "notebook", "NB=rnl", f"PARAMS=-p {name} '{value}'"],
+        cwd=PROJECT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    said, make = done.stderr.splitlines()
+    assert said.startswith(line) and make.startswith("make: ***")
+
+
+@pytest.mark.parametrize(
     ("words", "line"),
     [
         (["book", "--scale", "huge"], "scale 'huge' is unknown; allowed are smoke, reduced, full"),
         (["notebook", "rnl", "--yaml", "no/such.yaml"], "no/such.yaml: no such file"),
         (["notebook", "rnl", "-p", "steps", "[1"], "-p steps: not YAML"),
         (["run", "no/such.yaml"], "no/such.yaml: no such file"),
+        (["attend", "a.mp4", "b.mp4", "--out", "no/such"], "--out: several clips need a folder that exists"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(

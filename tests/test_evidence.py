@@ -1,6 +1,7 @@
 """The records of the book, and how they are judged."""
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,23 @@ def test_recorded_seeds_follow_from_the_ledgers_commit_and_the_ledger_is_unchang
     card = yaml.safe_load((RESULTS / "card.yaml").read_text())
     assert card["seeds"] == seeds_from_commit(card["ledger_commit"], 10)
     assert card["ledger"] == hashlib.sha256(LEDGER.read_bytes()).hexdigest()
+
+
+def test_the_ledger_was_committed_before_its_seeds_were_known() -> None:
+    card = yaml.safe_load((RESULTS / "card.yaml").read_text())
+    git = ["git", "-C", str(ROOT), "show", f"{card['ledger_commit']}:book/ledgers/rnl.yaml"]
+    shown = subprocess.run(git, capture_output=True)
+    if shown.returncode != 0:
+        pytest.skip("the ledger's commit is not in this clone's history")
+    assert hashlib.sha256(shown.stdout).hexdigest() == card["ledger"]
+
+
+def test_all_claims_are_judged_and_the_task_is_neither_trivial_nor_impossible(study: Study) -> None:
+    rows = evidence.read_rows(RESULTS)
+    assert set(evidence.judge(study, rows)) == {claim.id for claim in study.claims}
+    bare = list(evidence.values(rows, "baseline").values())
+    assert 0.3 <= sum(bare) / len(bare) <= 0.8
+    assert min(evidence.values(rows, "oracle").values()) > 0.95
 
 
 def test_records_belong_to_the_ledger(study: Study) -> None:

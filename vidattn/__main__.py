@@ -72,8 +72,13 @@ def _run(options: argparse.Namespace) -> None:
 def _attend(options: argparse.Namespace) -> None:
     from vidattn.figures import attention_figure
 
-    attention_figure(options.clip, options.out, run=options.run)
-    print(f"The attention maps: {options.out}")
+    several = len(options.clips) > 1
+    if several and not options.out.is_dir():
+        raise UserError(f"--out: several clips need a folder that exists, not {options.out}")
+    for clip in options.clips:
+        out = options.out / f"{clip.stem}.png" if options.out.is_dir() else options.out
+        attention_figure(clip, out, run=options.run)
+        print(f"The attention maps: {out}")
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -114,8 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     attend = commands.add_parser("attend", help="draw what an RNL network attends to in a video file")
-    attend.add_argument("clip", type=Path, help="a video file")
-    attend.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    attend.add_argument("clips", type=Path, nargs="+", metavar="clip", help="a video file")
+    attend.add_argument("--out", type=Path, required=True, help="the PNG to write, or a folder")
     attend.add_argument("--run", type=Path, help="folder of a trained run (default: untrained weights)")
     attend.set_defaults(command=_attend)
 

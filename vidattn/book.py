@@ -27,9 +27,9 @@ from vidattn.training.key import digest, file_key, source_key
 from vidattn.yamlfile import read_yaml
 
 SCALES = ("smoke", "reduced", "full")
-READ_BY_NOTEBOOKS = ("book/results", "book/ledgers")
+READ_BY_NOTEBOOKS = ("book/results", "book/ledgers", "vidattn/papers/data")
 # They run notebooks and build pages; they cannot change what a notebook computes.
-WITHOUT_EFFECT = ("__main__.py", "book.py", "notebook.py", "yamlfile.py")
+WITHOUT_EFFECT = ("__main__.py", "book.py", "notebook.py")
 
 LEDGER = """# Ledger of {name}
 
@@ -183,7 +183,8 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     for name, text in api_pages(root / "vidattn").items():
         (source / "api" / f"{name}.md").write_text(text)
     for path in (source / "ledgers").glob("*.yaml"):
-        path.with_suffix(".md").write_text(LEDGER.format(name=path.stem.upper(), file=path.name))
+        title = path.stem.upper().replace("_FULL", ", full scale")
+        path.with_suffix(".md").write_text(LEDGER.format(name=title, file=path.name))
     toc = source / "_toc.yml"
     toc.write_text(
         yaml.safe_dump(_without_empty_globs(yaml.safe_load(toc.read_text()), source), sort_keys=False)

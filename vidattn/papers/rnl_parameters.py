@@ -13,6 +13,7 @@ from vidattn.training.validation import FrozenList, Part
 from vidattn.yamlfile import read_yaml
 
 LEDGER = Path(__file__).resolve().parents[2] / "book" / "ledgers" / "rnl.yaml"
+FULL_LEDGER = LEDGER.with_name("rnl_full.yaml")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -28,7 +29,8 @@ class Parameters(Part):
         region: How F_theta sums a region up.
         places: For each stage the numbers of the blocks, counting from 1, after which an RNL block stands.
         backbone: A key of `vidattn.backbones.BACKBONES`.
-        data: Folder of video files with its `index.csv`; None: synthetic clips. Scale `"full"` needs one.
+        data: Folder of video files with `train.csv` and `val.csv`; None: synthetic clips. Scale `"full"`
+            needs one.
         noise: Further standard deviations of the pixel noise at which the live networks are tested, 1 being
             the full range of a pixel; for synthetic clips.
         variants: Networks that are trained live, by their names in the chapter's ledger.
@@ -65,13 +67,16 @@ class Parameters(Part):
                 place(BACKBONES[self.backbone](), self.places, block)
         except ValueError as error:
             raise UserError(f"places: {error}, in {self.backbone}") from None
-        known = read_yaml(LEDGER)["variants"]
+        known = read_yaml(FULL_LEDGER if self.data else LEDGER)["variants"]
         for name in self.variants:
             if name not in known:
                 raise UserError(f"variants: {name!r} is unknown: allowed are {', '.join(known)}")
         if self.data is None and self.scale == "full":
             raise UserError(
-                "data: scale 'full' needs a folder of video files with its index.csv, none is given"
+                "data: scale 'full' needs a folder of videos with its train.csv and val.csv, none is given"
             )
         if self.data is not None and not Path(self.data).is_dir():
             raise UserError(f"data: there is no folder {self.data!r}: allowed is a folder that exists")
+        for index in ("train.csv", "val.csv") if self.data is not None else ():
+            if not (Path(self.data or "") / index).is_file():
+                raise UserError(f"data: {self.data} holds no {index}; needed are train.csv and val.csv")

@@ -53,7 +53,7 @@ def source_key(source: str) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-@cache  # the running code is what was imported: an edit during a session must not give the old code a new key
+@cache  # the running code is what was imported: an edit while it runs must not give the old code a new key
 def code_key(package: Path = PACKAGE) -> str:
     """Return a hash of the library's code that a run's result depends on."""
     files = sorted(path for folder in FOLDERS for path in (package / folder).rglob("*.py"))
