@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="time and memory of every block on this machine")
     bench.set_defaults(command=_bench)
 
-    evidence = commands.add_parser("evidence", help="run the recorded experiments again")
+    evidence = commands.add_parser("evidence", help="run what the ledgers list and is not yet recorded")
     evidence.set_defaults(command=_evidence)
     return parser
 
