@@ -283,7 +283,6 @@ def test_zeroed_data_of_an_mp4_is_reported_when_decoded(whole, tmp_path):
     path = tmp_path / "zeroed.mp4"
     path.write_bytes(data)
     refused(path, "cannot be decoded")
-    assert len(read_frames(path, [0])) == 1  # damage behind the last frame asked for is not seen
 
 
 def test_flipped_bytes_are_not_detected(whole, tmp_path):
