@@ -46,7 +46,8 @@ def test_a_run_leaves_all_that_a_run_card_needs(experiment: Experiment, runs: Pa
     assert logits.shape == (8, 4) and labels.tolist() == [0, 1, 2, 3] * 2
     assert result.top1 == (logits.argmax(1) == labels).mean()
     assert np.trace(result.confusion) == round(result.top1 * 8) and np.sum(result.confusion) == 8
-    assert torch.__version__.startswith(result.versions["torch"]) and result.device == "cpu" and result.seed == 7
+    assert torch.__version__.startswith(result.versions["torch"])
+    assert result.device == "cpu" and result.seed == 7
     model = fit.load_trained(folder)
     assert sum(parameter.numel() for parameter in model.parameters()) == result.parameters
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in weights(folder).items())
