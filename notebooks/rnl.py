@@ -44,8 +44,8 @@
 # : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the live networks (less where finished ones were found again).
 # ::::
 #
-# This chapter builds the block from the paper's equations, proves it equal to the library's, and counts what it costs. Two companions
-# go deeper: {doc}`rnl_slides` shows the idea on one noisy picture, {doc}`rnl_cost` takes every printed cost apart.
+# This chapter builds the block from the paper's equations, proves it equal to the library's, and counts what it costs. Three companions
+# go deeper: {doc}`rnl_slides` shows the idea on one noisy picture, {doc}`rnl_evidence` the runs behind the verdicts, {doc}`rnl_cost` takes every printed cost apart.
 # The parameters below are the only thing that a run on another scale changes ({doc}`how-to`).
 
 # %% tags=["parameters", "hide-input"]
@@ -940,13 +940,19 @@ say(
 )
 for key, name in {"bare": "baseline", "oracle": "oracle"}.items():
     glue(key, f"{means[name]:.0%}" if name in means else "(not recorded)", display=False)
+SHORT = {
+    "over-baseline": "more accurate than the bare network",
+    "over-non-local": "more accurate than NL",
+    "regions-against-noise": "regions help against noise",
+    "query-specific-maps": "maps depend more on the query than NL's",
+}
 gain = [100 * (v - evidence.values(records, "baseline")[s]) for s, v in evidence.values(records, "NL").items()]
 glue("nl-gain", f"{np.mean(gain):+.1f}", display=False)
 glue("steps", records[0]["steps"], display=False)
 glue(
     "verdicts",
     "; ".join(
-        f"{claim.id.replace('-', ' ')}: {judged[claim.id].verdict}"
+        f"{SHORT[claim.id]}: {judged[claim.id].verdict}"
         for claim in study.claims
         if claim.id in judged
     ),
@@ -1067,7 +1073,7 @@ if trained and parameters.data is None:
         figures.attention_maps(model, "res3", 2, clip, queries.values())
         for model in trained.values()
     ]
-    titles = [f"{name}: {query}" for name in trained for query in queries]
+    titles = [f"{name}\n{query}" for name in trained for query in queries]
     display(
         figures.show_maps(
             seen(scene.frames), torch.cat(maps), [*queries.values()] * len(trained), titles

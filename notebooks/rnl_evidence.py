@@ -114,6 +114,9 @@ figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 # %% [markdown]
 # The same numbers, with the paper's beside them. Its networks are far larger, its data are real and its blocks stand in other places and numbers (five in Table III, one in
 # Table II): only the *order* within a column could ever agree.
+#
+# SE and CBAM multiply the features by gates between 0 and 1 from the first step; they are the only variants that do not start as the identity, and so the only ones that disturb the
+# pre-trained backbone. Where such a row lies far below the others, we suspect that, and not the mechanism: {numref}`fig-rnl-variants` shows fine-tuning that was too short to recover from it.
 
 # %% tags=["hide-input"]
 PRINTED = {
