@@ -23,6 +23,7 @@
 # %% tags=["hide-input"]
 import re
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -222,3 +223,13 @@ share = kinds["+5 NL"]["attention"] / sum(kinds["+5 NL"].values())
 say(
     f"{share:.0%} of what NL's network does is attention, which its printed figure does not contain."
 )
+
+# %% [markdown]
+# ## Measured
+#
+# A count is not a second. The table was recorded by `make bench` on the machine that its first line names: every block at the places of Table I, one clip, forward and in training, as
+# ratios to NL at the same place (NL's own row says what they are ratios of). On your machine the ratios will differ somewhat, and the seconds much. Memory is the peak
+# beyond input and weights. The last line is the control: the same block with its $N \times N$ matrix written out.
+
+# %% tags=["hide-input"]
+display(Markdown(Path("book/results/rnl/bench.md").read_text()))
