@@ -905,7 +905,7 @@ pd.DataFrame(
 # *not reproduced*: none of it does; *undecided*: it holds the tolerance. {doc}`rnl_evidence` has every run, the other variants (kernels, forms, the rivals of Table III) and the accuracy at growing noise.
 #
 # What such a verdict can say is limited, and you should know it before you read it. *Not reproduced* excludes an effect above the tolerance, on these clips and after {glue:text}`steps` steps of
-# training. The paper's own differences, 0.3 to 1.9 points on Kinetics, are smaller than that and could not be seen here. The seeds are training seeds: all runs share their
+# training. The paper's own differences, 0.3 to 1.9 points on Kinetics, are smaller than the tolerance: about effects of that size only the intervals speak, and only for these clips. The seeds are training seeds: all runs share their
 # clips and the backbone they start from. And NL itself gains {glue:text}`nl-gain` points over the bare network, so within this budget the clips have not been shown to reward a non-local block of any kind.
 
 # %% tags=["hide-input"]

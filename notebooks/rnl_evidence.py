@@ -59,8 +59,8 @@ Markdown(
 #
 # What this can and cannot say:
 #
-# - *Not reproduced* excludes an effect above the tolerance, here. The paper's differences, 0.3 to 1.9 points after 50 epochs on Kinetics, are below it: they are neither
-#   confirmed nor refuted.
+# - *Not reproduced* excludes an effect above the tolerance, here. The paper's differences, 0.3 to 1.9 points after 50 epochs on Kinetics, are below it; about effects of that
+#   size only the intervals speak, and only for these clips. Nothing here confirms or refutes a number on Kinetics.
 # - The intervals are over training seeds. All runs share 1600 training clips, 400 test clips and one backbone; each claim has its own 95%, uncorrected for there being four.
 # - The bare backbone can see the whole clip from its last stage, so it can learn the relation without a block, and partly does. Whether *any* block is
 #   worth something within this budget is seen in the row of NL, not assumed.
