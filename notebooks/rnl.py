@@ -151,7 +151,7 @@ glue("field", field, display=False)
 
 # %% [markdown]
 # In 40 such clips the ring and all that the object ever covers are {glue:text}`gap-median` pixels apart (median, edge to edge; the least is {glue:text}`gap`), on a side
-# of {glue:text}`side`, and several frames. The bare network, pre-trained on single objects and fine-tuned on 1600 such clips, gets {glue:text}`bare` of its test clips right (four
+# of {glue:text}`side`, and several frames. The bare network, pre-trained on single objects and fine-tuned on {glue:text}`clips` such clips, gets {glue:text}`bare` of its test clips right (four
 # directions, two of them moving: guessing between those gives half); without the second object, {glue:text}`oracle`. Why is this hard for a convolutional network that ends in pooling? Early features see small windows. Features that saw the ring
 # know a colour; features that saw an object know a colour and a direction. The mean over all positions then *adds up* what all of
 # them know: "somewhere red, somewhere a red thing going left, somewhere a blue thing going up". To combine them before that, the network must carry
@@ -949,6 +949,7 @@ SHORT = {
 gain = [100 * (v - evidence.values(records, "baseline")[s]) for s, v in evidence.values(records, "NL").items()]
 glue("nl-gain", f"{np.mean(gain):+.1f}", display=False)
 glue("steps", records[0]["steps"], display=False)
+glue("clips", study.base["data"]["train"]["clips"], display=False)
 glue(
     "verdicts",
     "; ".join(

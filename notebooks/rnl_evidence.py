@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
+from myst_nb import glue
 
 from vidattn import evidence, figures
 from vidattn.papers import printed_accuracy
@@ -43,6 +44,8 @@ KINDS = {
     "SE+RNL": "chain", "oracle": "oracle", "baseline": "baseline",
 }  # fmt: skip
 KINDS |= {name: "region" for name in study.variants if name.startswith("RNL")}
+for part in ("train", "test"):
+    glue(f"{part}-clips", study.base["data"][part]["clips"], display=False)
 counts = pd.Series([row["variant"] for row in rows]).value_counts()
 missing = [name for name in study.variants if name not in counts]
 note = f" Not run: {', '.join(missing)}." if missing else ""
@@ -61,7 +64,7 @@ Markdown(
 #
 # - *Not reproduced* excludes an effect above the tolerance, here. The paper's differences, 0.3 to 1.9 points after 50 epochs on Kinetics, are below it; about effects of that
 #   size only the intervals speak, and only for these clips. Nothing here confirms or refutes a number on Kinetics.
-# - The intervals are over training seeds. All runs share 1600 training clips, 400 test clips and one backbone; each claim has its own 95%, uncorrected for there being four.
+# - The intervals are over training seeds. All runs share {glue:text}`train-clips` training clips, {glue:text}`test-clips` test clips and one backbone; each claim has its own 95%, uncorrected for there being four.
 # - The bare backbone can see the whole clip from its last stage, so it can learn the relation without a block, and partly does. Whether *any* block is
 #   worth something within this budget is seen in the row of NL, not assumed.
 # - The ledger's calibration was done with other training seeds and the same training clips, and with another set of test clips (seed 12, not 13). Its percentages
@@ -103,7 +106,7 @@ figures.interval_plot(
 # nothing. They cover what Tables II and III compare: kernels, forms of $f$ and of $F_\theta$, one block and two, and the rivals. The oracle is the bare
 # backbone on clips without a distractor: the answer lies open, and what the other rows lack to it is the relation.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on 400 test clips. Faint dots are seeds, strong ones means with 95% intervals. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies at the right end, the others overlap each other."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means with 95% intervals. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies alone at the right end, CBAM alone at the left; all others overlap."}}
 accuracy = {
     name: [100 * value for value in evidence.values(rows, name).values()]
     for name in study.variants
@@ -116,7 +119,7 @@ figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 # Table II): only the *order* within a column could ever agree.
 #
 # SE and CBAM multiply the features by gates between 0 and 1 from the first step; they are the only variants that do not start as the identity, and so the only ones that disturb the
-# pre-trained backbone. Where such a row lies far below the others, we suspect that, and not the mechanism: {numref}`fig-rnl-variants` shows fine-tuning that was too short to recover from it.
+# pre-trained backbone. Where such a row lies far below the others, we suspect that start, and not the mechanism; it was not tested.
 
 # %% tags=["hide-input"]
 PRINTED = {
@@ -206,7 +209,7 @@ Markdown("\n".join(lines))
 # ## Are these the runs of this code?
 #
 # A run is named by a key: the hash of its description, of its data, and of all library code that decides its result. If today's code gives the same keys, it is the code
-# that ran. (Another minor version of Python writes syntax trees differently, and gives other keys.) The commit on the card below is the one that was checked out when a run
+# that ran; other keys say only that some such file has changed since, and then the replay in {ref}`rnl` is what tells. (Another minor version of Python writes syntax trees differently, and gives other keys.) The commit on the card below is the one that was checked out when a run
 # *ended*: pages and tests were still being written meanwhile.
 
 # %% tags=["hide-input"]
