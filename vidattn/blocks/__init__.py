@@ -4,6 +4,7 @@ from vidattn.blocks.cbam import CBAM
 from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
 from vidattn.blocks.nonlocal_ import NonLocal
+from vidattn.blocks.pyramid import PyramidNonLocal
 from vidattn.blocks.region import RegionNonLocal
 from vidattn.blocks.registry import BLOCKS, block_options, make_block
 from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
@@ -15,6 +16,7 @@ __all__ = [
     "AttentionChain",
     "GlobalContext",
     "NonLocal",
+    "PyramidNonLocal",
     "RegionNonLocal",
     "SqueezeExcite",
     "block_options",

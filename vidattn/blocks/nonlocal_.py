@@ -95,8 +95,12 @@ class NonLocal(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.response(x)) + x
+
+    def response(self, x: Tensor) -> Tensor:
+        """Returns W_z y, (B, C, T, H, W): what the block would add to x without a normalisation."""
         # Nested, not named, so that each step's input is freed as soon as it is used.
-        return self.bn(self.w_z(unflatten(self._sum(x), like=x))) + x
+        return self.w_z(unflatten(self._sum(x), like=x))
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
         """Returns the weights that a few positions give to all keys.

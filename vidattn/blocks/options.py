@@ -5,9 +5,9 @@ from typing import Any
 
 
 def check_choice(name: str, value: object, allowed: Iterable[object]) -> None:
-    """Raises ValueError unless `value` is one of `allowed`."""
+    """Raises ValueError unless `value` is one of `allowed`; the type counts, too: 2.0 is not 2."""
     allowed = tuple(allowed)
-    if value not in allowed:
+    if (type(value), value) not in [(type(choice), choice) for choice in allowed]:
         raise ValueError(f"{name}={value!r} is unknown; allowed: {', '.join(map(repr, allowed))}")
 
 

@@ -13,6 +13,7 @@ from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.options import check_choice
+from vidattn.blocks.pyramid import PyramidNonLocal
 from vidattn.blocks.region import RegionNonLocal
 from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
 
@@ -24,6 +25,7 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "cbam": CBAM,
     "global_context": GlobalContext,
     "chain": AttentionChain,
+    "pyramid": PyramidNonLocal,
 }
 
 
