@@ -1,4 +1,5 @@
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +170,16 @@ def test_folders_and_checkpoints_count_by_their_content(description: dict[str, A
         experiment("b").key()
 
 
+MODULES = ("vidattn.backbones.resnet", "vidattn.blocks.chain")
+
+
 def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
-    key = code_key.__wrapped__  # past the cache, which is right for one process and wrong for this test
+    # Past the cache, which is right for one process and wrong for this test.
+    key = partial(code_key.__wrapped__, *MODULES)
     package = tmp_path / "vidattn"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    before = key(package)
-    assert before == code_key()
+    before = key(package=package)
+    assert before == code_key(*MODULES)
 
     def after(name: str, old: str, new: str) -> str:
         path = package / name
@@ -182,16 +187,33 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
         assert old in text
         path.write_text(text.replace(old, new, 1))
         try:
-            return key(package)
+            return key(package=package)
         finally:
             path.write_text(text)
 
+    # The training loop, the named modules, and what these import: a neighbour, a neighbour's neighbour, a
+    # module taken out of its package.
     assert after("training/schedule.py", "0.5 * (1 +", "0.4 * (1 +") != before
-    assert after("blocks/region.py", "import", "import os\nimport") != before
+    others = "backbones/resnet backbones/stage backbones/load video/augment video/container"
+    for name in [f"{file}.py" for file in f"{others} blocks/chain blocks/region blocks/pairwise".split()]:
+        assert after(name, "import", "import os\nimport") != before, name
+    # Words, and code that the run does not use.
     assert after("training/schedule.py", '"""Return', '"""Give') == before
     assert after("training/schedule.py", "import math\n", "# why\n\nimport math\n") == before
     assert after("training/stats.py", "if low > tolerance", "if low >= tolerance") == before
-    assert key(package) == before
+    for name in ("blocks/nonlocal_.py", "blocks/registry.py", "training/progress.py", "training/study.py"):
+        assert after(name, "import", "import os\nimport") == before, name
+    assert key(package=package) == before
+
+
+def test_a_run_is_keyed_by_the_code_of_its_own_blocks(
+    description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr("vidattn.training.experiment.code_key", lambda *names: asked.append(names) or "")
+    for blocks in ([], [BLOCK]):
+        make_experiment({**description, "blocks": blocks}).key()
+    assert asked == [("vidattn.backbones.resnet",), ("vidattn.backbones.resnet", "vidattn.blocks.region")]
 
 
 def test_a_text_that_is_no_docstring_counts() -> None:

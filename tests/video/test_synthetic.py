@@ -10,6 +10,7 @@ from vidattn.video.sample import sample
 from vidattn.video.synthetic import COLOURS, DIRECTIONS, REVERSED, SyntheticSpec, render, write_clips
 
 QUIET = SyntheticSpec(clips=60, seed=5, noise=0.0)
+SIZES = SyntheticSpec(task="sizes", clips=60, seed=5, noise=0.0)
 PALETTE = np.array(list(COLOURS.values())) * 255
 
 
@@ -30,11 +31,35 @@ def nearest_colour(pixels: np.ndarray) -> int:
     return int(np.linalg.norm(PALETTE - pixels.mean(0), axis=1).argmin())
 
 
-def test_the_label_is_the_direction_of_the_object_that_has_the_rings_colour() -> None:
+def own_colour(scene: synthetic.Scene) -> int:
+    """The colour of the target where nothing is in front of it: the ring's, unless it is hidden whole."""
+    close = np.linalg.norm(scene.frames[scene.target][:, None] - PALETTE, axis=-1)
+    return int(np.bincount(close.argmin(1), minlength=6).argmax())
+
+
+@pytest.mark.parametrize("spec", [QUIET, SIZES], ids=["cue", "sizes"])
+def test_the_label_is_the_direction_of_the_object_that_has_the_rings_colour(spec: SyntheticSpec) -> None:
     for index in range(40):
-        scene = render(QUIET, index)
+        scene = render(spec, index)
         assert DIRECTIONS[scene.label] == travelled(scene.target)
-        assert nearest_colour(scene.frames[scene.ring]) == nearest_colour(scene.frames[scene.target])
+        assert nearest_colour(scene.frames[scene.ring]) == own_colour(scene)
+
+
+def test_sizes_differ_and_tell_nothing() -> None:
+    found = []
+    for index in range(60):
+        scene = render(SIZES, index)
+        ring, target = (np.sqrt(mask.sum((1, 2)).max()) for mask in (scene.ring, scene.target))
+        found.append((ring, target))
+        # The smaller object is in front: a small target is seen whole.
+        if target < 8:
+            close = np.linalg.norm(scene.frames[scene.target][:, None] - PALETTE, axis=-1).argmin(1)
+            assert (close == nearest_colour(scene.frames[scene.ring])).mean() > 0.85  # its rim is mixed
+    ring, target = np.array(found).T
+    small, large = target < 8, target > 15
+    assert 10 <= small.sum() <= 30 and 10 <= large.sum() <= 30  # a third each
+    assert ring[small].min() > ring[~small].min()  # the ring has never the target's size
+    assert {render(SIZES, i).label for i in np.flatnonzero(large)} == {0, 1, 2, 3}
 
 
 def test_a_distractor_has_another_colour_and_another_direction() -> None:
@@ -83,7 +108,7 @@ def test_eight_sampled_frames_show_the_ring_and_the_motion_and_are_symmetric_in_
     assert scene.target[chosen].any((1, 2)).tolist() == [False, False, True, True, True, True, False, False]
 
 
-@pytest.mark.parametrize("task, distractors", [("cue", 1), ("cue", 3), ("lone", 0)])
+@pytest.mark.parametrize("task, distractors", [("cue", 1), ("cue", 3), ("sizes", 2), ("lone", 0)])
 def test_classes_are_balanced_and_clips_are_decided_by_the_description(task: str, distractors: int) -> None:
     spec = SyntheticSpec(task=task, clips=48, seed=1, distractors=distractors)  # type: ignore[arg-type]
     labels = [render(spec, index).label for index in range(48)]

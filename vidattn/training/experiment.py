@@ -1,13 +1,15 @@
 """One validated description of a run: everything that decides its result, and nothing else."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from vidattn.backbones import BACKBONES
+from vidattn.blocks import BLOCKS
 from vidattn.errors import UserError
 from vidattn.training.checkpoint import write_atomically
 from vidattn.training.key import code_key, digest, file_key
@@ -116,7 +118,8 @@ class Model(Part):
 
     Args:
         backbone: A name in `vidattn.backbones.BACKBONES`.
-        temporal: `"none"`, each frame for itself, or `"tsm"`, temporal shift.
+        temporal: `"none"`, each frame for itself, `"tsm"`, temporal shift, or `"pool"`, time pooled away in
+            three steps (ResNet only); MFNet, which is 3-D, takes `"none"` only.
         num_classes: Number of classes.
         dropout: Probability of dropping a feature before the classifier.
         pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's or TSM's; the classifier
@@ -124,7 +127,7 @@ class Model(Part):
     """
 
     backbone: str = "resnet50"
-    temporal: Literal["none", "tsm"] = "none"
+    temporal: Literal["none", "tsm", "pool"] = "none"
     num_classes: Positive
     dropout: Fraction = 0.0
     pretrained: str | None = None
@@ -249,7 +252,10 @@ class Experiment(Part):
         description = self.model_dump(mode="json", exclude={"name", "data"})
         if self.model.pretrained:
             description["model"]["pretrained"] = file_key(Path(self.model.pretrained))
-        return digest([description, code_key(), self.data.key()])[:16]
+        makers: list[Callable[..., object] | None] = [BACKBONES.get(self.model.backbone)]
+        makers += [BLOCKS.get(placed.kind) for placed in self.blocks]
+        modules = sorted({maker.__module__ for maker in makers if maker})
+        return digest([description, code_key(*modules), self.data.key()])[:16]
 
 
 def make_experiment(description: Mapping[str, Any]) -> Experiment:

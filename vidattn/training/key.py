@@ -11,9 +11,9 @@ from vidattn.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("blocks", "backbones", "video", "training")
-# They plan runs, read results or show progress, but cannot change what a described run computes: rewording a
-# verdict must not retrain a chapter.
-WITHOUT_EFFECT = tuple(f"training/{name}.py" for name in ("claims", "progress", "stats", "study"))
+# They show progress, or only name what others define, and cannot change what a described run computes. Cut
+# here, so that a new block or backbone leaves the keys of all runs without it as they are.
+WITHOUT_EFFECT = ("training/progress.py", "blocks/registry.py", "backbones/registry.py")
 
 
 def digest(value: Any) -> str:
@@ -54,14 +54,31 @@ def source_key(source: str) -> str:
 
 
 @cache  # the running code is what was imported: an edit while it runs must not give the old code a new key
-def code_key(package: Path = PACKAGE) -> str:
-    """Return a hash of the library's code that a run's result depends on."""
-    files = sorted(path for folder in FOLDERS for path in (package / folder).rglob("*.py"))
-    names = [path.relative_to(package).as_posix() for path in files]
-    return digest(
-        {
-            name: source_key(path.read_text())
-            for name, path in zip(names, files, strict=True)
-            if name not in WITHOUT_EFFECT
-        }
-    )
+def code_key(*modules: str, package: Path = PACKAGE) -> str:
+    """Return a hash of the library's code that a run's result depends on.
+
+    Args:
+        *modules: Names of the modules that define the run's backbone and its kinds of blocks. They, the
+            training loop and all that these import, at whatever remove, count.
+        package: Folder of the library.
+    """
+    sources: dict[str, str] = {}
+    waiting = [package / "training" / "fit.py"]
+    waiting += [package.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in modules]
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(package).as_posix()
+        if name not in sources and name.startswith(FOLDERS) and name not in WITHOUT_EFFECT:
+            sources[name] = path.read_text()
+            waiting += _imported(ast.parse(sources[name]), package)
+    return digest({name: source_key(text) for name, text in sources.items()})
+
+
+def _imported(tree: ast.AST, package: Path) -> list[Path]:
+    """Return the library's files that a file imports: modules, not packages, which only hand names on."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("vidattn"):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    paths = [package.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names]
+    return [path for path in paths if path.is_file()]

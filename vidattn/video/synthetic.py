@@ -1,7 +1,7 @@
 """Synthetic clips with labels: small films whose class is a *relation* between distant places and times.
 
 Every clip is rendered with numpy, written as a real H.264 file and later read back through the same
-decoder as any other video. Two tasks share one renderer:
+decoder as any other video. Three tasks share one renderer:
 
 - ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
@@ -10,6 +10,9 @@ decoder as any other video. Two tasks share one renderer:
   colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
   ``gap`` pixels or more from the object's path where there is room, so the answer needs two distant places
   at two distant times; the other objects are distractors, whose directions are the wrong answers.
+- ``sizes``: the same, but ring, object and distractor always differ in size, from a few pixels to about half
+  of the picture, in any order. What must be related is now as small as a position of a feature map or as
+  large as a region of many. The smaller of two objects is drawn in front, whichever it is.
 
 ``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about
 its middle, the ring stands at both ends of the clip, and nothing else depends on time.
@@ -41,6 +44,7 @@ COLOURS = {
     "blue": (0.36, 0.50, 0.92),
     "magenta": (0.82, 0.36, 0.80),
 }
+RADII = (3.5, 6.0, 10.0)  # of ring and objects in "sizes", in pixels
 _STEP = {"left": (0.0, -1.0), "right": (0.0, 1.0), "up": (-1.0, 0.0), "down": (1.0, 0.0)}
 
 
@@ -48,13 +52,13 @@ class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"`` or ``"cue"``.
+        task: ``"lone"``, ``"cue"`` or ``"sizes"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
         frames: frames a clip.
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
-        distractors: objects besides the target (``cue`` only; 0 leaves the answer in plain sight: the
+        distractors: objects besides the target (not in ``lone``; 0 leaves the answer in plain sight: the
             oracle's data).
         gap: least distance in pixels between the ring's centre and the target's path, where there is room for
             it; else the farthest of 64 places is taken.
@@ -62,7 +66,7 @@ class SyntheticSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "cue"] = "cue"
+    task: Literal["lone", "cue", "sizes"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -126,9 +130,9 @@ def _smooth_background(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.array([np.interp(position, np.arange(5), column) for column in along.T]).T[:, :, None]
 
 
-def _place_ring(rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray) -> np.ndarray:
+def _place_ring(rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray, margin: float) -> np.ndarray:
     """A ring position at least ``gap`` pixels from the whole path; the farthest of 64 if none is."""
-    candidates = rng.uniform(7, spec.size - 7, (64, 2))
+    candidates = rng.uniform(margin, spec.size - margin, (64, 2))
     nearest = np.linalg.norm(candidates[:, None] - path[None], axis=2).min(axis=1)
     good = np.flatnonzero(nearest >= spec.gap)
     return candidates[good[0]] if len(good) else candidates[nearest.argmax()]
@@ -159,31 +163,35 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     ring = np.zeros_like(target)
     palette = np.array(list(COLOURS.values()))
     # The ring's frames at either end; the objects move in the frames between.
-    end = spec.frames // 4 if spec.task == "cue" else 0
+    end = spec.frames // 4 if spec.task != "lone" else 0
     moving = np.arange(end, spec.frames - end)
+    sizes = np.resize(rng.permutation(RADII), len(directions) + 1) if spec.task == "sizes" else None
 
     paths = []
-    for direction in directions:
+    for i, direction in enumerate(directions):
         length = rng.uniform(0.35, 0.55) * spec.size
         middle = rng.uniform(8, spec.size - 8, 2)
         way = np.array(_STEP[direction])
         # Keep the whole path inside the picture.
-        half = np.abs(way) * length / 2 + 6
+        half = np.abs(way) * length / 2 + (6 if sizes is None else sizes[i])
         middle = np.clip(middle, half, spec.size - half)
         paths.append(middle + np.linspace(-0.5, 0.5, len(moving))[:, None] * length * way)
 
-    # Painted from last to first: the target is never hidden by a distractor.
-    for i in reversed(range(len(directions))):
+    # Painted from last to first: the target is never hidden by a distractor. Large objects overlap often, and
+    # which is in front would tell the target: there the order is by size.
+    order = range(len(directions)) if sizes is None else np.argsort(sizes[:-1], kind="stable")
+    for i in reversed(order):
         kind = ("disc", "square", "diamond")[rng.integers(3)]
-        radius = rng.choice([4.0, 5.5, 7.0])
+        radius = rng.choice([4.0, 5.5, 7.0]) if sizes is None else sizes[i]
         for t, (row, column) in zip(moving, paths[i], strict=True):
             cover = _cover(kind, grid[:, None] - row, grid[None] - column, radius)
             image[t] += cover[:, :, None] * (palette[colours[i]] - image[t])
             if i == 0:
                 target[t] = cover > 0.5
-    if spec.task == "cue":
-        row, column = _place_ring(rng, spec, paths[0])
-        cover = _cover("ring", grid[:, None] - row, grid[None] - column, 6.5)
+    if spec.task != "lone":
+        radius, margin = (6.5, 7) if sizes is None else (sizes[-1], max(sizes[-1], 7))
+        row, column = _place_ring(rng, spec, paths[0], margin)
+        cover = _cover("ring", grid[:, None] - row, grid[None] - column, radius)
         for t in [*range(end), *range(spec.frames - end, spec.frames)]:
             image[t] += cover[:, :, None] * (palette[colours[0]] - image[t])
             ring[t] = cover > 0.5
