@@ -7,6 +7,10 @@ from vidattn.errors import UserError
 from vidattn.meta import meta_copy
 
 
+def c2d() -> ResNet:
+    return resnet50(temporal="pool")
+
+
 def params(make) -> int:
     with torch.device("meta"):
         return sum(p.numel() for p in make().parameters())
@@ -18,6 +22,7 @@ def test_parameter_counts() -> None:
     assert params(resnet101) == 44_549_160 - 600 * 2049
     assert params(lambda: resnet50(num_classes=174)) == 25_557_032 - 826 * 2049
     assert params(lambda: resnet50(temporal="tsm")) == params(resnet50)
+    assert params(lambda: resnet50(temporal="pool")) == params(resnet50)
 
 
 def test_table_1_is_what_the_model_does() -> None:
@@ -32,6 +37,33 @@ def test_table_1_is_what_the_model_does() -> None:
     ]
 
 
+def test_table_1_of_the_non_local_paper_is_what_c2d_does() -> None:
+    rows = [(r.layer, r.operation, r.output_size) for r in describe(c2d, (1, 3, 32, 224, 224))]
+    assert rows == [
+        ("conv1", "1x7x7, 64, stride 2,2,2", (16, 112, 112)),
+        ("pool1", "3x3x3, 64, stride 2,2,2", (8, 56, 56)),
+        ("res2", "[1x1x1, 64; 1x3x3, 64; 1x1x1, 256] x 3", (8, 56, 56)),
+        ("pool2", "3x1x1, 256, stride 2,1,1", (4, 56, 56)),
+        ("res3", "[1x1x1, 128; 1x3x3, 128; 1x1x1, 512] x 4", (4, 28, 28)),
+        ("res4", "[1x1x1, 256; 1x3x3, 256; 1x1x1, 1024] x 6", (4, 14, 14)),
+        ("res5", "[1x1x1, 512; 1x3x3, 512; 1x1x1, 2048] x 3", (4, 7, 7)),
+    ]
+
+
+def test_only_conv1_and_the_poolings_of_c2d_look_along_time() -> None:
+    model = small("pool")
+    with torch.no_grad():
+        x = torch.randn(1, 3, 12, 16, 16, dtype=torch.float64)
+        stem = model.relu(model.bn1(model.conv1(x)))  # no pool1 in the small stem
+        res2 = model.res2(stem)
+        later, earlier = res2.clone(), res2[:, :, ::2].clone()
+        for t in range(3):  # the largest of frames 2t - 1, 2t and 2t + 1
+            earlier[:, :, t] = later[:, :, max(2 * t - 1, 0) : 2 * t + 2].amax(dim=2)
+        frames = [model.res5(model.res4(model.res3(earlier[:, :, t : t + 1]))) for t in range(3)]
+        torch.testing.assert_close(model.features(x), torch.cat(frames, dim=2))
+        torch.testing.assert_close(stem, model.relu(model.bn1(small("none").conv1(x[:, :, ::2]))))
+
+
 def test_description_of_a_network_with_placed_blocks_leaves_it_as_it_is() -> None:
     model = place(resnet_mini(num_classes=5), {"res3": (1, 2)}, lambda channels: nn.Tanh())
     rows = {r.layer: r for r in describe(model, (1, 3, 8, 48, 48))}
@@ -44,8 +76,9 @@ def test_description_of_a_network_with_placed_blocks_leaves_it_as_it_is() -> Non
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_logits_of_a_clip(name: str) -> None:
-    model = meta_copy(lambda: BACKBONES[name](num_classes=7, temporal="tsm"))
-    assert model(torch.empty(2, 3, 4, 48, 48, device="meta")).shape == (2, 7)
+    for temporal in ("none",) if name.startswith("mfnet") else ("none", "tsm", "pool"):
+        model = meta_copy(lambda temporal=temporal: BACKBONES[name](num_classes=7, temporal=temporal))
+        assert model(torch.empty(2, 3, 8, 48, 48, device="meta")).shape == (2, 7)
 
 
 def small(temporal: str) -> ResNet:
@@ -91,5 +124,5 @@ def test_dropout_is_before_the_classifier() -> None:
 def test_wrong_input_and_wrong_option() -> None:
     with pytest.raises(UserError, match=r"\(B, 3, T, H, W\), not \(2, 3, 48, 48\)"):
         resnet_mini()(torch.zeros(2, 3, 48, 48))
-    with pytest.raises(UserError, match="allowed are none, tsm"):
+    with pytest.raises(UserError, match="allowed are none, tsm, pool"):
         resnet_mini(temporal="shift")  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
-"""ResNet for video, frame by frame (R2D) or with temporal shift (TSM).
+"""ResNet for video: frame by frame (R2D), with temporal shift (TSM), or pooled over time (C2D).
 
 Source:
     He, Zhang, Ren, Sun: Deep residual learning, CVPR 2016 (bottlenecks; the stride stands in the 3x3
     convolution, as in torchvision, so that its weights fit). Huang, Bors: RNL, ICPR 2021, Table I.
-    Lin, Gan, Han: TSM, ICCV 2019.
+    Lin, Gan, Han: TSM, ICCV 2019. Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018, Table 1.
 
 Inside, all is 5-D: Conv3d with 1 x k x k kernels. Measured for `resnet_mini` at (16, 3, 8, 48, 48), forward
 and backward, torch 2.13 on the CPU, best of 7: 0.32 s on one thread against 0.30 s for Conv2d on frames,
@@ -11,8 +11,7 @@ and backward, torch 2.13 on the CPU, best of 7: 0.32 s on one thread against 0.3
 stride in time stay simple. (Conv2d in channels-last order alone takes 0.20 s, on one thread.)
 """
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
@@ -20,8 +19,7 @@ from vidattn.backbones.shift import temporal_shift
 from vidattn.backbones.stage import Stage
 from vidattn.errors import UserError
 
-Temporal = Literal["none", "tsm"]
-TEMPORAL = ("none", "tsm")
+Temporal = Literal["none", "tsm", "pool"]
 
 
 def frame_conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv3d:
@@ -83,8 +81,9 @@ class ResNet(nn.Module):
         layers: Number of bottlenecks in res2, res3, res4, res5.
         width: Inner channels of res2; doubled at each further stage, four times as many at a stage's output.
         num_classes: Number of scores.
-        temporal: `"none"`, each frame for itself, or `"tsm"`, temporal shift in every bottleneck.
-        small_stem: A 1x3x3 stem convolution without max-pooling, for clips of few pixels.
+        temporal: `"none"`, each frame for itself; `"tsm"`, temporal shift in every bottleneck; or `"pool"`,
+            the C2D of the non-local paper: conv1, pool1 and a pooling after res2 each halve T.
+        small_stem: A 1x3x3 stem convolution without pool1, for clips of few pixels.
         dropout: Probability of dropping a feature before the linear layer.
 
     Shape:
@@ -105,12 +104,21 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if temporal not in TEMPORAL:
-            raise UserError(f"temporal={temporal!r} is unknown: allowed are {', '.join(TEMPORAL)}")
+        if temporal not in get_args(Temporal):
+            raise UserError(f"temporal={temporal!r} is unknown: allowed are {', '.join(get_args(Temporal))}")
+        pooled = temporal == "pool"
         self.conv1 = frame_conv(3, width, 3 if small_stem else 7, stride=2)
+        if pooled:
+            self.conv1.stride = (2, 2, 2)
         self.bn1 = nn.BatchNorm3d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.pool1 = nn.Identity() if small_stem else nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        if small_stem:
+            self.pool1: nn.Module = nn.Identity()
+        elif pooled:
+            self.pool1 = nn.MaxPool3d(3, 2, 1)
+        else:
+            self.pool1 = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.pool2 = nn.MaxPool3d((3, 1, 1), (2, 1, 1), (1, 0, 0)) if pooled else nn.Identity()
         stages, channels = [], width
         for index, count in enumerate(layers):
             inner = width * 2**index
@@ -131,11 +139,11 @@ class ResNet(nn.Module):
         return self.fc(self.dropout(self.features(x).mean(dim=(2, 3, 4))))
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the last stage's output, `(B, 32 * width, T, H', W')`."""
+        """Return the last stage's output, `(B, 32 * width, T', H', W')`."""
         if x.dim() != 5 or x.shape[1] != 3:
             raise UserError(f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}")
         x = self.pool1(self.relu(self.bn1(self.conv1(x))))
-        return self.res5(self.res4(self.res3(self.res2(x))))
+        return self.res5(self.res4(self.res3(self.pool2(self.res2(x)))))
 
 
 def resnet50(*, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0) -> ResNet:
@@ -158,10 +166,3 @@ def resnet_mini(*, num_classes: int = 400, temporal: Temporal = "none", dropout:
         small_stem=True,
         dropout=dropout,
     )
-
-
-BACKBONES: dict[str, Callable[..., ResNet]] = {
-    "resnet50": resnet50,
-    "resnet101": resnet101,
-    "resnet_mini": resnet_mini,
-}

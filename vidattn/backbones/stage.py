@@ -1,6 +1,7 @@
 """A stage: a row of convolution blocks with room for attention blocks between them."""
 
 from collections.abc import Iterable
+from itertools import groupby
 
 from torch import Tensor, nn
 
@@ -31,13 +32,20 @@ class Stage(nn.Module):
 
     def operation(self) -> str:
         """Return one line that describes the stage, as a row of a paper's architecture table."""
-        first = self.blocks[0]
-        kernels = "; ".join(_kernel(m) for m in first.children() if isinstance(m, nn.Conv3d))
-        text = f"[{kernels}] x {len(self.blocks)}"
+        runs = groupby(_kernels(block) for block in self.blocks)
+        text = " + ".join(f"[{kernels}] x {len(list(run))}" for kernels, run in runs)
         for number, block in self.placed.items():
             text += f", {type(block).__name__} after block {number}"
         return text
 
 
+def _kernels(block: nn.Module) -> str:
+    """Return the block's convolutions, without those of its shortcut."""
+    named = block.named_modules()
+    convs = [m for name, m in named if isinstance(m, nn.Conv3d) and not name.startswith("downsample")]
+    return "; ".join(_kernel(conv) for conv in convs)
+
+
 def _kernel(conv: nn.Conv3d) -> str:
-    return "x".join(str(k) for k in conv.kernel_size) + f", {conv.out_channels}"
+    groups = f" in {conv.groups} groups" if conv.groups > 1 else ""
+    return "x".join(str(k) for k in conv.kernel_size) + f", {conv.out_channels}{groups}"

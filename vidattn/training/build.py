@@ -8,7 +8,7 @@ from torch import nn
 
 from vidattn.backbones.load import load_weights
 from vidattn.backbones.place import place
-from vidattn.backbones.resnet import BACKBONES
+from vidattn.backbones.registry import BACKBONES
 from vidattn.blocks import make_block
 from vidattn.errors import UserError
 from vidattn.training.experiment import Experiment, Folder, Synthetic
