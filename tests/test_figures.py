@@ -104,7 +104,27 @@ def test_maps_are_what_the_block_does(kind, options):
     assert torch.allclose(few, maps[[every.index(query) for query in QUERIES]], atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [0, 1, 2])
+def test_a_pyramid_has_maps_at_every_scale(scale):
+    model = network("pyramid", scales=3)
+    every = [(t, i, j) for t in range(2) for i in range(6) for j in range(7)]
+    maps = figures.attention_maps(model, "res3", 2, clip(), every, scale)
+    side = 2**scale
+    h, w = -(-6 // side), -(-7 // side)
+    assert maps.shape == (84, 2, h, w)
+    group = figures.capture(model, insertion(model, "res3", 2), clip()).double().chunk(3, dim=1)[scale]
+    regions = nn.functional.avg_pool3d(group, (1, side, side), ceil_mode=True)
+    operation = copy.deepcopy(insertion(model, "res3", 2).operations[0]).double()
+    expected = operation.attention(regions, torch.arange(2 * h * w))[0].reshape(2, h, w, 2, h, w)
+    for (t, i, j), found in zip(every, maps, strict=True):  # a position has the weights of its region
+        assert torch.allclose(found, expected[t, i // side, j // side], atol=1e-12)
+
+
 def test_maps_say_what_is_wrong():
+    with pytest.raises(UserError, match=r"res3 after block 2: there is no scale 2: allowed are 0 to 1"):
+        figures.attention_maps(network("pyramid", scales=2), "res3", 2, clip(), QUERIES, 2)
+    with pytest.raises(UserError, match="there is no scale 1: allowed are 0 to 0"):
+        figures.attention_maps(network("nonlocal"), "res3", 2, clip(), QUERIES, 1)
     with pytest.raises(UserError, match="SqueezeExcite has no map of weights"):
         figures.attention_maps(network("squeeze_excite"), "res3", 2, clip(), QUERIES)
     with pytest.raises(UserError, match=r"\(0, 6, 0\) lies outside the feature map of size \(2, 6, 7\)"):

@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vidattn.backbones.place import insertion
-from vidattn.blocks import NonLocal, RegionNonLocal
 from vidattn.errors import UserError
 
 Query = Sequence[int]  # t, row, column
@@ -49,7 +49,7 @@ def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
 
 
 def attention_maps(
-    model: nn.Module, place: str, number: int, clip: Tensor, queries: Iterable[Query]
+    model: nn.Module, place: str, number: int, clip: Tensor, queries: Iterable[Query], scale: int = 0
 ) -> Tensor:
     """Return the weights that a placed block gives from some positions to all positions.
 
@@ -62,25 +62,33 @@ def attention_maps(
         number: Block of the stage, counting from 1, that it stands behind.
         clip: One clip `(1, 3, T, H, W)`.
         queries: Q positions (t, row, column) on the block's feature map, counted from 0.
+        scale: k of a pyramid, whose weights are those of the regions that hold the positions; else 0.
 
     Returns:
-        float64 maps `(Q, T, H', W')`, w / C(x), on the keys' grid: that of the feature map, or half of its
-        height and width where keys are pooled. In an attention chain they are those of its region-based
-        block, which sees what the squeeze-excite gives.
+        float64 maps `(Q, T, H', W')`, w / C(x), on the keys' grid: that of the feature map, half of its
+        height and width where keys are pooled, or H / 2^k and W / 2^k, rounded up, at scale k of a pyramid.
+        In an attention chain they are those of its region-based block, which sees what the squeeze-excite
+        gives.
 
     Raises:
-        UserError: The place holds no block with pairwise weights, a query lies outside, or there is more
-            than one clip.
+        UserError: The place holds no block with pairwise weights, the block has no such scale, a query lies
+            outside, or there is more than one clip.
     """
     if clip.dim() != 5 or clip.shape[0] != 1:
         raise UserError(f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}")
-    block = _pairwise(insertion(model, place, number), f"{place} after block {number}")
+    where = f"{place} after block {number}"
+    block = _pairwise(insertion(model, place, number), where)
+    scales = scales_of(block)
+    if not 0 <= scale < scales:
+        raise UserError(f"{where}: there is no scale {scale}: allowed are 0 to {scales - 1}")
     x = capture(model, block, clip)
     t, h, w = x.shape[2:]
     flat = _flat(queries, (t, h, w), "feature map")
     with torch.no_grad():
-        maps = copy.deepcopy(block).double().attention(x.double(), flat)[0]
-    if maps.shape[1] != t * h * w:
+        maps = copy.deepcopy(block).double().attention(x.double(), flat, *([scale] if scale else []))[0]
+    if scale:
+        h, w = -(-h // 2**scale), -(-w // 2**scale)
+    elif maps.shape[1] != t * h * w:
         h, w = h // 2, w // 2
     return maps.reshape(-1, t, h, w)
 
@@ -90,13 +98,21 @@ def has_maps(block: nn.Module) -> bool:
     return len(_parts(block)) == 1
 
 
-def _parts(block: nn.Module) -> list[NonLocal | RegionNonLocal]:
-    return [part for part in block.modules() if isinstance(part, NonLocal | RegionNonLocal)]
+def scales_of(block: nn.Module) -> int:
+    """Return the number of scales at which a block relates positions: n of a pyramid, else 1."""
+    return getattr(block, "scales", 1)
 
 
-def _pairwise(block: nn.Module, where: str) -> NonLocal | RegionNonLocal:
+def _parts(block: nn.Module) -> list[Any]:
+    """Return the outermost parts that can write their weights out."""
+    if hasattr(block, "attention"):
+        return [block]
+    return [part for child in block.children() for part in _parts(child)]
+
+
+def _pairwise(block: nn.Module, where: str) -> Any:
     if not has_maps(block):
-        have = "NonLocal, RegionNonLocal and AttentionChain have"
+        have = "NonLocal, RegionNonLocal, PyramidNonLocal and AttentionChain have"
         raise UserError(f"{where}: {type(block).__name__} has no map of weights; {have}")
     return _parts(block)[0]
 
