@@ -1,4 +1,4 @@
-"""NL and RNL written index by index from the equations: the judge of the blocks. Slow, and meant to be read.
+"""NL, RNL and PNL, index by index from the equations: the judge of the blocks. Slow, and meant to be read.
 
 Only the weights and the named options of a block are used, none of its code. A position is a tuple (t, h, w).
 """
@@ -79,6 +79,69 @@ def region_oracle(
     return whole_block(block, x, embed, f, sums_to_one=block.form == "gaussian")
 
 
+def pyramid_oracle(
+    block: nn.Module, x: Tensor, *, n: int, combine: str = "attention", pool: str = "avg"
+) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+    """PNL section 3.2, Eqs. 1-3.
+
+    Returns the output (B, C, T, H, W), A (B, n, n), and of each scale the weights (B, N_k, N_k) and Y_k.
+    """
+    batch, c, frames, height, width = x.shape
+    group = math.ceil(c / n)
+
+    def pooled(k: int) -> Tensor:
+        side = 2**k
+        rows_of_regions, columns = math.ceil(height / side), math.ceil(width / side)
+        x_k = x.new_zeros(batch, group, frames, rows_of_regions, columns)
+        places = itertools.product(range(batch), range(group), range(frames), range(rows_of_regions))
+        for (b, channel, t, row), column in itertools.product(places, range(columns)):
+            if k * group + channel >= c:
+                continue  # a channel that fills the last group up
+            members = [
+                x[b, k * group + channel, t, h, w]
+                for h, w in itertools.product(range(height), range(width))
+                if h // side == row and w // side == column
+            ]
+            value = max(members) if pool == "max" else sum(members) / len(members)
+            x_k[b, channel, t, row, column] = value
+        return x_k
+
+    parts, weights = [], []
+    for k in range(n):
+        operation = block.operations[k if len(block.operations) > 1 else 0]
+        x_k = pooled(k)
+        with_residual, rows = nonlocal_oracle(operation, x_k)  # an operation has no normalisation
+        parts.append(with_residual - x_k)
+        weights.append(rows)
+
+    a = torch.eye(n, dtype=x.dtype).repeat(batch, 1, 1)
+    if combine == "attention" and n > 1:
+        a = torch.stack(
+            [torch.stack([scale_row(block, parts, b, k) for k in range(n)]) for b in range(batch)]
+        )
+
+    y = x.new_zeros(x.shape)
+    for b, channel, t, h, w in itertools.product(*(range(size) for size in x.shape)):
+        k, within = divmod(channel, group)
+        y[b, channel, t, h, w] = sum(
+            a[b, k, m] * parts[m][b, within, t, h // 2**m, w // 2**m] for m in range(n)
+        )
+    return normalise(block.bn, y.flatten(2)).reshape(x.shape) + x, a, weights, parts
+
+
+def scale_row(block: nn.Module, parts: list[Tensor], b: int, k: int) -> Tensor:
+    """Row k of A in Eq. 3, for clip b."""
+
+    def descriptor(linear: nn.Linear, m: int) -> Tensor:
+        places = itertools.product(*(range(size) for size in parts[m].shape[2:]))
+        vectors = [parts[m][b, :, t, h, w] for t, h, w in places]
+        return linear.weight @ (sum(vectors) / len(vectors)) + linear.bias
+
+    q, c_prime = descriptor(block.linear_q, k), parts[0].shape[1]
+    f = [((q * descriptor(block.linear_k, m)).sum() / math.sqrt(c_prime)).exp() for m in range(len(parts))]
+    return torch.stack([f_m / sum(f) for f_m in f])
+
+
 def whole_block(
     block: nn.Module,
     x: Tensor,
@@ -105,6 +168,11 @@ def whole_block(
 def pointwise(conv: nn.Conv3d, vector: Tensor) -> Tensor:
     """A 1x1x1 convolution at one position."""
     return conv.weight[:, :, 0, 0, 0] @ vector + conv.bias
+
+
+def pointwise_rows(conv: nn.Conv3d, rows: Tensor) -> Tensor:
+    """A 1x1x1 convolution of the rows (B, N, C)."""
+    return rows @ conv.weight[:, :, 0, 0, 0].T + conv.bias
 
 
 def max_pool_2x2(clip: Map) -> Map:
@@ -147,7 +215,7 @@ def clip_like(*shape: int, seed: int) -> Tensor:
 
 
 def worst_errors(
-    block: nn.Module, x: Tensor, oracle: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+    block: nn.Module, x: Tensor, oracle: Callable[[nn.Module, Tensor], tuple[Tensor, ...]]
 ) -> dict:
     """Relative errors of the block against its oracle.
 

@@ -24,6 +24,8 @@ EVERY_FORM += [
 ]
 EVERY_FORM += [("region", {"form": form}) for form in ("gaussian", "dot_product", "cosine")]
 EVERY_FORM += [("region", {"region": region}) for region in ("avg", "max")]
+EVERY_FORM += [("pyramid", {"form": form, "scales": 2}) for form in ("embedded_gaussian", "concatenation")]
+EVERY_FORM += [("pyramid", {"form": form}) for form in ("gaussian", "dot_product")]
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")

@@ -58,6 +58,13 @@ WRONG = [
         {"inner": 0},
         r"inner=0 with channels=\d+ is not possible; allowed: a whole number of at least 1",
     ),
+    ("pyramid", {"scales": 5}, r"scales=5 is unknown; allowed: 1, 2, 3, 4$"),
+    ("pyramid", {"scales": 2.0}, r"scales=2.0 is unknown; allowed: 1, 2, 3, 4$"),
+    ("pyramid", {"scales": True}, r"scales=True is unknown"),
+    ("pyramid", {"combine": "sum"}, r"combine='sum' is unknown; allowed: 'attention', 'concat'$"),
+    ("pyramid", {"pool": "mean"}, r"pool='mean' is unknown; allowed: 'avg', 'max'$"),
+    ("pyramid", {"form": "cosine"}, r"form='cosine' is unknown; allowed: 'embedded_gaussian', 'gaussian', "),
+    ("pyramid", {"inner": 0}, r"inner=0 with channels=\d+ is not possible"),
     ("global_context", {"reduction": 0}, r"reduction=0 is not possible; allowed: a whole number from 1 to"),
     ("squeeze_excite", {"reduction": 1.5}, r"reduction=1.5 is not possible"),
 ]

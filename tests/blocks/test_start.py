@@ -8,7 +8,7 @@ import torch
 
 from vidattn.blocks import BLOCKS, NonLocal, RegionNonLocal
 
-IDENTITIES = ("nonlocal", "region", "additive_squeeze_excite", "global_context", "chain")
+IDENTITIES = ("nonlocal", "region", "additive_squeeze_excite", "global_context", "chain", "pyramid")
 
 
 @pytest.mark.parametrize("kind", IDENTITIES)
@@ -53,6 +53,7 @@ def test_shape_and_layout_are_kept(kind):
 
 MIXED = [(kind, {}) for kind in BLOCKS]
 MIXED += [("nonlocal", {"form": form}) for form in ("gaussian", "dot_product", "concatenation")]
+MIXED += [("pyramid", {"form": form}) for form in ("gaussian", "dot_product", "concatenation")]
 MIXED += [("region", {"form": form}) for form in ("dot_product", "cosine")]
 
 
