@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidattn.backbones import load_weights, place, resnet50, resnet_mini
+from vidattn.backbones import load_weights, mfnet, place, resnet50, resnet_mini
 from vidattn.errors import UserError
 
 R50 = (3, 4, 6, 3)
@@ -203,3 +203,94 @@ def test_a_file_that_is_no_safe_checkpoint(tmp_path: Path, capsys: pytest.Captur
             load_weights(model, tmp_path / name)
     with pytest.raises(UserError, match="allowed are keep, drop"):
         load_weights(model, tmp_path / "text.pth", head="new")  # type: ignore[arg-type]
+
+
+def mfnet_checkpoint(classes: int) -> dict[str, Tensor]:
+    """Make random weights with the names and shapes of MFNet's published checkpoints."""
+    torch.manual_seed(5)
+    weights: dict[str, Tensor] = {}
+
+    def norm(name: str, channels: int) -> None:
+        for part, tensor in (("weight", torch.rand(channels) + 0.5), ("bias", torch.randn(channels) * 0.1)):
+            weights[f"module.{name}.{part}"] = tensor
+        weights[f"module.{name}.running_mean"] = torch.randn(channels) * 0.1
+        weights[f"module.{name}.running_var"] = torch.rand(channels) + 0.5
+
+    def conv(name: str, out: int, inp: int, kernel: tuple[int, int, int]) -> None:
+        weights[f"module.{name}.weight"] = torch.randn(out, inp, *kernel) * (inp * kernel[1] ** 2) ** -0.5
+
+    conv("conv1.conv", 16, 3, (3, 5, 5))
+    norm("conv1.bn", 16)
+    channels = 16
+    for stage, count in ((2, 3), (3, 4), (4, 6), (5, 3)):
+        out = 96 * 2 ** (stage - 2)
+        for unit in range(1, count + 1):
+            at, first = f"conv{stage}.B{unit:02}", unit == 1
+            layers = [("conv_i1", out // 4, channels, (1, 1, 1)), ("conv_i2", channels, out // 4, (1, 1, 1))]
+            layers += [("conv_m1", out, channels // 16, (3, 3, 3))]
+            layers += [("conv_m2", out, out, (1, 1, 1)) if first else ("conv_m2", out, out // 16, (1, 3, 3))]
+            layers += [("conv_w1", out, channels, (1, 1, 1))] if first else []
+            before = {"conv_i2": out // 4, "conv_m2": out}
+            for name, *shape in layers:
+                norm(f"{at}.{name}.bn", before.get(name, channels))
+                conv(f"{at}.{name}.conv", *shape)  # type: ignore[arg-type]
+            channels = out
+    norm("tail.bn", 768)
+    weights["module.classifier.weight"] = torch.randn(classes, 768) * 0.05
+    weights["module.classifier.bias"] = torch.randn(classes)
+    return weights
+
+
+def mfnet_forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+    """MFNet on clips, written from the checkpoint's names alone."""
+
+    def norm(name: str, y: Tensor) -> Tensor:
+        parts = (weights[f"module.{name}.{p}"] for p in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(y, *parts).relu()
+
+    def conv(name: str, y: Tensor, stride: tuple[int, int, int] = (1, 1, 1)) -> Tensor:
+        weight = weights[f"module.{name}.weight"]
+        padding, groups = [k // 2 for k in weight.shape[2:]], y.shape[1] // weight.shape[1]
+        return F.conv3d(y, weight, None, stride, padding, groups=groups)
+
+    x = norm("conv1.bn", conv("conv1.conv", x, (1, 2, 2)))
+    x = F.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+    for stage, count in ((2, 3), (3, 4), (4, 6), (5, 3)):
+        for unit in range(1, count + 1):
+            at = f"conv{stage}.B{unit:02}"
+            stride = (1, 1, 1) if unit > 1 else (2, 1, 1) if stage == 2 else (1, 2, 2)
+
+            def layer(name: str, y: Tensor, stride: tuple[int, int, int] = (1, 1, 1), at: str = at) -> Tensor:
+                return conv(f"{at}.{name}.conv", norm(f"{at}.{name}.bn", y), stride)
+
+            y = x + layer("conv_i2", layer("conv_i1", x))
+            y = layer("conv_m2", layer("conv_m1", y, stride))
+            x = y + (layer("conv_w1", x, stride) if unit == 1 else x)
+    x = norm("tail.bn", x).mean(dim=(2, 3, 4))
+    return F.linear(x, weights["module.classifier.weight"], weights["module.classifier.bias"])
+
+
+def test_mfnet_s_checkpoint_gives_mfnet_s_scores(tmp_path: Path) -> None:
+    weights = mfnet_checkpoint(classes=11)
+    path = save(tmp_path / "mfnet.pth", {"epoch": 1, "state_dict": weights, "optimizer": {"state": {}}})
+    model = load_weights(mfnet(num_classes=11), path).eval()
+    untouched = [n for n in model.state_dict() if not n.endswith("num_batches_tracked")]
+    assert len(untouched) == len(weights)
+    x = torch.randn(1, 3, 4, 64, 64)
+    with torch.no_grad():
+        expected = mfnet_forward(weights, x)
+        torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    target = place(mfnet(num_classes=5), {"conv4": (5,)}, nn.BatchNorm3d)
+    own = target.fc.weight.clone()
+    load_weights(target, path, head="drop")
+    assert torch.equal(target.fc.weight, own)
+    assert torch.equal(target.bn5.bias, weights["module.tail.bn.bias"])
+
+
+def test_imagenet_s_weights_give_c2d_the_scores_of_pooled_frames(tmp_path: Path) -> None:
+    weights = checkpoint(R50, 64, 7, 11)
+    c2d = load_weights(resnet50(num_classes=11, temporal="pool"), save(tmp_path / "r50.pth", weights)).eval()
+    still = torch.randn(1, 3, 1, 48, 48).expand(-1, -1, 8, -1, -1)  # equal frames: pooling time is no change
+    with torch.no_grad():
+        expected = forward_2d(weights, still[:, :, 0])
+        torch.testing.assert_close(c2d(still), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())

@@ -1,4 +1,4 @@
-"""Published weights: checkpoints of torchvision's ResNet, of TSM and of this project, into our backbones.
+"""Published weights: checkpoints of torchvision's ResNet, TSM, MFNet and of this project, into our backbones.
 
 | theirs | ours |
 | --- | --- |
@@ -8,6 +8,18 @@
 | `conv1.net.` (TSM's wrapper around the convolution that it shifts) | `conv1.` |
 | `new_fc.` (TSM's classifier) | `fc.` |
 | weights of 2-D convolutions (O, I, h, w) | (O, I, 1, h, w) |
+| `conv1.conv.`, `conv1.bn.`, `tail.bn.`, `classifier.` (MFNet) | `conv1.`, `bn1.`, `bn5.`, `fc.` |
+| `conv2.B01.` to `conv5.B03.` (MFNet) | `conv2.blocks.0.` to `conv5.blocks.2.` |
+| `.conv_w1.` (MFNet's shortcut) | `.downsample.` |
+
+C2D, the ResNet that pools time, starts from ImageNet weights in the papers, for which torchvision's serve.
+What the non-local paper's authors published for C2D itself are Caffe2 pickles, which cannot be read safely:
+they are not supported. PySlowFast's C2D pools time otherwise, and is another network.
+
+Source:
+    Names: torchvision; the public code of TSM; cypw/PyTorch-MFNet, network/mfnet_3d.py and train/model.py
+    (weights under `state_dict`, from DataParallel): read from that code, not from the published files.
+    MFNet's authors normalise by (RGB - (124, 117, 104)) * 0.0167.
 """
 
 import re
@@ -67,9 +79,12 @@ def load_weights(model: Model, path: str | Path, *, head: Literal["keep", "drop"
 
 
 def our_name(name: str) -> str:
-    """Return the name that a weight of torchvision's ResNet or of TSM has here; our own names stay."""
+    """Return the name that a weight of torchvision's ResNet, of TSM or of MFNet has here; our own stay."""
     name = name.removeprefix("module.").removeprefix("base_model.")
-    name = re.sub(r"^new_fc\.", "fc.", name)
+    name = re.sub(r"^(new_fc|classifier)\.", "fc.", name)
+    name = re.sub(r"^conv1\.(?:conv|bn)\.", lambda m: "bn1." if "bn" in m[0] else "conv1.", name)
+    name = re.sub(r"^tail\.bn\.", "bn5.", name).replace(".conv_w1.", ".downsample.")
+    name = re.sub(r"^(conv\d)\.B(\d+)\.", lambda m: f"{m[1]}.blocks.{int(m[2]) - 1}.", name)
     name = re.sub(r"\.conv1\.net\.", ".conv1.", name)
     return re.sub(r"^layer([1-4])\.(\d+)\.", lambda m: f"res{int(m[1]) + 1}.blocks.{m[2]}.", name)
 

@@ -122,8 +122,8 @@ class Model(Part):
             three steps (ResNet only); MFNet, which is 3-D, takes `"none"` only.
         num_classes: Number of classes.
         dropout: Probability of dropping a feature before the classifier.
-        pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's or TSM's; the classifier
-            starts anew.
+        pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's, TSM's or MFNet's; the
+            classifier starts anew.
     """
 
     backbone: str = "resnet50"
