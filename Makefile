@@ -12,6 +12,7 @@ YAML ?=#   a file of parameters for `make notebook`
 PARAMS ?=#   single parameters for `make notebook`: '-p epochs 2 -p kernel "[3, 5, 5]"'
 TORCH_INDEX ?=#   one more package index for pip: https://download.pytorch.org/whl/cpu or .../cu130
 PORT ?= 8000#   of `make serve`
+LEDGER ?=#   the ledger of `make evidence`: rnl | pnl | pnl_c2d; all of them if empty
 PYTEST ?=#   more words for pytest: `make test PYTEST="-k region"`
 
 VENV := .venv
@@ -68,8 +69,8 @@ notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p epochs 
 	@$(PYTHON) -m vidattn notebook $(NB) $(if $(strip $(YAML)),--yaml $(strip $(YAML)),--scale $(SCALE)) $(PARAMS)
 
 .PHONY: evidence
-evidence: $(READY) ## run what the ledger lists and is not yet recorded (one to two hours on two cores for all of it)
-	$(PYTHON) -m vidattn evidence
+evidence: $(READY) ## run what the ledgers list and is not yet recorded (LEDGER=rnl for one; an hour or more each)
+	$(PYTHON) -m vidattn evidence $(LEDGER)
 
 .PHONY: lint
 lint: $(READY) ## ruff and mypy

@@ -88,9 +88,10 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _evidence(options: argparse.Namespace) -> None:
-    from vidattn.evidence import record
+    from vidattn.evidence import ledgers, record
 
-    record(ROOT)
+    for name in options.ledger or ledgers(ROOT):
+        record(ROOT, name, options.jobs)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,6 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.set_defaults(command=_bench)
 
     evidence = commands.add_parser("evidence", help="run what the ledgers list and is not yet recorded")
+    evidence.add_argument(
+        "ledger", nargs="*", help="its name in book/ledgers, for example rnl (default: all)"
+    )
+    evidence.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each (default: 2)")
     evidence.set_defaults(command=_evidence)
     return parser
 

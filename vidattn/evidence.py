@@ -37,17 +37,25 @@ from vidattn.training.study import Study, at_noise, load_study
 Row = dict[str, Any]
 
 
-def record(root: Path, chapter: str = "rnl", jobs: int = 2) -> None:
-    """Run what a chapter's ledger lists and is not yet recorded.
+def ledgers(root: Path) -> list[str]:
+    """Return the names of the ledgers whose runs are recorded here: not those of the papers' own scale."""
+    names = sorted(path.stem for path in (root / "book" / "ledgers").glob("*.yaml"))
+    return [name for name in names if not name.endswith("_full")]
+
+
+def record(root: Path, chapter: str, jobs: int = 2) -> None:
+    """Run what a ledger lists and is not yet recorded.
 
     Args:
         root: The project's folder.
-        chapter: Name of the ledger.
+        chapter: Name of the ledger, mostly that of its chapter.
         jobs: Runs at a time, each in a process and on a thread of its own.
 
     Raises:
         UserError: The ledger is faulty or differs from its last commit.
     """
+    if chapter not in ledgers(root):
+        raise UserError(f"there is no ledger {chapter!r} to record: allowed are {', '.join(ledgers(root))}")
     ledger = root / "book" / "ledgers" / f"{chapter}.yaml"
     results = root / "book" / "results" / chapter
     study = load_study(ledger)
@@ -147,7 +155,7 @@ def largest_deviation(study: Study, row: Row) -> float:
 
 def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
     """Train one variant, unless it is done, and read off what the study wants to know."""
-    from vidattn.figures import attention_maps, map_similarity, own_weight
+    from vidattn.measures import measure
 
     torch.set_num_threads(1)
     experiment = study.experiment(variant, seed)
@@ -165,29 +173,8 @@ def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
         _, test = build_data(at_noise(experiment, noise))
         row[f"noise {noise:g}"] = evaluate(model, test).top1
     if variant in study.primary and study.variants[variant]:
-        _, test = build_data(experiment)
-        stage, numbers = next(iter(study.variants[variant][0].places.items()))
-        alike: dict[str, list[float]] = {"maps alike": [], "maps alike without self": [], "own weight": []}
-        rng = np.random.default_rng(0)  # the same clips and queries for every network
-        for index in range(study.measures.map_clips):
-            clip = test[index][0][:1]
-            shape = _map_shape(model, stage, numbers[0], clip)
-            flat = rng.choice(int(np.prod(shape)), study.measures.map_queries, replace=False)
-            queries = [tuple(int(i) for i in np.unravel_index(f, shape)) for f in flat]
-            maps = attention_maps(model, stage, numbers[0], clip, queries)
-            alike["maps alike"].append(map_similarity(maps))
-            alike["maps alike without self"].append(map_similarity(maps, queries, without_self=True))
-            alike["own weight"].append(own_weight(maps, queries))
-        row |= {name: float(np.mean(numbers)) for name, numbers in alike.items()}
+        row |= measure(model, experiment, study.measures)
     return row
-
-
-def _map_shape(model: torch.nn.Module, stage: str, number: int, clip: torch.Tensor) -> tuple[int, int, int]:
-    from vidattn.backbones.place import insertion
-    from vidattn.figures import capture
-
-    t, h, w = capture(model, insertion(model, stage, number), clip).shape[2:]
-    return t, h, w
 
 
 def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:

@@ -23,13 +23,15 @@ class Measures(Part):
 
     Args:
         noise: Pixel noise levels; the test clips are rendered and tested at each of them.
-        map_clips: Test clips whose attention maps are compared.
+        map_clips: Test clips whose attention maps are compared; 0: none.
         map_queries: Query positions a clip.
+        relation_clips: Test clips on which attention to the ring is compared; 0: none.
     """
 
     noise: FrozenList[float] = ()
-    map_clips: Annotated[int, Field(ge=1)] = 16
+    map_clips: Annotated[int, Field(ge=0)] = 16
     map_queries: Annotated[int, Field(ge=2)] = 16
+    relation_clips: Annotated[int, Field(ge=0)] = 0
 
 
 class Study(Part):
