@@ -65,6 +65,11 @@ WRONG = [
     ("pyramid", {"pool": "mean"}, r"pool='mean' is unknown; allowed: 'avg', 'max'$"),
     ("pyramid", {"form": "cosine"}, r"form='cosine' is unknown; allowed: 'embedded_gaussian', 'gaussian', "),
     ("pyramid", {"inner": 0}, r"inner=0 with channels=\d+ is not possible"),
+    ("cgnl", {"groups": 0}, r"groups=0 is not possible; allowed: a whole number that divides 4096 and 2048$"),
+    ("cgnl", {"groups": 3}, r"groups=3 is not possible"),
+    ("cgnl", {"inner": 12}, r"groups=8 is not possible; allowed: a whole number that divides 4096 and 12$"),
+    ("cgd", {"groups": 8}, r"option of 'cgd'='groups' is unknown; allowed: $"),
+    ("double_attention", {"reduction": 0}, r"reduction=0 is not possible"),
     ("global_context", {"reduction": 0}, r"reduction=0 is not possible; allowed: a whole number from 1 to"),
     ("squeeze_excite", {"reduction": 1.5}, r"reduction=1.5 is not possible"),
 ]

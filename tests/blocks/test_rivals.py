@@ -8,7 +8,17 @@ import oracle
 import pytest
 import torch
 
-from vidattn.blocks import BLOCKS, CBAM, AdditiveSqueezeExcite, AttentionChain, GlobalContext, SqueezeExcite
+from vidattn.blocks import (
+    BLOCKS,
+    CBAM,
+    AdditiveSqueezeExcite,
+    AttentionChain,
+    CompactGeneralizedNonLocal,
+    CompactGlobalDescriptor,
+    DoubleAttention,
+    GlobalContext,
+    SqueezeExcite,
+)
 
 PLACES = list(itertools.product(range(3), range(5), range(4)))
 # ResNet-50 of 400 classes, and the places of the five blocks: two after res3, three after res4.
@@ -16,7 +26,7 @@ BASELINE, CHANNELS = 24_327_632, (512, 512, 1024, 1024, 1024)
 
 
 def made(block_type, **options):
-    block = oracle.randomise(block_type(6, reduction=2, **options), 0).eval()
+    block = oracle.randomise(block_type(6, **options), 0).eval()
     x = oracle.clip_like(2, 6, 3, 5, 4, seed=1)
     weights = {name: value.detach().numpy() for name, value in block.state_dict().items()}
     return x, block(x).detach().numpy(), weights
@@ -27,7 +37,7 @@ def sigmoid(s):
 
 
 def test_squeeze_excite():
-    x, z, w = made(SqueezeExcite)
+    x, z, w = made(SqueezeExcite, reduction=2)
     for clip, got in zip(x.numpy(), z, strict=True):
         mean = sum(clip[:, t, h, k] for t, h, k in PLACES) / 60
         gate = sigmoid(w["w_2.weight"] @ np.maximum(w["w_1.weight"] @ mean, 0))
@@ -36,7 +46,7 @@ def test_squeeze_excite():
 
 
 def test_additive_squeeze_excite():
-    x, z, w = made(AdditiveSqueezeExcite)
+    x, z, w = made(AdditiveSqueezeExcite, reduction=2)
     for clip, got in zip(x.numpy(), z, strict=True):
         hidden = w["w_1.weight"] @ (sum(clip[:, t, h, k] for t, h, k in PLACES) / 60)
         hidden = (hidden - w["bn.running_mean"]) / np.sqrt(w["bn.running_var"] + 1e-5) * w["bn.weight"] + w[
@@ -53,7 +63,7 @@ def test_additive_squeeze_excite_refuses_to_train_on_one_clip():
 
 
 def test_cbam():
-    x, z, w = made(CBAM, kernel=(1, 3, 5))
+    x, z, w = made(CBAM, reduction=2, kernel=(1, 3, 5))
     for clip, got in zip(x.numpy(), z, strict=True):
 
         def mlp(s):
@@ -71,7 +81,7 @@ def test_cbam():
 
 
 def test_global_context():
-    x, z, w = made(GlobalContext)
+    x, z, w = made(GlobalContext, reduction=2)
     for clip, got in zip(x.numpy(), z, strict=True):
         logits = [w["w_k.weight"][0, :, 0, 0, 0] @ clip[:, t, h, k] + w["w_k.bias"][0] for t, h, k in PLACES]
         total = sum(math.exp(s) for s in logits)
@@ -83,6 +93,84 @@ def test_global_context():
         s = w["w_v2.weight"] @ np.maximum(hidden, 0) + w["w_v2.bias"]
         for t, h, k in PLACES:
             np.testing.assert_allclose(got[:, t, h, k], clip[:, t, h, k] + s, rtol=1e-10)
+
+
+def convolved(w, name, vector):
+    y = w[f"{name}.weight"][..., 0, 0, 0] @ vector
+    return y + w[f"{name}.bias"] if f"{name}.bias" in w else y
+
+
+def test_compact_generalized_nonlocal():
+    # All pairs of entries (channel, position) of a group, written out; 2 groups of 2 inner channels.
+    x, z, w = made(CompactGeneralizedNonLocal, inner=4, groups=2)
+    assert [name for name in w if name.endswith("bias")] == ["norm.bias"]
+    for clip, got in zip(x.numpy(), z, strict=True):
+        theta, phi, g = (
+            np.stack([convolved(w, name, clip[:, t, h, k]) for t, h, k in PLACES], axis=1)
+            for name in ("theta", "phi", "g")
+        )
+        for group in range(2):
+            inner, outer = slice(2 * group, 2 * group + 2), slice(3 * group, 3 * group + 3)
+            pairs = np.outer(theta[inner].ravel(), phi[inner].ravel())
+            y = (pairs @ g[inner].ravel()).reshape(2, 60)
+            y = w["w_z.weight"][outer, :, 0, 0, 0] @ y
+            y = (y - y.mean()) / np.sqrt(y.var() + 1e-5)
+            y = y * w["norm.weight"][outer, None] + w["norm.bias"][outer, None]
+            for n, (t, h, k) in enumerate(PLACES):
+                np.testing.assert_allclose(got[outer, t, h, k], clip[outer, t, h, k] + y[:, n], rtol=1e-9)
+
+
+def test_of_the_sum_over_pairs_cgnl_keeps_the_sign_alone():
+    block = oracle.randomise(CompactGeneralizedNonLocal(8, groups=2), 3)
+    x = oracle.clip_like(2, 8, 3, 5, 4, seed=3)
+    z = block(x)
+    block.norm.eps = 0.0  # what is left of the size
+    exact = block(x)
+    assert float((z - exact).abs().max().detach()) < 1e-4
+    with torch.no_grad():
+        block.g.weight *= 100
+        torch.testing.assert_close(block(x), exact)
+        block.g.weight *= -1
+        assert not torch.allclose(block(x), exact, atol=0.1)
+
+
+def test_compact_global_descriptor():
+    x, z, w = made(CompactGlobalDescriptor)
+    weight, bias = w["weight"], w["bias"]
+    for clip, got in zip(x.numpy(), z, strict=True):
+        positions = np.stack([clip[:, t, h, k] for t, h, k in PLACES])
+        mean, highest = positions.mean(0), positions.max(0)
+        p = np.exp(mean) / np.exp(mean).sum()
+        # As the source has it: the outer product of two vectors, then times w.
+        psi = np.tanh(np.outer(p, mean) @ weight[0] + bias[0])
+        phi = np.tanh(np.outer(p, highest) @ weight[1] + bias[1])
+        gate = 1 + np.tanh(np.outer(psi, phi) @ weight[2] + bias[2])
+        for t, h, k in PLACES:
+            np.testing.assert_allclose(got[:, t, h, k], gate * clip[:, t, h, k], rtol=1e-10)
+
+
+def test_a_fresh_global_descriptor_is_near_the_identity():
+    torch.manual_seed(0)
+    x = oracle.clip_like(2, 64, 3, 5, 4, seed=0)
+    ratio = (CompactGlobalDescriptor(64).double()(x) / x).detach()
+    assert 0 < float((ratio - 1).abs().max()) < 0.01
+
+
+def test_double_attention():
+    x, z, w = made(DoubleAttention, reduction=2)
+    for clip, got in zip(x.numpy(), z, strict=True):
+        phi, theta, rho = (
+            [convolved(w, name, clip[:, t, h, k]) for t, h, k in PLACES] for name in ("phi", "theta", "rho")
+        )
+        descriptors = []
+        for k in range(3):
+            total = sum(math.exp(row[k]) for row in theta)
+            descriptors.append(sum(math.exp(row[k]) / total * a for row, a in zip(theta, phi, strict=True)))
+        for v, (t, h, k) in zip(rho, PLACES, strict=True):
+            share = np.exp(v) / np.exp(v).sum()
+            y = sum(share[n] * descriptors[n] for n in range(3))
+            want = clip[:, t, h, k] + convolved(w, "w_z", y)
+            np.testing.assert_allclose(got[:, t, h, k], want, rtol=1e-10)
 
 
 def test_chain_is_squeeze_excite_then_region():
@@ -102,6 +190,19 @@ def test_parameters_of_table_iii(kind, millions):
     with torch.device("meta"):
         added = sum(p.numel() for c in CHANNELS for p in BLOCKS[kind](c).parameters())
     assert f"{(BASELINE + added) / 1e6:.2f}" == millions
+
+
+def test_parameters_of_pnl_table_5():
+    # Printed: Res50-NL 27.66, Res50-CGNL 27.2, Res50-CGD 25.58. All three fit a ResNet-50 of 1,000 classes:
+    # one block at 1,024 channels, and CGD behind the first convolution of all 16 residual blocks.
+    resnet_50 = 25_557_032
+    first = (*[64] * 3, *[128] * 4, *[256] * 6, *[512] * 3)
+    for kind, channels, millions in (
+        ("nonlocal", (1024,), "27.66"), ("cgnl", (1024,), "27.20"), ("cgd", first, "25.58"),
+    ):  # fmt: skip
+        with torch.device("meta"):
+            added = sum(p.numel() for c in channels for p in BLOCKS[kind](c).parameters())
+        assert f"{(resnet_50 + added) / 1e6:.2f}" == millions
 
 
 def test_parameters_of_the_chain_s_first_half():

@@ -8,7 +8,10 @@ import torch
 
 from vidattn.blocks import BLOCKS, NonLocal, RegionNonLocal
 
-IDENTITIES = ("nonlocal", "region", "additive_squeeze_excite", "global_context", "chain", "pyramid")
+IDENTITIES = (
+    "nonlocal", "region", "additive_squeeze_excite", "global_context", "chain", "pyramid", "cgnl",
+    "double_attention",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", IDENTITIES)

@@ -1,8 +1,11 @@
 """Attention mechanisms for video, each from (B, C, T, H, W) to the same shape."""
 
 from vidattn.blocks.cbam import CBAM
+from vidattn.blocks.cgd import CompactGlobalDescriptor
+from vidattn.blocks.cgnl import CompactGeneralizedNonLocal
 from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
+from vidattn.blocks.double import DoubleAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.pyramid import PyramidNonLocal
 from vidattn.blocks.region import RegionNonLocal
@@ -14,6 +17,9 @@ __all__ = [
     "CBAM",
     "AdditiveSqueezeExcite",
     "AttentionChain",
+    "CompactGeneralizedNonLocal",
+    "CompactGlobalDescriptor",
+    "DoubleAttention",
     "GlobalContext",
     "NonLocal",
     "PyramidNonLocal",

@@ -22,6 +22,13 @@ def check_kernel(name: str, kernel: Any) -> tuple[int, int, int]:
     return sizes
 
 
+def check_groups(groups: int, *widths: int) -> None:
+    """Raises ValueError unless `groups` is a whole number of at least 1 that divides all widths."""
+    if type(groups) is not int or groups < 1 or any(width % groups for width in widths):
+        both = " and ".join(map(str, widths))
+        raise ValueError(f"groups={groups!r} is not possible; allowed: a whole number that divides {both}")
+
+
 def inner_width(channels: int, inner: int | None) -> int:
     """Returns the inner width, C // 2 unless given; raises ValueError when it would be below 1."""
     width = channels // 2 if inner is None else inner

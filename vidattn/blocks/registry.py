@@ -9,8 +9,11 @@ import torch
 from torch import nn
 
 from vidattn.blocks.cbam import CBAM
+from vidattn.blocks.cgd import CompactGlobalDescriptor
+from vidattn.blocks.cgnl import CompactGeneralizedNonLocal
 from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
+from vidattn.blocks.double import DoubleAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.options import check_choice
 from vidattn.blocks.pyramid import PyramidNonLocal
@@ -26,6 +29,9 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "global_context": GlobalContext,
     "chain": AttentionChain,
     "pyramid": PyramidNonLocal,
+    "cgnl": CompactGeneralizedNonLocal,
+    "cgd": CompactGlobalDescriptor,
+    "double_attention": DoubleAttention,
 }
 
 
