@@ -535,72 +535,8 @@ table.style.format("{:.1e}").set_caption(
 # (section III-C); and it would be dear. {numref}`fig-rnl-3` makes both convolutions of the paper's Fig. 3 and draws a line for each weight
 # that is there. The last of the three cells is Table I: the network prints itself, sizes noted while it ran.
 
-
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The two blocks of the paper's Fig. 2, read off the modules, with the shape (channels, frames, rows, columns) that leaves each layer: RNL (left), the embedded Gaussian NL (right). Blue: 1x1x1 convolutions; red: F_theta; circles: matrix product and sum. One vector per region serves as query and key in RNL.", "name": "fig-rnl-2"}, "image": {"alt": "Two block diagrams side by side. Left, RNL: the input passes one blue convolution W_g; its output goes to a red channel-wise convolution F_theta, used twice in a matrix product followed by softmax, and as value; then W_z, normalisation and a sum with the input. Right, NL: three blue convolutions theta, phi and g side by side feed the same products, then W_z."}}
-def layers_that_ran(block, shape):
-    """Name -> (kernel, shape of the output) of every layer, noted by hooks on the meta device."""
-    seen = {}
-    for name, layer in block.to("meta").named_children():
-        kernel = "×".join(map(str, getattr(layer, "kernel_size", ())))
-        layer.register_forward_hook(
-            lambda m, i, o, n=name, k=kernel: seen.update({n: (k, tuple(o.shape[1:]))})
-        )
-    block(torch.empty(shape, device="meta"))
-    return seen
-
-
 RED, BLUE = "#b5402f", figures.COLOURS["region"]
-
-
-def diagram(axis, layers, positions, edges):
-    for a, b in edges:
-        (xa, ya), (xb, yb) = positions[a], positions[b]
-        axis.annotate(
-            "",
-            (xb, yb),
-            (xa, ya),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": figures.INK,
-                "lw": 0.9,
-                "shrinkA": 15,
-                "shrinkB": 15,
-            },
-        )
-    for name, (px, py) in positions.items():
-        kernel, out = layers.get(name, ("", ()))
-        colour = RED if name == "f_theta" else BLUE if kernel else figures.INK
-        label = {
-            "f_theta": r"$F_\theta$",
-            "theta": r"$\theta$",
-            "phi": r"$\phi$",
-            "g": "$g$",
-            "w_g": "$W_g$",
-            "w_z": "$W_z$",
-            "bn": "BN",
-        }.get(name, name)
-        text = f"{label}: {kernel}" if kernel else label
-        text += "\n" + "×".join(map(str, out)) if out else ""
-        shape = {
-            "boxstyle": "circle,pad=0.2" if name in "⊗⊕⊗'" else "round,pad=0.35",
-            "fc": colour if kernel else "#ffffff",
-            "ec": colour,
-            "lw": 1,
-        }
-        axis.text(
-            px,
-            py,
-            text.strip("'"),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if kernel else figures.INK,
-            bbox=shape,
-        )
-    axis.set(xlim=(-1.6, 1.6), ylim=(-7.7, 0.5))
-    axis.axis("off")
-
-
 shape = (1, 512, 8, 28, 28)
 tail = [("softmax", "⊗'"), ("⊗'", "w_z"), ("w_z", "bn"), ("bn", "⊕")]
 below = {
@@ -611,12 +547,13 @@ below = {
     "⊕": (0, -7.2),
 }
 fig, (left, right) = plt.subplots(1, 2, figsize=(figures.WIDTH, 5.6), layout="constrained")
-diagram(left, layers_that_ran(RegionNonLocal(512), shape), {"x": (0, 0.2), "w_g": (0, -0.7), "f_theta": (-0.55, -1.7), "⊗": (-0.55, -2.7), **below},
+figures.diagram(left, figures.layers_that_ran(RegionNonLocal(512), shape), {"x": (0, 0.2), "w_g": (0, -0.7), "f_theta": (-0.55, -1.7), "⊗": (-0.55, -2.7), **below},
         [("x", "w_g"), ("w_g", "f_theta"), ("f_theta", "⊗"), ("⊗", "softmax"), ("w_g", "⊗'"), *tail])  # fmt: skip
-diagram(right, layers_that_ran(NonLocal(512), shape), {"x": (0, 0.2), "theta": (-1.08, -1.2), "phi": (0, -1.2), "g": (1.08, -1.2), "⊗": (-0.55, -2.7), **below},
+figures.diagram(right, figures.layers_that_ran(NonLocal(512), shape), {"x": (0, 0.2), "theta": (-1.08, -1.2), "phi": (0, -1.2), "g": (1.08, -1.2), "⊗": (-0.55, -2.7), **below},
         [("x", "theta"), ("x", "phi"), ("x", "g"), ("theta", "⊗"), ("phi", "⊗"), ("⊗", "softmax"), ("g", "⊗'"), *tail])  # fmt: skip
 for axis in (left, right):
     axis.plot([0.15, 1.52, 1.52, 0.22], [0.2, 0.2, -7.2, -7.2], color=figures.INK, lw=0.9)
+    axis.set(xlim=(-1.6, 1.6), ylim=(-7.7, 0.5))
 plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 3, counted: every line is a connection between an input and an output channel, kernel places bundled. Left a conventional convolution, right a channel-wise one.", "name": "fig-rnl-3"}, "image": {"alt": "Two rows of six dots each, twice. On the left every upper dot is joined to every lower dot; on the right each upper dot is joined only to the one below it."}}
@@ -974,12 +911,7 @@ from vidattn.training import Placed, build_data, evaluate, load_trained
 from vidattn.training.study import at_noise
 
 live = load_study("book/ledgers/rnl_full.yaml") if parameters.data else study
-mine = {
-    "kernel": list(parameters.kernel),
-    "form": parameters.form,
-    "region": parameters.region,
-}
-block = Placed(kind="region", options=mine, places=parameters.places)
+block = Placed(kind="region", options=parameters.options(), places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "RNL": (block,)}})
 changes = {"optim": {"epochs": parameters.epochs}, "model": {"backbone": parameters.backbone}}
 if parameters.backbone != live.base["model"]["backbone"]:

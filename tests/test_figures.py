@@ -17,7 +17,7 @@ from vidattn.backbones.place import insertion, place
 from vidattn.backbones.resnet import resnet_mini
 from vidattn.blocks import make_block
 from vidattn.errors import UserError
-from vidattn.figures import attend, style
+from vidattn.figures import attend, regions, style
 from vidattn.training import Result, build_model, dump, make_experiment, mean_interval
 from vidattn.training.checkpoint import save
 from vidattn.training.experiment import Sampling
@@ -232,20 +232,90 @@ def test_maps_that_do_not_fit_are_refused() -> None:
     maps = torch.ones(1, 2, 6, 7)
     with pytest.raises(UserError, match="maps over 2 frames do not fit a clip of 3"):
         figures.show_maps(pictures(3), maps, [(0, 0, 0)])
-    with pytest.raises(UserError, match="1 maps need 1 titles, not 2"):
+    with pytest.raises(UserError, match="1 rows need 1 titles, not 2"):
         figures.show_maps(pictures(2), maps, [(0, 0, 0)], ["a", "b"])
 
 
-def test_filmstrip_draws_every_third_frame() -> None:
-    frames = pictures(8)
-    figure = figures.filmstrip(frames, every=3, start=1)
-    assert [axis.get_xlabel() for axis in figure.axes] == ["1", "4", "7"]
-    for axis, number in zip(figure.axes, (1, 4, 7), strict=True):
-        assert np.array_equal(axis.get_images()[0].get_array(), frames[number])
-    with pytest.raises(UserError, match="every=0"):
-        figures.filmstrip(frames, every=0)
-    with pytest.raises(UserError, match="start=8"):
-        figures.filmstrip(frames, start=8)
+# Regions at every scale
+
+
+def test_the_most_correlated_regions_are_those_of_the_maps() -> None:
+    model, query = network("pyramid", scales=3, form="gaussian"), (1, 4, 6)  # which favours itself
+    found = figures.correlated_regions(model, "res3", 2, clip(), query, count=4)
+    assert len(found) == 3
+    for scale, row_found in enumerate(found):
+        weights = figures.attention_maps(model, "res3", 2, clip(), [query], scale)[0]
+        side, (_, rows, columns) = 2**scale, weights.shape
+        cells = []
+        for weight, t, (left, top, wide, high) in row_found:
+            column, row = round(left * 7 / side), round(top * 6 / side)
+            assert weights[t, row, column] == weight
+            assert wide * 7 == pytest.approx(min(side, 7 - column * side))  # the last region may be smaller
+            assert high * 6 == pytest.approx(min(side, 6 - row * side))
+            cells.append((t * rows + row) * columns + column)
+        own = (1, 4 // side, 6 // side)
+        assert cells[0] == (own[0] * rows + own[1]) * columns + own[2]
+        weights[own] = -1
+        assert cells[1:] == weights.flatten().topk(4).indices.tolist()
+
+
+def test_a_block_of_one_scale_has_one_row_and_pooled_keys_are_regions() -> None:
+    (found,) = figures.correlated_regions(network("nonlocal"), "res3", 2, clip(), (0, 5, 6), count=3)
+    assert len(found) == 4
+    assert found[0][1:] == (0, pytest.approx((6 / 7, 5 / 6, 1 / 7, 1 / 6)))
+    ((own, *_),) = figures.correlated_regions(
+        network("nonlocal", pool_keys="after"), "res3", 2, clip(), (0, 5, 6)
+    )
+    assert own[1:] == (0, pytest.approx((4 / 7, 4 / 6, 2 / 7, 2 / 6)))  # 7 columns are 3 pairs and a rest
+
+
+def test_regions_are_drawn_where_they_lie() -> None:
+    found = [[(0.2, 0, (0.0, 0.5, 0.25, 0.25)), (0.9, 1, (0.5, 0.0, 0.5, 0.25))], [(1.0, 1, (0, 0, 1, 1))]]
+    found = [[regions.Region(*region) for region in row] for row in found]
+    figure = figures.show_regions(pictures(), found, ["pixels", "regions"])
+    axes = np.array(figure.axes).reshape(2, 2)
+    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["pixels", "regions"]
+    (own,), (other,) = axes[0, 0].patches, axes[0, 1].patches
+    assert own.get_bbox().bounds == (-0.5, 11.5, 7, 6)  # a pixel's corner lies half a pixel before it
+    assert other.get_bbox().bounds == (13.5, -0.5, 14, 6)
+    assert own.get_edgecolor()[:3] == (1, 1, 1)
+    assert matplotlib.colors.to_hex(other.get_edgecolor()) == regions.SCALES[0]
+    assert [(text.get_text(), text.get_position()) for text in axes[0, 1].texts] == [("1", (20.5, 2.5))]
+    assert not axes[1, 0].patches and len(axes[1, 1].patches) == 1
+    with pytest.raises(UserError, match="a region lies in frame 1, but there are 1 frames"):
+        figures.show_regions(pictures(1), found)
+    with pytest.raises(UserError, match="2 rows need 2 titles, not 1"):
+        figures.show_regions(pictures(), found, ["one"])
+
+
+# Diagrams
+
+
+def test_layers_are_noted_as_often_as_they_run() -> None:
+    block = make_block("pyramid", scales=2)(16)
+    ran = figures.layers_that_ran(block, (1, 16, 2, 6, 8))
+    assert ran["operations.0.theta 0"] == ("1×1×1", (8, 2, 6, 8), (4, 2, 6, 8))
+    assert ran["operations.0.theta 1"] == ("1×1×1", (8, 2, 3, 4), (4, 2, 3, 4))
+    assert ran["linear_q"] == ("matrix", (2, 8), (2, 4))
+    assert ran["bn"] == ("", (16, 2, 6, 8), (16, 2, 6, 8))
+    assert block.bn.weight.device.type == "cpu" and block.training and not block.bn._forward_hooks
+    alone = figures.layers_that_ran(make_block("pyramid", scales=2, shared=False)(16), (1, 16, 2, 6, 8))
+    assert alone["operations.1.theta"] == ran["operations.0.theta 1"]
+
+
+def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
+    axis = matplotlib.figure.Figure().subplots()
+    layers = figures.layers_that_ran(make_block("region", kernel=(1, 3, 3))(8), (1, 8, 2, 3, 4))
+    positions = {"x": (0, 4), "w_g": (0, 3), "f_theta": (1, 2), "⊗ first": (0, 1), "bn": (0, 0)}
+    figures.diagram(axis, layers, positions, [("x", "w_g"), ("w_g", "f_theta")], {"x": "input"})
+    arrows, boxes = axis.texts[:2], axis.texts[2:]
+    assert [(a.xyann, a.xy) for a in arrows] == [((0, 4), (0, 3)), ((0, 3), (1, 2))]
+    assert [box.get_text() for box in boxes] == [
+        "input", "$W_g$: 1×1×1\n4×2×3×4", "$F_\\theta$: 1×3×3\n4×2×3×4", "⊗", "BN\n8×2×3×4",
+    ]  # fmt: skip
+    assert [box.get_position() for box in boxes] == list(positions.values())
+    fills = [matplotlib.colors.to_hex(box.get_bbox_patch().get_facecolor()) for box in boxes]
+    assert fills == ["#ffffff", style.COLOURS["region"], "#b5402f", "#ffffff", "#ffffff"]
 
 
 # Plots

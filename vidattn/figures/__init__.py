@@ -6,9 +6,11 @@ outside pyplot's list of open figures, so that a notebook's cell shows one once.
 
 from vidattn.figures.attend import attention_figure
 from vidattn.figures.card import run_card
+from vidattn.figures.diagram import diagram, layers_that_ran
 from vidattn.figures.maps import Query, attention_maps, capture, map_similarity, own_weight
-from vidattn.figures.pictures import filmstrip, show_maps
+from vidattn.figures.pictures import show_maps
 from vidattn.figures.plots import dot_plot, interval_plot, lines_with_bands
+from vidattn.figures.regions import correlated_regions, show_regions
 from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH, use_style
 
 __all__ = [
@@ -20,13 +22,16 @@ __all__ = [
     "attention_figure",
     "attention_maps",
     "capture",
+    "correlated_regions",
+    "diagram",
     "dot_plot",
-    "filmstrip",
     "interval_plot",
+    "layers_that_ran",
     "lines_with_bands",
     "map_similarity",
     "own_weight",
     "run_card",
     "show_maps",
+    "show_regions",
     "use_style",
 ]

@@ -35,23 +35,16 @@ def show_maps(
     own = own_positions(maps, queries)
     if len(frames) != maps.shape[1]:
         raise UserError(f"maps over {maps.shape[1]} frames do not fit a clip of {len(frames)}")
-    if titles is not None and len(titles) != len(maps):
-        raise UserError(f"{len(maps)} maps need {len(maps)} titles, not {len(titles)}")
+    figure, axes = clip_rows(frames, len(maps), titles)
     high, wide = frames.shape[1:3]
-    row_height = (WIDTH - 0.35) / len(frames) * high / wide + 0.05  # a third of an inch for the titles
-    figure, axes = _strips(len(maps), len(frames), (WIDTH, len(maps) * row_height + 0.25))
-    pictures = _faded(frames)
     for q, (query, weights) in enumerate(zip(queries, maps.double().numpy(), strict=True)):
         norm = _range(np.delete(weights.ravel(), int(own[q])))
         for t, axis in enumerate(axes[q]):
-            axis.imshow(pictures[t])
             heat = np.clip(weights[t], norm.vmin, norm.vmax)
             axis.imshow(
                 heat, cmap="inferno", norm=norm, alpha=0.9 * np.asarray(norm(heat)) ** 0.8,
                 extent=(-0.5, wide - 0.5, high - 0.5, -0.5), interpolation="nearest",
             )  # fmt: skip
-            if q == 0:
-                axis.set_title(f"t = {t}", fontsize=8, pad=2)
         row, column = (
             (place + 0.5) * pixels / cells - 0.5
             for place, pixels, cells in zip(query[1:], (high, wide), maps.shape[2:], strict=True)
@@ -59,41 +52,36 @@ def show_maps(
         axes[q, query[0]].plot(
             column, row, "o", color="#00d5ff", markersize=4.5, markeredgecolor="black", markeredgewidth=0.8
         )
-        if titles is not None:
-            axes[q, 0].set_ylabel(titles[q], fontsize=8)
     return figure
 
 
-def filmstrip(frames: np.ndarray, every: int = 1, start: int = 0) -> Figure:
-    """Draw frames of a clip side by side, with their numbers.
+def clip_rows(frames: np.ndarray, rows: int, titles: Sequence[str] | None = None) -> tuple[Figure, Any]:
+    """Draw a clip several times, one below the other, some colour taken away for what is drawn over it.
 
     Args:
         frames: uint8 `(T, H, W, 3)`.
-        every: Step from one drawn frame to the next.
-        start: The first drawn frame.
+        rows: How often.
+        titles: What to write before each row.
+
+    Returns:
+        The figure and its axes `(rows, T)`.
 
     Raises:
-        UserError: No frame would be drawn.
+        UserError: The titles are not as many as the rows.
     """
-    if every < 1 or not 0 <= start < len(frames):
-        raise UserError(f"no frame to draw: start={start} and every={every} of {len(frames)} frames")
-    numbers = range(start, len(frames), every)
+    if titles is not None and len(titles) != rows:
+        raise UserError(f"{rows} rows need {rows} titles, not {len(titles)}")
     high, wide = frames.shape[1:3]
-    side = min(WIDTH / len(numbers), 1.5)
-    figure, axes = _strips(1, len(numbers), (side * len(numbers), side * high / wide + 0.22))
-    for axis, number in zip(axes[0], numbers, strict=True):
-        axis.imshow(frames[number], interpolation="nearest")
-        axis.set_xlabel(str(number), fontsize=8, labelpad=2)
-    return figure
-
-
-def _strips(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
-    figure = Figure(figsize=size, layout="constrained")
+    row_height = (WIDTH - 0.35) / len(frames) * high / wide + 0.05  # a third of an inch for the titles
+    figure = Figure(figsize=(WIDTH, rows * row_height + 0.25), layout="constrained")
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
+    axes = figure.subplots(rows, len(frames), squeeze=False)
+    for (row, t), axis in np.ndenumerate(axes):
+        axis.imshow(_faded(frames[t]))
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
+        axis.set_title(f"t = {t}" if row == 0 else "", fontsize=8, pad=2)
+        axis.set_ylabel(titles[row] if titles and t == 0 else "", fontsize=8)
     return figure, axes
 
 

@@ -1,0 +1,28 @@
+"""The parameters of the PNL chapter: what a run of it may change."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from vidattn.blocks.nonlocal_ import Form
+from vidattn.blocks.pyramid import Combine
+from vidattn.papers.parameters import ChapterParameters
+
+
+class Parameters(ChapterParameters):
+    """The parameters of `notebooks/pnl.py`, beside those of every chapter.
+
+    Args:
+        scales: n, the number of scales.
+        form: The pairwise function f.
+        shared: One theta, phi, g and W_z for all scales.
+        combine: f_comb: `"attention"` or `"concat"`.
+    """
+
+    chapter: ClassVar[str] = "pnl"
+    kind: ClassVar[str] = "pyramid"
+
+    scales: Annotated[int, Field(ge=1, le=4)]
+    form: Form
+    shared: bool
+    combine: Combine
