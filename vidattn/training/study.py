@@ -75,8 +75,8 @@ class Study(Part):
 
     @property
     def seeds(self) -> int:
-        """Number of seeds of a primary variant."""
-        return max((claim.seeds for claim in self.claims), default=1)
+        """Number of seeds: those of a primary variant, or of the others where nothing is claimed."""
+        return max([self.exploratory_seeds, *(claim.seeds for claim in self.claims)])
 
     def experiment(self, variant: str, seed: int, **replace: Any) -> Experiment:
         """Describe one run.
