@@ -71,18 +71,7 @@ Markdown(
 #   come from runs that were not kept.
 
 # %% tags=["hide-input"]
-table = [
-    "| claim | predicted | tolerance | measured | verdict |",
-    "| --- | --- | --- | --- | --- |",
-]
-for claim in study.claims:
-    if claim.id in judged:
-        interval, verdict = judged[claim.id]
-        measured = f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
-        table.append(
-            f"| {claim.statement} | {claim.effect:+.2f} | {claim.tolerance:.2f} | {measured} | **{verdict}** |"
-        )
-Markdown("\n".join(table))
+Markdown(evidence.claims_table(study, judged))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The primary claims: mean paired difference in the claimed direction and its 95% interval over ten seeds. Open diamonds: the effect predicted beforehand. The first three are differences of accuracies (0.1 is ten points), the last a difference of cosines.", "name": "fig-rnl-claims"}, "image": {"alt": "Four horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 short = {
@@ -107,11 +96,7 @@ figures.interval_plot(
 # backbone on clips without a distractor: the answer lies open, and what the other rows lack to it is the relation.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means with 95% intervals. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies alone at the right end, CBAM alone at the left; all others overlap."}}
-accuracy = {
-    name: [100 * value for value in evidence.values(rows, name).values()]
-    for name in study.variants
-    if name in counts
-}
+accuracy = evidence.accuracies(study, rows)
 figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% [markdown]
@@ -135,24 +120,8 @@ cells = {
     for cell in printed_accuracy("RNL")
     if cell["dataset"] == "kinetics400" and cell["metric"] == "top1"
 }
-spread = {name: mean_interval(values) for name, values in accuracy.items() if len(values) > 1}
-summary = pd.DataFrame(
-    {
-        "variant": accuracy.keys(),
-        "seeds": [len(values) for values in accuracy.values()],
-        "mean top-1, %": [np.mean(values) for values in accuracy.values()],
-        "95% interval": [
-            f"{spread[name].low:.1f} to {spread[name].high:.1f}" if name in spread else "one seed"
-            for name in accuracy
-        ],
-        "printed, Kinetics": [
-            f"{cells[PRINTED[name]]} ({PRINTED[name][0]})" if name in PRINTED else ""
-            for name in accuracy
-        ],
-        "": ["primary" if name in study.primary else "exploratory" for name in accuracy],
-    }
-)
-summary.style.hide(axis="index").format(precision=1)
+beside = {name: f"{cells[place]} ({place[0]})" for name, place in PRINTED.items()}
+evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
 # ## At growing noise

@@ -74,39 +74,69 @@ def test_the_description_of_a_run_counts_but_not_its_folder_or_name(study: Study
     assert evidence.described(study.experiment("NL", 1)) != evidence.described(run)
 
 
-def test_recorded_seeds_follow_from_the_ledgers_commit_and_the_ledger_is_unchanged() -> None:
-    card = yaml.safe_load((RESULTS / "card.yaml").read_text())
-    assert card["seeds"] == seeds_from_commit(card["ledger_commit"], 10)
-    assert card["ledger"] == hashlib.sha256(LEDGER.read_bytes()).hexdigest()
+CHAPTERS = ("rnl", "pnl", "pnl_c2d")
+chapters = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
-def test_the_ledger_was_committed_before_its_seeds_were_known() -> None:
-    card = yaml.safe_load((RESULTS / "card.yaml").read_text())
-    git = ["git", "-C", str(ROOT), "show", f"{card['ledger_commit']}:book/ledgers/rnl.yaml"]
+def the_card(chapter: str) -> dict:
+    return yaml.safe_load((ROOT / f"book/results/{chapter}/card.yaml").read_text())
+
+
+def test_every_ledger_of_runs_is_tested_here() -> None:
+    assert evidence.ledgers(ROOT) == sorted(CHAPTERS)
+
+
+@chapters
+def test_recorded_seeds_follow_from_the_ledgers_commit_and_the_ledger_is_unchanged(chapter: str) -> None:
+    card, ledger = the_card(chapter), ROOT / f"book/ledgers/{chapter}.yaml"
+    assert card["seeds"] == seeds_from_commit(card["ledger_commit"], load_study(ledger).seeds)
+    assert card["ledger"] == hashlib.sha256(ledger.read_bytes()).hexdigest()
+
+
+@chapters
+def test_the_ledger_was_committed_before_its_seeds_were_known(chapter: str) -> None:
+    card = the_card(chapter)
+    git = ["git", "-C", str(ROOT), "show", f"{card['ledger_commit']}:book/ledgers/{chapter}.yaml"]
     shown = subprocess.run(git, capture_output=True)
     if shown.returncode != 0:
         pytest.skip("the ledger's commit is not in this clone's history")
     assert hashlib.sha256(shown.stdout).hexdigest() == card["ledger"]
 
 
-def test_all_claims_are_judged_and_the_task_is_neither_trivial_nor_impossible(study: Study) -> None:
-    rows = evidence.read_rows(RESULTS)
+@pytest.mark.parametrize("chapter", ["rnl", "pnl"])
+def test_all_claims_are_judged_and_the_task_is_neither_trivial_nor_impossible(chapter: str) -> None:
+    study, _, rows = evidence.open_records(ROOT, chapter)
     assert set(evidence.judge(study, rows)) == {claim.id for claim in study.claims}
     bare = list(evidence.values(rows, "baseline").values())
     assert 0.3 <= sum(bare) / len(bare) <= 0.8
     assert min(evidence.values(rows, "oracle").values()) > 0.95
 
 
-def test_records_belong_to_the_ledger(study: Study) -> None:
-    rows = evidence.read_rows(RESULTS)
-    seeds = yaml.safe_load((RESULTS / "card.yaml").read_text())["seeds"]
-    planned = set(evidence.plan(study, seeds))
+@chapters
+def test_records_belong_to_the_ledger(chapter: str) -> None:
+    study, card, rows = evidence.open_records(ROOT, chapter)
+    planned = set(evidence.plan(study, card["seeds"]))
+    assert rows
     assert len(rows) == len({(row["variant"], row["seed"]) for row in rows})
     for row in rows:
         assert (row["variant"], row["seed"]) in planned
         assert row["described"] == evidence.described(study.experiment(row["variant"], row["seed"]))
         right = sum(row["confusion"][label][label] for label in range(4))
         assert row["top1"] == pytest.approx(right / sum(map(sum, row["confusion"])))
+
+
+def test_the_tables_have_what_was_recorded(study: Study) -> None:
+    rows = rows_for(study, 10, RNL=0.1)
+    lines = evidence.claims_table(study, evidence.judge(study, rows)).splitlines()
+    assert len(lines) == 2 + 4
+    assert "| +0.06 | 0.03 | +0.100 (+0.100 to +0.100) | **reproduced** |" in lines[2]
+    one = [*rows, {"variant": "SE", "seed": 0, "top1": 0.25}]
+    assert list(evidence.accuracies(study, one)) == ["baseline", "NL", "RNL", "RNL 1x1x1", "SE"]
+    table = evidence.accuracy_table(study, one, {"RNL": "74.68 (III)"}).set_index("variant")
+    assert table["seeds"].tolist() == [10, 10, 10, 10, 1]
+    assert table.loc["RNL", "mean top-1, %"] - table.loc["NL", "mean top-1, %"] == pytest.approx(10)
+    assert table.loc["RNL", "printed"] == "74.68 (III)" and table.loc["NL", "printed"] == ""
+    assert table.loc["SE", "95% interval"] == "one seed"
 
 
 def test_a_changed_ledger_does_not_mix_with_old_records(study: Study, tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 
 from vidattn.errors import UserError
-from vidattn.training import checkpoint, evaluate, load_trained, replay, run, seeds_from_commit
+from vidattn.training import checkpoint, evaluate, load_trained, mean_interval, replay, run, seeds_from_commit
 from vidattn.training.build import build_data
 from vidattn.training.claims import Judgement
 from vidattn.training.experiment import Experiment
@@ -134,6 +135,43 @@ def judge(study: Study, rows: list[Row]) -> dict[str, Judgement]:
         if len(seeds) >= claim.seeds:
             judged[claim.id] = claim.judge([better[s] for s in seeds], [worse[s] for s in seeds])
     return judged
+
+
+def claims_table(study: Study, judged: dict[str, Judgement]) -> str:
+    """Return the claims that could be judged, their predictions and verdicts, as a Markdown table."""
+    lines = ["| claim | predicted | tolerance | measured, 95% interval | verdict |", "|---|---|---|---|---|"]
+    for claim in study.claims:
+        if claim.id in judged:
+            (mean, low, high), verdict = judged[claim.id]
+            lines.append(
+                f"| {claim.statement} | {claim.effect:+g} | {claim.tolerance:g} "
+                f"| {mean:+.3f} ({low:+.3f} to {high:+.3f}) | **{verdict}** |"
+            )
+    return "\n".join(lines)
+
+
+def accuracies(study: Study, rows: list[Row]) -> dict[str, list[float]]:
+    """Return the top-1 accuracies in percent of every variant that has records, in the ledger's order."""
+    found = {name: [100 * value for value in values(rows, name).values()] for name in study.variants}
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def accuracy_table(study: Study, rows: list[Row], printed: dict[str, str]) -> pd.DataFrame:
+    """Return a row for each variant that has records: seeds, mean accuracy, interval, what the paper prints.
+
+    Args:
+        study: The ledger.
+        rows: Its records.
+        printed: The paper's figures by variant.
+    """
+    lines = []
+    for name, numbers in accuracies(study, rows).items():
+        spread = mean_interval(numbers) if len(numbers) > 1 else None
+        interval = f"{spread.low:.1f} to {spread.high:.1f}" if spread else "one seed"
+        kind = "primary" if name in study.primary else "exploratory"
+        lines.append((name, len(numbers), np.mean(numbers), interval, printed.get(name, ""), kind))
+    columns = ["variant", "seeds", "mean top-1, %", "95% interval", "printed", ""]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def described(experiment: Experiment) -> str:
