@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from vidattn.errors import UserError
-from vidattn.training.claims import Claim, load_claims
+from vidattn.training.claims import Claim
+from vidattn.training.study import load_study
 
 CLAIM: dict[str, Any] = {
     "id": "rnl-over-nl",
@@ -19,8 +20,14 @@ CLAIM: dict[str, Any] = {
 
 
 def ledger(path: Path, *claims: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(list(claims)))
+    study = {"paper": "x", "backbone": "b", "pretrain": {}, "base": {}, "variants": {"rnl": [], "nl": []},
+             "primary": ["rnl", "nl"], "claims": list(claims)}  # fmt: skip
+    path.write_text(yaml.safe_dump(study))
     return path
+
+
+def load_claims(path: Path) -> tuple[Claim, ...]:
+    return load_study(path).claims
 
 
 def test_a_ledger_is_read_and_its_claims_judged(tmp_path: Path) -> None:
@@ -39,8 +46,8 @@ def test_a_ledger_is_read_and_its_claims_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tolerance": 0.02}, "claim 1: tolerance 0.02 must be below the effect 0.02"),
-        ({"seeds": 9}, "claim 1: seeds: must be greater than or equal to 10, not 9"),
+        ({"tolerance": 0.02}, "claims[0]: tolerance 0.02 must be below the effect 0.02"),
+        ({"seeds": 9}, "claims[0].seeds: must be greater than or equal to 10, not 9"),
         ({"effect": -1.0}, "effect: must be greater than 0, not -1.0"),
         ({"direction": "up"}, "direction: must be 'higher' or 'lower', not 'up'"),
         ({"better": "nl"}, "compares two runs"),
@@ -64,7 +71,7 @@ def test_a_ledger_holds_four_claims_at_most_and_no_id_twice(tmp_path: Path) -> N
         load_claims(ledger(tmp_path / "c.yaml", *({**CLAIM, "id": str(i)} for i in range(5))))
     with pytest.raises(UserError, match="share an id"):
         load_claims(ledger(tmp_path / "c.yaml", CLAIM, CLAIM))
-    with pytest.raises(UserError, match="no such ledger"):
+    with pytest.raises(UserError, match="no such file"):
         load_claims(tmp_path / "none.yaml")
 
 

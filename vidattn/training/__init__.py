@@ -1,7 +1,7 @@
 """Runs: described, trained, found again, judged."""
 
 from vidattn.training.build import build_data, build_model, check
-from vidattn.training.claims import Claim, load_claims
+from vidattn.training.claims import Claim
 from vidattn.training.evaluate import Evaluation, evaluate, within_pairs
 from vidattn.training.experiment import (
     Experiment,
@@ -37,7 +37,6 @@ __all__ = [
     "dump",
     "evaluate",
     "explain",
-    "load_claims",
     "load_experiment",
     "load_trained",
     "make_experiment",

@@ -1,15 +1,13 @@
 """A chapter's primary claims, written down before the runs that judge them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from vidattn.errors import UserError
 from vidattn.training.stats import Interval, Verdict, paired_interval, verdict
-from vidattn.training.validation import Part, explain
-from vidattn.yamlfile import parse_yaml
+from vidattn.training.validation import Part
 
 
 class Judgement(NamedTuple):
@@ -65,28 +63,3 @@ class Claim(Part):
         higher, lower = (better, worse) if self.direction == "higher" else (worse, better)
         interval = paired_interval(higher, lower, level)
         return Judgement(interval, verdict(interval.low, interval.high, self.effect, self.tolerance))
-
-
-def load_claims(path: str | Path) -> tuple[Claim, ...]:
-    """Read a chapter's ledger of primary claims: a YAML list.
-
-    Raises:
-        UserError: The file is missing or a claim is malformed, two share an id, or there are more than four.
-    """
-    try:
-        entries = parse_yaml(Path(path).read_text(), str(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such ledger of claims") from None
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: a ledger is a YAML list of claims")
-    claims = []
-    for number, entry in enumerate(entries, start=1):
-        try:
-            claims.append(Claim.model_validate(entry))
-        except ValidationError as error:
-            raise UserError(f"{path}: claim {number}: {explain(error)}") from None
-    if len({claim.id for claim in claims}) < len(claims):
-        raise UserError(f"{path}: two claims share an id")
-    if len(claims) > 4:
-        raise UserError(f"{path}: {len(claims)} primary claims, at most 4 are allowed")
-    return tuple(claims)

@@ -71,6 +71,8 @@ class Study(Part):
         for claim in self.claims:
             if not {claim.better, claim.worse} <= set(self.primary):
                 raise ValueError(f"claim {claim.id!r} compares variants that are not all primary")
+        if len({claim.id for claim in self.claims}) < len(self.claims):
+            raise ValueError("two claims share an id")
         return self
 
     @property
