@@ -1,6 +1,7 @@
 """The table of costs: its structure, its reference and the memory's control; no times."""
 
 import mmap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,42 +16,60 @@ on_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="th
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, object]]:
     """Memory without processes: a number for each kind. The calls are noted."""
-    calls: list[tuple[str, object]] = []
+    calls: list[tuple[object, object]] = []
 
-    def peak(kind: str, shape: tuple[int, ...]) -> tuple[float, float]:
-        calls.append((kind, shape))
-        return (10.0, 40.0) if kind == "nonlocal" else (5.0, 10.0)
+    def peak(wanted: bench.Wanted, shape: tuple[int, ...]) -> tuple[float, float]:
+        calls.append((wanted, shape))
+        return (10.0, 40.0) if wanted == ("nonlocal", {}) else (5.0, 10.0)
 
     monkeypatch.setattr(bench, "peak_in_process", peak)
     return calls
 
 
-def test_every_block_has_a_row_at_every_place_and_nl_is_one(quick) -> None:
-    shapes = {"a": (1, 16, 2, 5, 4), "b": (1, 32, 2, 3, 4)}
-    rows = bench.measure(shapes, rounds=3)
-    assert [(row.place, row.kind) for row in rows] == [(p, kind) for p in shapes for kind in BLOCKS]
-    assert quick == [(kind, shape) for shape in shapes.values() for kind in BLOCKS]
+def tiny(name: str, **shapes: bench.Shape) -> bench.Suite:
+    return replace(bench.SUITES[name], shapes=shapes or {"tiny": (1, 16, 2, 7, 6)})
+
+
+@pytest.mark.parametrize("name", bench.SUITES)
+def test_every_block_has_a_row_at_every_place_and_the_first_is_one(quick, name) -> None:
+    suite = tiny(name, a=(1, 16, 2, 5, 4), b=(1, 32, 2, 3, 4))
+    rows = bench.measure(suite, rounds=3)
+    assert [(row.place, row.label) for row in rows] == [(p, label) for p in "ab" for label in suite.blocks]
+    assert quick == [(w, shape) for shape in suite.shapes.values() for w in suite.blocks.values()]
     for row in rows:
         assert len(row.forward) == len(row.training) == len(row.forward_ratios) == 3
         assert min(row.forward) > 0 and min(row.training) > 0
-        cost = count(bench.build(row.kind, shapes[row.place][1]), shapes[row.place])
+        shape = suite.shapes[row.place]
+        cost = count(bench.build(suite.blocks[row.label], shape[1]), shape)
         assert (row.macs, row.parameters) == (cost.macs, cost.params)
-        own = next(other for other in rows if (other.kind, other.place) == ("nonlocal", row.place))
+        own = next(other for other in rows if other.place == row.place)
         assert row.training_ratios == tuple(a / b for a, b in zip(row.training, own.training, strict=True))
         if row is own:
             assert row.forward_ratios == row.training_ratios == (1.0, 1.0, 1.0)
+            assert suite.blocks[row.label] == ("nonlocal", {})
+
+
+def test_the_suites_have_the_blocks_and_places_of_their_chapters() -> None:
+    rnl, pnl = bench.SUITES["rnl"], bench.SUITES["pnl"]
+    assert rnl.shapes == {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
+    assert [*rnl.blocks.values()] == [(kind, {}) for kind in list(BLOCKS)[:7]]
+    assert [*pnl.shapes.values()] == [(1, 512, 8, 32, 32), (1, 512, 8, 28, 28)]
+    built = [bench.build(wanted, 16) for wanted in pnl.blocks.values()]
+    assert [getattr(block, "pool_keys", None) for block in built] == [None, "after", "before", None, None]
+    assert [getattr(block, "scales", None) for block in built] == [None, None, None, 2, 4]
 
 
 def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:
-    text = bench.table(bench.QUICK, rounds=1)
+    text = bench.table(tiny("rnl"), rounds=1)
     first, _, head, rule, *lines = text.splitlines()
     threads = torch.get_num_threads()
     assert f"torch {torch.__version__}" in first and f"{threads} thread" in first
     assert head.count("|") == rule.count("|") == 9
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[: len(BLOCKS)]]
-    assert [row[0] for row in cells] == list(BLOCKS)
+    blocks = list(bench.SUITES["rnl"].blocks)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[: len(blocks)]]
+    assert [row[0] for row in cells] == blocks
     assert {len(row) for row in cells} == {8}
     nonlocal_, region = cells[0], cells[1]
     assert nonlocal_[5] == "1 = 10 MiB" and nonlocal_[7] == "1 = 40 MiB"
@@ -58,6 +77,31 @@ def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:
     assert region[5] == "0.50" and region[7] == "0.25"
     assert text.endswith("Control, RNL with the N x N matrix written out, tiny: forward 5 MiB, "
                          "of which the matrix 0 MiB.")  # fmt: skip
+
+
+def test_pnl_s_table_shows_the_formula_beside_the_count(quick) -> None:
+    shape = (1, 64, 1, 16, 16)
+    lines = bench.table(tiny("pnl", even=shape), rounds=1).splitlines()[2:]
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:7]]
+    assert head[4:6] == ["MACs: formula", "MACs: counted"]
+    formula, counted = ({row[0]: row[n] for row in rows} for n in (4, 5))
+    assert formula["NL"] == counted["NL"] == "1.0000"
+    assert formula["NL, keys pooled after"] == formula["NL, keys pooled before"] == "-"
+    assert formula["PNL, n = 4"] == bench.predicted(("pyramid", {"scales": 4}), shape)
+    macs = [count(bench.build(bench.SUITES["pnl"].blocks[name], 64), shape).macs for name in formula]
+    assert [*counted.values()] == [f"{one / macs[0]:.4f}" for one in macs]
+
+
+@pytest.mark.parametrize("scales", [2, 4])
+def test_the_formula_is_the_count_without_the_combination(scales) -> None:
+    shape = (1, 64 * scales, 2, 16, 8)  # inner widths that are multiples of 8: nothing is padded
+    pnl = count(bench.build(("pyramid", {"scales": scales, "combine": "concat"}), shape[1]), shape)
+    nl = count(bench.build(("nonlocal", {}), shape[1]), shape)
+    assert bench.predicted(("pyramid", {"scales": scales}), shape) == f"{pnl.macs / nl.macs:.4f}"
+    # Eq. 9 for n = 2, by hand: 5/16 of 2 C^2 N and 17/32 of C N^2.
+    c, n = 128, 256
+    by_hand = (5 / 16 * 2 * c**2 * n + 17 / 32 * c * n**2) / (2 * c**2 * n + c * n**2)
+    assert scales != 2 or bench.predicted(("pyramid", {"scales": 2}), shape) == f"{by_hand:.4f}"
 
 
 def test_a_round_passes_every_block_before_the_next_one_begins() -> None:
@@ -85,8 +129,8 @@ def test_a_training_pass_gives_gradients_and_a_forward_pass_none() -> None:
 def test_memory_of_the_control_shows_the_matrix_and_that_of_the_block_does_not() -> None:
     shape = (1, 32, 8, 16, 16)  # N = 2048: N x N is 16 MiB, the input 0.25 MiB
     matrix = 2048**2 * 4 / 2**20
-    naive, naive_training = bench.peak_in_process("naive", shape)
-    forward, training = bench.peak_in_process("region", shape)
+    naive, naive_training = bench.peak_in_process(bench.CONTROL, shape)
+    forward, training = bench.peak_in_process(("pyramid", {"scales": 2}), shape)
     assert naive > matrix and naive_training > matrix
     assert 0 < forward < matrix / 2 and 0 < training < matrix / 2
 

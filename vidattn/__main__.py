@@ -82,9 +82,11 @@ def _attend(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from vidattn.bench import table
+    from vidattn.bench import SUITES, table
 
-    print(table())
+    for name, suite in SUITES.items():
+        if options.suite in (None, name):
+            print(table(suite))
 
 
 def _evidence(options: argparse.Namespace) -> None:
@@ -125,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     attend.add_argument("--run", type=Path, help="folder of a trained run (default: untrained weights)")
     attend.set_defaults(command=_attend)
 
-    bench = commands.add_parser("bench", help="time and memory of every block on this machine")
+    bench = commands.add_parser("bench", help="time and memory of the chapters' blocks on this machine")
+    bench.add_argument("--suite", choices=("rnl", "pnl"), help="one chapter's blocks (default: all)")
     bench.set_defaults(command=_bench)
 
     evidence = commands.add_parser("evidence", help="run what the ledgers list and is not yet recorded")

@@ -1,12 +1,13 @@
-"""What every block costs on this machine, beside NL: multiply-adds counted, time and memory measured.
+"""What blocks cost on this machine, beside NL: multiply-adds counted, time and memory measured.
 
-Ratios, since seconds differ from machine to machine and from day to day. Rounds are interleaved, a pass of
-each block and then again: what slows the machine for a while slows all of them, and a ratio is taken within
-its round. Normalisation uses its running statistics in training passes, too: one clip gives the additive
-squeeze-excite no variance.
+A suite names the blocks of a table and the places where they stand. Ratios, since seconds differ from machine
+to machine and from day to day. Rounds are interleaved, a pass of each block and then again: what slows the
+machine for a while slows all of them, and a ratio is taken within its round. Normalisation uses its running
+statistics in training passes, too: one clip gives the additive squeeze-excite no variance.
 """
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -17,19 +18,47 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vidattn.blocks import BLOCKS, RegionNonLocal, make_block
+from vidattn.blocks import RegionNonLocal, make_block
 from vidattn.cost import count
 
 Shape = tuple[int, int, int, int, int]
-# Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks.
-SHAPES: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
-QUICK: dict[str, Shape] = {"tiny": (1, 16, 2, 7, 6)}
-REFERENCE = "nonlocal"  # embedded Gaussian, all keys
-CONTROL = "naive"
+Wanted = tuple[str, Mapping[str, Any]]  # a block's kind and options
+CONTROL: Wanted = ("naive", {})
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The blocks of a table and their places.
+
+    Attributes:
+        shapes: Shapes `(B, C, T, H, W)` by name.
+        blocks: Kind and options of each block by its label; all are compared with the first.
+        formula: Whether the cost formula of PNL's section 3.3 is shown beside the count.
+    """
+
+    shapes: Mapping[str, Shape]
+    blocks: Mapping[str, Wanted]
+    formula: bool = False
+
+
+_RNL = ("nonlocal", "region", "squeeze_excite", "additive_squeeze_excite", "cbam", "global_context", "chain")
+_PNL: dict[str, Wanted] = {
+    "NL": ("nonlocal", {}),
+    "NL, keys pooled after": ("nonlocal", {"pool_keys": "after"}),
+    "NL, keys pooled before": ("nonlocal", {"pool_keys": "before"}),
+    "PNL, n = 2": ("pyramid", {"scales": 2}),
+    "PNL, n = 4": ("pyramid", {"scales": 4}),
+}
+# Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map whose sides 8 divides,
+# beside one where 28 / 8 is no whole number.
+_RES50: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
+_SIDES: dict[str, Shape] = {"32 x 32": (1, 512, 8, 32, 32), "28 x 28": (1, 512, 8, 28, 28)}
+SUITES = {"rnl": Suite(_RES50, {k: (k, {}) for k in _RNL}), "pnl": Suite(_SIDES, _PNL, formula=True)}
 
 
 class NaiveRegion(RegionNonLocal):
@@ -42,10 +71,10 @@ class NaiveRegion(RegionNonLocal):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a block costs at a place, each measure with those of the same round of NL.
+    """What a block costs at a place, each measure with those of the same round of the suite's first block.
 
     Attributes:
-        kind: Name of the block in `BLOCKS`.
+        label: Name of the block in the suite.
         place: Name of the shape.
         macs: Multiply-adds of a forward pass.
         parameters: Number of parameters.
@@ -53,11 +82,11 @@ class Measured:
         training: Seconds of each round's forward and backward pass.
         forward_mib: Peak memory of a forward pass without gradients beyond weights and input, in MiB.
         training_mib: The same of a forward and backward pass, gradients included.
-        forward_ratios: `forward` over NL's, round by round.
-        training_ratios: `training` over NL's, round by round.
+        forward_ratios: `forward` over the first block's, round by round.
+        training_ratios: `training` over the first block's, round by round.
     """
 
-    kind: str
+    label: str
     place: str
     macs: int
     parameters: int
@@ -69,66 +98,89 @@ class Measured:
     training_ratios: tuple[float, ...]
 
 
-def build(kind: str, channels: int) -> nn.Module:
-    """Return a block with its default options, or the control."""
-    return NaiveRegion(channels) if kind == CONTROL else make_block(kind)(channels)
+def build(wanted: Wanted, channels: int) -> nn.Module:
+    """Return a new block, or the control."""
+    kind, options = wanted
+    return NaiveRegion(channels) if kind == CONTROL[0] else make_block(kind, **options)(channels)
 
 
-def measure(shapes: Mapping[str, Shape] = SHAPES, rounds: int = 5) -> list[Measured]:
-    """Measure every block at every shape.
+def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
+    """Measure every block of a suite at every place.
 
     Args:
-        shapes: Shapes `(B, C, T, H, W)` by name.
+        suite: The blocks and their places.
         rounds: Measured passes of each block; one more warms up.
 
     Returns:
-        A row for each block of `BLOCKS` and each shape, shape by shape.
+        A row for each place and block, place by place.
     """
     rows = []
-    for place, shape in shapes.items():
-        blocks = {kind: build(kind, shape[1]) for kind in BLOCKS}
-        forward = _interleaved({kind: _forward(block, shape) for kind, block in blocks.items()}, rounds)
-        training = _interleaved({kind: _training(block, shape) for kind, block in blocks.items()}, rounds)
-        for kind, block in blocks.items():
+    for place, shape in suite.shapes.items():
+        blocks = {label: build(wanted, shape[1]) for label, wanted in suite.blocks.items()}
+        forward = _interleaved({label: _forward(block, shape) for label, block in blocks.items()}, rounds)
+        training = _interleaved({label: _training(block, shape) for label, block in blocks.items()}, rounds)
+        first = next(iter(blocks))
+        for label, block in blocks.items():
             cost = count(block, shape)
-            row = Measured(
-                kind, place, cost.macs, cost.params, forward[kind], training[kind],
-                *peak_in_process(kind, shape),
-                _ratios(forward[kind], forward[REFERENCE]), _ratios(training[kind], training[REFERENCE]),
-            )  # fmt: skip
-            rows.append(row)
+            rows.append(Measured(
+                label, place, cost.macs, cost.params, forward[label], training[label],
+                *peak_in_process(suite.blocks[label], shape),
+                _ratios(forward[label], forward[first]), _ratios(training[label], training[first]),
+            ))  # fmt: skip
     return rows
 
 
-def table(shapes: Mapping[str, Shape] = SHAPES, rounds: int = 5) -> str:
-    """Measure every block and return the machine and a Markdown table; see `measure` for the arguments.
+def predicted(wanted: Wanted, shape: Shape) -> str:
+    """Return the multiply-adds of a block over those of NL, as a formula has them; "-" if it has none.
 
-    Times and memory are ratios to NL at the same place; times are the median over rounds, with the smallest
-    and the largest in brackets. NL's own row has what they are ratios of.
+    The formula covers NL with all keys, which is PNL with n = 1, and PNL. It neither counts the combination
+    of the scales nor rounds H / 2^k up.
+
+    Source:
+        PNL, Eqs. 6 and 9, with the powers of C corrected: a convolution from C to C / 2 channels on N
+        positions costs C^2 N / 2, not C^3 N / 2.
     """
-    rows = measure(shapes, rounds)
-    head = (
-        "block", "place", "parameters M", "GMAC", "forward: time", "forward: memory",
-        "training: time", "training: memory",
-    )  # fmt: skip
-    lines = [machine(), "", _line(head), _line("---" if i < 2 else "---:" for i in range(len(head)))]
-    for row in rows:
-        own = next(other for other in rows if (other.kind, other.place) == (REFERENCE, row.place))
-        lines.append(
-            _line(
-                (
-                    row.kind, row.place, f"{row.parameters / 1e6:.3f}", f"{row.macs / 1e9:.3g}",
-                    _time(row.forward_ratios, row.forward, row is own),
-                    _memory(row.forward_mib, own.forward_mib, row is own),
-                    _time(row.training_ratios, row.training, row is own),
-                    _memory(row.training_mib, own.training_mib, row is own),
-                )
-            )
-        )  # fmt: skip
+    kind, options = wanted
+    if kind not in ("nonlocal", "pyramid") or options.get("pool_keys"):
+        return "-"
+    _, c, *sides = shape
+    scales, n = options.get("scales", 4 if kind == "pyramid" else 1), math.prod(sides)
+    convolutions = sum(4.0**-k for k in range(scales)) / scales**2 * 2 * c**2 * n
+    products = sum(16.0**-k for k in range(scales)) / scales * c * n**2
+    return f"{(convolutions + products) / (2 * c**2 * n + c * n**2):.4f}"
+
+
+def table(suite: Suite, rounds: int = 5) -> str:
+    """Measure a suite and return the machine and a Markdown table; see `measure` for the arguments.
+
+    Times and memory are ratios to the suite's first block at the same place; times are the median over
+    rounds, with the smallest and the largest in brackets. The first block's own row has what they are
+    ratios of.
+    """
+    lines = [machine(), ""]
+    for row in (rows := measure(suite, rounds)):
+        own = next(other for other in rows if other.place == row.place)
+        cells = {
+            "block": row.label, "place": row.place, "parameters M": f"{row.parameters / 1e6:.3f}",
+            "GMAC": f"{row.macs / 1e9:.3g}",
+        }  # fmt: skip
+        if suite.formula:
+            cells["MACs: formula"] = predicted(suite.blocks[row.label], suite.shapes[row.place])
+            cells["MACs: counted"] = f"{row.macs / own.macs:.4f}"
+        cells |= {
+            "forward: time": _time(row.forward_ratios, row.forward, row is own),
+            "forward: memory": _memory(row.forward_mib, own.forward_mib, row is own),
+            "training: time": _time(row.training_ratios, row.training, row is own),
+            "training: memory": _memory(row.training_mib, own.training_mib, row is own),
+        }
+        if row is rows[0]:
+            lines += [_line(cells), _line("---" if i < 2 else "---:" for i in range(len(cells)))]
+        lines.append(_line(cells.values()))
     control = [
         f"Control, RNL with the N x N matrix written out, {place}: forward "
-        f"{peak_in_process(CONTROL, shape)[0]:.0f} MiB, of which the matrix {_matrix_mib(shape):.0f} MiB."
-        for place, shape in shapes.items()
+        f"{peak_in_process(CONTROL, shape)[0]:.0f} MiB, "
+        f"of which the matrix {math.prod(shape[2:]) ** 2 / 2**18:.0f} MiB."
+        for place, shape in suite.shapes.items()
     ]
     return "\n".join([*lines, "", *control])
 
@@ -147,7 +199,7 @@ def machine() -> str:
     return f"One clip, float32; {name}, {used}; {versions}"
 
 
-def peak_in_process(kind: str, shape: Sequence[int]) -> tuple[float, float]:
+def peak_in_process(wanted: Wanted, shape: Sequence[int]) -> tuple[float, float]:
     """Return the extra peak memory of a block's forward pass and of its forward and backward pass, in MiB.
 
     Measured in a process of its own, so that no other block's memory lies about. Not a number where there is
@@ -159,8 +211,8 @@ def peak_in_process(kind: str, shape: Sequence[int]) -> tuple[float, float]:
     # in the heap.
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": root}
-    wanted = json.dumps([kind, list(shape), torch.get_num_threads()])
-    command = [sys.executable, "-m", "vidattn.bench", wanted]
+    words = json.dumps([wanted, list(shape), torch.get_num_threads()])
+    command = [sys.executable, "-m", "vidattn.bench", words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     forward, training = json.loads(done.stdout)
     return forward, training
@@ -212,13 +264,13 @@ def _training(block: nn.Module, shape: Sequence[int]) -> Callable[[], Tensor]:
 
 
 def _interleaved(passes: Mapping[str, Callable[[], Tensor]], rounds: int) -> dict[str, tuple[float, ...]]:
-    seconds: dict[str, list[float]] = {kind: [] for kind in passes}
+    seconds: dict[str, list[float]] = {label: [] for label in passes}
     for _ in range(rounds + 1):
-        for kind, run in passes.items():
+        for label, run in passes.items():
             start = time.perf_counter()
             run()
-            seconds[kind].append(time.perf_counter() - start)
-    return {kind: tuple(times[1:]) for kind, times in seconds.items()}
+            seconds[label].append(time.perf_counter() - start)
+    return {label: tuple(times[1:]) for label, times in seconds.items()}
 
 
 def _ratios(times: Sequence[float], reference: Sequence[float]) -> tuple[float, ...]:
@@ -235,19 +287,14 @@ def _memory(mib: float, reference_mib: float, reference: bool) -> str:
     return f"1 = {mib:.0f} MiB" if reference else f"{mib / reference_mib:.2f}"
 
 
-def _matrix_mib(shape: Sequence[int]) -> float:
-    batch, _, t, h, w = shape
-    return batch * (t * h * w) ** 2 * 4 / 2**20
-
-
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _measure_here(kind: str, shape: Sequence[int], threads: int) -> tuple[float, float]:
+def _measure_here(wanted: Wanted, shape: Sequence[int], threads: int) -> tuple[float, float]:
     """The other end of `peak_in_process`."""
     torch.set_num_threads(threads)
-    block = build(kind, shape[1])
+    block = build(wanted, shape[1])
     small = [*shape[:2], *(min(size, most) for size, most in zip(shape[2:], (3, 9, 9), strict=True))]
     _forward(block, small)()
     _training(block, small)()  # loads the libraries
