@@ -21,7 +21,6 @@
 # *text* describes, and those of a model that was chosen *because* it fits. A companion of {doc}`rnl`.
 
 # %% tags=["hide-input"]
-import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -31,26 +30,15 @@ from IPython.display import Markdown, display
 
 from vidattn import figures
 from vidattn.papers import agrees
+from vidattn.papers.explain import letters, table
 from vidattn.papers.rnl import CLIP, channel_wise_region, conventions, efficiency, network
 
 figures.use_style()
-TEXT = "as the text has it"
 
 
 def say(text):
     """Show a sentence whose numbers were computed."""
     display(Markdown(text))
-
-
-def main_reading(figure):
-    """The reading that a figure was explained by; what follows it in `reason` are the others, with their values."""
-    return re.split(r"; (?=[^;]*: [\d.]+(?:;|$))", figure.reason)[0]
-
-
-def by_the_text(figure):
-    """The figure of the text's own model, counted as the paper seems to count."""
-    other = re.search(rf"{TEXT}: ([\d.]+)", figure.reason)
-    return float(other[1]) if other else figure.computed
 
 
 # %% [markdown]
@@ -63,42 +51,19 @@ def by_the_text(figure):
 
 # %% tags=["hide-input"]
 printed = efficiency()
-readings = list(
-    dict.fromkeys(main_reading(f) for f in printed if f.verdict == "agrees, fitted")
-)
-letter = {r: chr(ord("A") + i) + ("*" if "guess" in r else "") for i, r in enumerate(readings)}
-
-rows = []
-for f in printed:
-    fitted = f.verdict == "agrees, fitted"
-    assert fitted != agrees(f.printed, by_the_text(f)) or f.verdict == "not explained"
-    decimals = len(f.printed.partition(".")[2]) + 1
-    text, nearest, everything = (
-        f"{v:.{decimals}f}" for v in (by_the_text(f), f.computed, f.all_counted)
-    )
-    verdict = (
-        f"fitted, {letter[main_reading(f)]}" if fitted else {"agrees": "✓"}.get(f.verdict, "✗")
-    )
-    name = f"{f.table}: {f.row}", f.metric
-    rows.append([*name, f.printed, text, nearest if fitted else "", verdict, everything])
-columns = [
-    "table: row",
-    "figure",
-    "printed",
-    "text's model",
-    "nearest",
-    "verdict",
-    "everything",
-]
-small = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
-small.set_properties(**{"text-align": "right"}, subset=columns[2:]).set_table_attributes(
+assert all(agrees(f.printed, f.text) == (f.verdict == "agrees") for f in printed)
+shown = pd.DataFrame(table(printed))
+small = shown.style.hide(axis="index")
+small.set_properties(**{"text-align": "right"}, subset=shown.columns[2:]).set_table_attributes(
     'style="font-size: 0.85em"'
 )
 
 # %% tags=["hide-input"]
 say(
     "Readings:\n\n"
-    + "\n".join(f"- **{letter[r].replace('*', chr(92) + '*')}** {r}" for r in readings)
+    + "\n".join(
+        f"- **{a.replace('*', chr(92) + '*')}** {r}" for r, a in letters(printed).items()
+    )
 )
 
 # %% [markdown]
@@ -122,10 +87,8 @@ choices = {
     "GC without its layer normalisation (a guess)": "without the layer normalisation",
 }
 fitted = [f for f in printed if f.verdict == "agrees, fitted"]
-lines = [
-    (what, sum(mark in main_reading(f) for f in fitted)) for what, mark in choices.items()
-]
-assert all(any(mark in main_reading(f) for mark in choices.values()) for f in fitted)
+lines = [(what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()]
+assert all(any(mark in f.reading for mark in choices.values()) for f in fitted)
 distinct = {(f.row, f.metric.split()[0], f.printed) for f in fitted}
 say(f"{len(choices)} choices stand behind {len(fitted)} fitted figures, {len(distinct)} of them distinct: "
     "the rows on Something-Something repeat those on Kinetics digit for digit.")  # fmt: skip
@@ -139,14 +102,10 @@ pd.DataFrame(lines, columns=["choice", "figures that need it"]).style.hide(axis=
 # (pytorch-OpCounter, as of 2019) does by default, which makes it a likely reading and not more.
 
 # %%
-tried = pd.DataFrame([vars(c) for c in conventions()])
-assert (tried["agreeing"] == tried["rows"]).sum() == 1
-tried["agreeing"] = [
-    f"{a} of {r}" for a, r in zip(tried["agreeing"], tried["rows"], strict=True)
-]
-yes = {True: "counted", False: "–"}
-tried = tried.drop(columns="rows").replace(yes)
-tried.columns = ["biases", "batch normalisation", "F_theta", "FLOPs of Table III that agree"]
+ways = conventions()
+assert sum(way.agreeing == way.rows for way in ways) == 1
+tried = pd.DataFrame([way.choices for way in ways]).replace({True: "counted", False: "–"})
+tried["FLOPs of Table III that agree"] = [f"{way.agreeing} of {way.rows}" for way in ways]
 tried.style.hide(axis="index")
 
 # %% [markdown]
@@ -163,18 +122,18 @@ tried.style.hide(axis="index")
 value = {(f.table, f.row, f.metric): f for f in printed}
 one = value["II(c)", "max pooling", "GFLOPs"]
 say(
-    f"One block with max pooling: {by_the_text(one):.4f} G by itself, {one.computed:.2f} as a difference of rounded totals, {one.printed} printed."
+    f"One block with max pooling: {one.text:.4f} G by itself, {one.computed:.2f} as a difference of rounded totals, {one.printed} printed."
 )
 
 sth = value["III SSv1", "baseline", "params M"]
 say(
-    f"Baseline on Something-Something: {by_the_text(sth):.2f} M with 174 classes, {sth.computed:.2f} M with 400, {sth.printed} M printed."
+    f"Baseline on Something-Something: {sth.text:.2f} M with 174 classes, {sth.computed:.2f} M with 400, {sth.printed} M printed."
 )
 
 nl, rnl = (value["III K400", f"+5 {name}", "params M"] for name in ("NL", "RNL"))
 true = sum(p.numel() for p in network(channel_wise_region).parameters()) / 1e6
 assert true < nl.computed < float(rnl.printed)
-say(f"+5 RNL: {rnl.printed} M printed; truly channel-wise {by_the_text(rnl):.1f} M with 3×7×7 everywhere and {true:.1f} M with 3×3×3 in res4. "
+say(f"+5 RNL: {rnl.printed} M printed; truly channel-wise {rnl.text:.1f} M with 3×7×7 everywhere and {true:.1f} M with 3×3×3 in res4. "
     f"+5 NL: {nl.printed} M.")  # fmt: skip
 
 # %% [markdown]

@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     writer.writeheader()
     for figure in figures:
         row = asdict(figure)
-        writer.writerow(row | {name: f"{row[name]:.4f}" for name in ("computed", "all_counted")})
+        row["others"] = "; ".join(f"{what}: {value:.4f}" for what, value in figure.others)
+        writer.writerow(row | {name: f"{row[name]:.4f}" for name in ("computed", "text", "all_counted")})
     return 0
 
 

@@ -11,9 +11,7 @@ Source:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +28,7 @@ from vidattn.blocks import (
     SqueezeExcite,
 )
 from vidattn.cost import Convention, Cost, count
-from vidattn.papers.explain import Figure, Verdict, agrees, decimals
+from vidattn.papers.explain import Figure, Fit, Reading, decimals, in_unit, judge, ways_of_counting
 from vidattn.papers.printed import printed_efficiency
 
 Build = Callable[[], nn.Module]
@@ -149,58 +147,44 @@ def network(
     return model if make_block is None else place(model, places or FIVE, make_block)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a row's model is taken to be.
-
-    Attributes:
-        text: The block that the text describes; None for the bare backbone.
-        fitted: A block chosen because it fits, or that only the public code shows; None where none was
-            needed.
-        why: What the fitted block takes to be so, in one line.
-        beside: Further blocks, by what they are, whose figures are worth a look.
-    """
-
-    text: MakeBlock | None
-    fitted: MakeBlock | None = None
-    why: str = ""
-    beside: dict[str, MakeBlock] = field(default_factory=dict)
-
-
 max_pooled_region = partial(RegionNonLocal, region="max")
 
 CODED = (
     "public code: F_theta as a masked grouped convolution, mask counted and convolution not, 3x3x3 in res4"
 )
 
-TABLE_3: dict[str, Reading] = {
+TABLE_3: dict[str, Reading[MakeBlock | None]] = {
     "baseline": Reading(None),
     "+5 SE": Reading(SqueezeExcite),
     "+5 CBAM": Reading(
         CBAM,
-        chain_of(coded_gate, lambda channels: PositionGate()),
-        "a guess: CBAM's channel gate replaced by the public code's, position gate with batch normalisation",
-        {"CBAM with kernel 7x7x7": partial(CBAM, kernel=(7, 7, 7))},
+        {
+            "a guess: CBAM's channel gate replaced by the public code's, position gate with batch "
+            "normalisation": chain_of(coded_gate, lambda channels: PositionGate()),
+            "CBAM with kernel 7x7x7": partial(CBAM, kernel=(7, 7, 7)),
+        },
     ),
-    "+5 GC": Reading(GlobalContext, bare_context, "a guess: without the layer normalisation"),
+    "+5 GC": Reading(GlobalContext, {"a guess: without the layer normalisation": bare_context}),
     "+5 NL": Reading(NonLocal),
     "+5 RNL": Reading(
-        RegionNonLocal, coded_region, CODED, {"truly channel-wise, 3x3x3 in res4": channel_wise_region}
+        RegionNonLocal,
+        {CODED: coded_region, "truly channel-wise, 3x3x3 in res4": channel_wise_region},
     ),
     "+5 [SE+RNL]": Reading(
         AttentionChain,
-        chain_of(coded_gate, coded_region),
-        f"{CODED}; the public code's channel gate at its default reduction 16, not Eqs. 10-12",
         {
+            f"{CODED}; the public code's channel gate at its default reduction 16, not Eqs. 10-12": chain_of(
+                coded_gate, coded_region
+            ),
             "Eqs. 10-12 with reduction 16": chain_of(
                 partial(AdditiveSqueezeExcite, reduction=16), coded_region
-            )
+            ),
         },
     ),
 }
 
-TABLE_2C: dict[str, Reading] = {
-    "channel-wise conv": Reading(RegionNonLocal, coded_region, CODED),
+TABLE_2C: dict[str, Reading[MakeBlock]] = {
+    "channel-wise conv": Reading(RegionNonLocal, {CODED: coded_region}),
     "average pooling": Reading(partial(RegionNonLocal, region="avg")),
     "max pooling": Reading(max_pooled_region),
 }
@@ -212,45 +196,26 @@ def efficiency() -> list[Figure]:
     return [explained[row["table"]](row) for row in printed_efficiency("RNL")]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """How many FLOPs figures of Table III one way of counting gives.
-
-    Attributes:
-        bias: Whether one addition an output is counted for a convolution with a bias.
-        norm: Whether two operations an element are counted for batch normalisation.
-        region: Whether F_theta is counted, as a channel-wise convolution.
-        agreeing: Number of rows that it gives to the printed digit, of those on Kinetics.
-        rows: Number of those rows.
-    """
-
-    bias: bool
-    norm: bool
-    region: bool
-    agreeing: int
-    rows: int
-
-
 def conventions() -> list[Fit]:
-    """Return how well each way of counting fits the FLOPs of Table III, the models being the same for all."""
+    """Return how well each way of counting fits the FLOPs of Table III on Kinetics.
+
+    A way counts or does not count one addition an output for a convolution with a bias, two operations an
+    element for batch normalisation, and F_theta as a channel-wise convolution.
+    """
     region = sum(
         macs
         for name, macs in _network_cost(channel_wise_region, KINETICS, "modules").by_layer.items()
         if name.endswith("f_theta")
     )
-    printed = [r for r in printed_efficiency("RNL") if r["table"] == "III K400" and r["metric"] == "FLOPs G"]
-    fits = []
-    for with_bias, with_norm, with_region in product((False, True), repeat=3):
-        agreeing = 0
-        for row in printed:
-            reading = TABLE_3[row["row"]]
-            cost = _network_cost(reading.fitted or reading.text, KINETICS, "modules")
-            total = cost.macs + (region if with_region and "RNL" in row["row"] else 0)
-            total -= 0 if with_bias else cost.by_kind["bias"]
-            total -= 0 if with_norm else cost.by_kind["norm"]
-            agreeing += agrees(row["printed"], total / 1e9)
-        fits.append(Fit(with_bias, with_norm, with_region, agreeing, len(printed)))
-    return fits
+    rows = []
+    for row in printed_efficiency("RNL"):
+        if (row["table"], row["metric"]) == ("III K400", "FLOPs G"):
+            cost = _network_cost(TABLE_3[row["row"]].likeliest, KINETICS, "modules")
+            bias, norm = cost.by_kind["bias"], cost.by_kind["norm"]
+            parts = {"biases": bias, "batch normalisation": norm, "F_theta": region * ("RNL" in row["row"])}
+            in_g = {name: part / 1e9 for name, part in parts.items()}
+            rows.append((row["printed"], (cost.macs - bias - norm) / 1e9, in_g))
+    return ways_of_counting(rows)
 
 
 @cache
@@ -265,59 +230,28 @@ def _block_cost(make_block: MakeBlock, convention: Convention) -> Cost:
     return count(lambda: make_block(RES3[1]), RES3, convention)
 
 
-def _in_unit(cost: Cost, metric: str) -> float:
-    return cost.params / 1e6 if metric.startswith("params") else cost.macs / 1e9
-
-
-def _figure(row: dict[str, str], text: float, all_counted: float, others: list[tuple[str, float]]) -> Figure:
-    """Judge a figure: the text's reading first, then the others in turn, else the nearest of all."""
-    printed, parameters = row["printed"], row["metric"].startswith("params")
-    readings = [("as the text has it", text), *others]
-    verdict: Verdict = "not explained"
-    why, computed = min(readings, key=lambda reading: abs(reading[1] - float(printed)))
-    for reading in reversed(readings):
-        if agrees(printed, reading[1]):
-            why, computed = reading
-            verdict = "agrees" if reading is readings[0] else "agrees, fitted"
-    digits = decimals(printed) + 2
-    also = [f"{what}: {value:.{digits}f}" for what, value in readings if what != why]
-    return Figure(
-        **row,
-        computed=computed,
-        all_counted=all_counted,
-        unit="M" if parameters else "GMAC",
-        convention="parameters" if parameters else "modules",
-        verdict=verdict,
-        reason="; ".join([why, *also]),
-    )
-
-
 def _table_3(row: dict[str, str]) -> Figure:
     reading, metric = TABLE_3[row["row"]], row["metric"]
     classes = KINETICS if "K400" in row["table"] else SOMETHING
 
     def value(make_block: MakeBlock | None, classes: int) -> float:
-        return _in_unit(_network_cost(make_block, classes, "modules"), metric)
+        return in_unit(_network_cost(make_block, classes, "modules"), metric)
 
     others: list[tuple[str, float]] = []
     head = "" if classes == KINETICS else f"with {KINETICS} classes, not {classes}"
     if head:
         others.append((head, value(reading.text, KINETICS)))
-    if reading.fitted is not None:
-        others.append(("; ".join(filter(None, (head, reading.why))), value(reading.fitted, KINETICS)))
-        if head:
-            others.append((f"the same with {classes} classes", value(reading.fitted, classes)))
-    others += [(what, value(make_block, KINETICS)) for what, make_block in reading.beside.items()]
-    all_counted = _in_unit(_network_cost(reading.text, classes, "all"), metric)
-    return _figure(row, value(reading.text, classes), all_counted, others)
+    for number, (why, make_block) in enumerate(reading.others.items()):
+        others.append(("; ".join(filter(None, (head, why))), value(make_block, KINETICS)))
+        if head and number == 0:
+            others.append((f"the same with {classes} classes", value(make_block, classes)))
+    all_counted = in_unit(_network_cost(reading.text, classes, "all"), metric)
+    return judge(row, value(reading.text, classes), all_counted, others)
 
 
 def _table_2c(row: dict[str, str]) -> Figure:
     reading, metric = TABLE_2C[row["row"]], row["metric"]
-    assert reading.text is not None
-    others: list[tuple[str, float]] = []
-    if reading.fitted is not None:
-        others.append((reading.why, _in_unit(_block_cost(reading.fitted, "modules"), metric)))
+    others = [(why, in_unit(_block_cost(block, "modules"), metric)) for why, block in reading.others.items()]
     if not metric.startswith("params"):
         with_one = _network_cost(coded_region, KINETICS, "modules", one=True).macs / 1e9
         without = _network_cost(None, KINETICS, "modules").macs / 1e9
@@ -326,8 +260,8 @@ def _table_2c(row: dict[str, str]) -> Figure:
         others.append(
             ("the network's rounded total with the block, less that without; F_theta not counted", rounded)
         )
-    text = _in_unit(_block_cost(reading.text, "modules"), metric)
-    return _figure(row, text, _in_unit(_block_cost(reading.text, "all"), metric), others)
+    text = in_unit(_block_cost(reading.text, "modules"), metric)
+    return judge(row, text, in_unit(_block_cost(reading.text, "all"), metric), others)
 
 
 def _text(row: dict[str, str]) -> Figure:
@@ -336,8 +270,8 @@ def _text(row: dict[str, str]) -> Figure:
             _network_cost(make, KINETICS, "modules").macs for make in (NonLocal, RegionNonLocal, coded_region)
         )
         nl_all, text_all = (_network_cost(make, KINETICS, "all").macs for make in (NonLocal, RegionNonLocal))
-        return _figure(row, (nl - text) / 1e9, (nl_all - text_all) / 1e9, [(CODED, (nl - coded) / 1e9)])
+        return judge(row, (nl - text) / 1e9, (nl_all - text_all) / 1e9, [(CODED, (nl - coded) / 1e9)])
     conv, coded, pool = (
         _block_cost(make, "modules").params for make in (RegionNonLocal, coded_region, max_pooled_region)
     )
-    return _figure(row, (conv - pool) / 1e6, (conv - pool) / 1e6, [(CODED, (coded - pool) / 1e6)])
+    return judge(row, (conv - pool) / 1e6, (conv - pool) / 1e6, [(CODED, (coded - pool) / 1e6)])
