@@ -5,6 +5,7 @@ from vidattn.blocks.cgd import CompactGlobalDescriptor
 from vidattn.blocks.cgnl import CompactGeneralizedNonLocal
 from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
+from vidattn.blocks.crisscross import CrissCross3d, RecurrentCrissCross3d
 from vidattn.blocks.double import DoubleAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.pyramid import PyramidNonLocal
@@ -19,10 +20,12 @@ __all__ = [
     "AttentionChain",
     "CompactGeneralizedNonLocal",
     "CompactGlobalDescriptor",
+    "CrissCross3d",
     "DoubleAttention",
     "GlobalContext",
     "NonLocal",
     "PyramidNonLocal",
+    "RecurrentCrissCross3d",
     "RegionNonLocal",
     "SqueezeExcite",
     "block_options",

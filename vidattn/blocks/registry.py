@@ -13,6 +13,7 @@ from vidattn.blocks.cgd import CompactGlobalDescriptor
 from vidattn.blocks.cgnl import CompactGeneralizedNonLocal
 from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
+from vidattn.blocks.crisscross import CrissCross3d, RecurrentCrissCross3d
 from vidattn.blocks.double import DoubleAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.options import check_choice
@@ -32,6 +33,8 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "cgnl": CompactGeneralizedNonLocal,
     "cgd": CompactGlobalDescriptor,
     "double_attention": DoubleAttention,
+    "crisscross": CrissCross3d,
+    "recurrent_crisscross": RecurrentCrissCross3d,
 }
 
 
