@@ -81,9 +81,11 @@ def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:
 
 def test_pnl_s_table_shows_the_formula_beside_the_count(quick) -> None:
     shape = (1, 64, 1, 16, 16)
-    lines = bench.table(tiny("pnl", even=shape), rounds=1).splitlines()[2:]
+    lines = bench.table(tiny("pnl", even=shape, small=(1, 32, 1, 8, 8)), rounds=1).splitlines()[2:]
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:7]]
     assert head[4:6] == ["MACs: formula", "MACs: counted"]
+    second = [cell.strip() for cell in lines[7].strip("|").split("|")]
+    assert (second[0], second[5], second[7]) == ("NL", "1.0000", "1 = 10 MiB")  # at its own place
     formula, counted = ({row[0]: row[n] for row in rows} for n in (4, 5))
     assert formula["NL"] == counted["NL"] == "1.0000"
     assert formula["NL, keys pooled after"] == formula["NL, keys pooled before"] == "-"
