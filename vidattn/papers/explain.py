@@ -96,7 +96,7 @@ def agrees(printed: str, computed: float) -> bool:
 
 def in_unit(cost: Cost, metric: str) -> float:
     """Return a cost's parameters in millions, or its MACs in 10^9, whichever the metric names."""
-    return cost.params / 1e6 if metric.startswith("params") else cost.macs / 1e9
+    return cost.params / 1e6 if metric.startswith("param") else cost.macs / 1e9
 
 
 def judge(
@@ -116,7 +116,7 @@ def judge(
         convention: How all but `all_counted` are counted; parameters need none.
     """
     printed, metric = row["printed"], row["metric"]
-    unit = "%" if "%" in metric else "M" if metric.startswith("params") else "GMAC"
+    unit = "%" if "%" in metric else "M" if metric.startswith("param") else "GMAC"
     readings = [(TEXT, text), *others]
     verdict: Verdict = "not explained"
     best = min(readings, key=lambda reading: abs(reading[1] - float(printed)))
