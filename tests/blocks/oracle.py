@@ -241,3 +241,43 @@ def worst_errors(
         "values": float((got - want).detach().norm() / want.detach().norm()),
         "gradients": math.inf if any(unused) else max(errors),
     }
+
+
+def crisscross_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """RCCA-3D Eqs. 1-3. Returns H (B, C, T, H, W) and the weights (B, N, N), zero off the lines."""
+    places = list(itertools.product(*(range(size) for size in x.shape[2:])))
+    outputs, weights = [], []
+    for clip in x:
+        q, k, v = (
+            {i: pointwise(conv, clip[:, i[0], i[1], i[2]]) for i in places}
+            for conv in (block.q, block.k, block.v)
+        )
+        h = {}
+        for u in places:
+            on_lines = [i for i in places if sum(a != b for a, b in zip(i, u, strict=True)) <= 1]
+            e = {i: (q[u] * k[i]).sum().exp() for i in on_lines}
+            a = {i: e[i] / sum(e.values()) for i in on_lines}
+            h[u] = sum(a[i] * v[i] for i in on_lines)
+            if not isinstance(block.restore, nn.Identity):
+                h[u] = pointwise(block.restore, h[u])
+            weights.append(torch.stack([a.get(i, x.new_zeros(())) for i in places]))
+        outputs.append(torch.stack([h[u] for u in places], dim=1))
+    return torch.stack(outputs).reshape(x.shape), torch.stack(weights).reshape(len(x), len(places), -1)
+
+
+def recurrent_oracle(block: nn.Module, x: Tensor, *, passes: int, structure: str) -> tuple[Tensor]:
+    """RCCA-3D Eqs. 4-7 for any R, Eq. 5 with as many F as there are passes. Returns the output."""
+
+    def f(y: Tensor) -> Tensor:
+        return block.gamma * crisscross_oracle(block.crisscross, y)[0]
+
+    if structure in ("a", "c"):
+        nested = {1: lambda: f(x) + x}
+        nested[2] = lambda: f(nested[1]()) + x
+        nested[3] = lambda: f(nested[2]()) + x
+        nested[4] = lambda: f(nested[3]()) + x
+        return (nested[passes](),)
+    y = x
+    for _ in range(passes):
+        y = f(y) + y if structure == "b" else f(y)
+    return (y if structure == "b" else y + x,)

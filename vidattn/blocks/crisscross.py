@@ -55,7 +55,7 @@ class CrissCross3d(nn.Module):
         v = self.v(x)
         h = torch.zeros_like(v)
         for weights, line in zip(self._weights(x).split(x.shape[2:], dim=-1), LINES, strict=True):
-            h = h + einsum(weights, v, f"b t h w s, b c {line} -> b c t h w")
+            h += einsum(weights, v, f"b t h w s, b c {line} -> b c t h w")
         return self.restore(h)
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
@@ -141,11 +141,10 @@ class RecurrentCrissCross3d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x
         for number in range(1, self.passes + 1):
-            context = self.gamma * self.crisscross(y)
             if self.structure == "d" and number < self.passes:
-                y = context
+                y = self.gamma * self.crisscross(y)
             else:
-                y = (y if self.structure == "b" else x) + context
+                y = (y if self.structure == "b" else x) + self.gamma * self.crisscross(y)
         return y
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
