@@ -44,6 +44,7 @@ def test_values_and_gradients_agree_with_the_oracle(n, form, shared, combine):
 )
 def test_other_options_shapes_and_the_running_statistics(n, shape, options):
     block = oracle.randomise(PyramidNonLocal(shape[1], scales=n, **options), 5).eval()
+    assert all((operation.scale < 1) == options.get("scaled", False) for operation in block.operations)
     x = oracle.clip_like(*shape, seed=5)
     found = errors(block, x, n=n, pool=options.get("pool", "avg"))
     assert max(found.values()) < 1e-9, found
