@@ -33,7 +33,7 @@ def test_values_and_gradients_agree_with_the_oracle(n, form, shared, combine):
 @pytest.mark.parametrize(
     ("n", "shape", "options"),
     [
-        (2, (1, 4, 3, 4, 6), {"scaled": True}),
+        (2, (1, 8, 2, 4, 6), {"scaled": True}),
         (2, (1, 6, 1, 5, 6), {"scaled": True, "form": "gaussian"}),
         (3, (1, 6, 2, 4, 8), {"inner": 5, "norm": False}),
         (3, (2, 5, 1, 9, 6), {"shared": False, "form": "dot_product"}),
