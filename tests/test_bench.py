@@ -52,13 +52,17 @@ def test_every_block_has_a_row_at_every_place_and_the_first_is_one(quick, name) 
 
 
 def test_the_suites_have_the_blocks_and_places_of_their_chapters() -> None:
-    rnl, pnl = bench.SUITES["rnl"], bench.SUITES["pnl"]
+    rnl, pnl, rcca = (bench.SUITES[name] for name in ("rnl", "pnl", "rcca"))
     assert rnl.shapes == {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
     assert [*rnl.blocks.values()] == [(kind, {}) for kind in list(BLOCKS)[:7]]
     assert [*pnl.shapes.values()] == [(1, 512, 8, 32, 32), (1, 512, 8, 28, 28)]
     built = [bench.build(wanted, 16) for wanted in pnl.blocks.values()]
     assert [getattr(block, "pool_keys", None) for block in built] == [None, "after", "before", None, None]
     assert [getattr(block, "scales", None) for block in built] == [None, None, None, 2, 4]
+    assert rcca.shapes == rnl.shapes
+    built = [bench.build(wanted, 16) for wanted in rcca.blocks.values()]
+    assert [getattr(block, "pool_keys", None) for block in built] == [None, "after", None, None]
+    assert [getattr(block, "passes", None) for block in built] == [None, None, 1, 3]
 
 
 def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:

@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     attend.set_defaults(command=_attend)
 
     bench = commands.add_parser("bench", help="time and memory of the chapters' blocks on this machine")
-    bench.add_argument("--suite", choices=("rnl", "pnl"), help="one chapter's blocks (default: all)")
+    bench.add_argument("--suite", choices=("rnl", "pnl", "rcca"), help="one chapter's blocks (default: all)")
     bench.set_defaults(command=_bench)
 
     evidence = commands.add_parser("evidence", help="run what the ledgers list and is not yet recorded")

@@ -54,11 +54,21 @@ _PNL: dict[str, Wanted] = {
     "PNL, n = 2": ("pyramid", {"scales": 2}),
     "PNL, n = 4": ("pyramid", {"scales": 4}),
 }
+_RCCA: dict[str, Wanted] = {
+    "NL": ("nonlocal", {}),
+    "NL, keys pooled after": ("nonlocal", {"pool_keys": "after"}),
+    "RCCA-3D, R = 1": ("recurrent_crisscross", {"passes": 1}),
+    "RCCA-3D, R = 3": ("recurrent_crisscross", {}),
+}
 # Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map whose sides 8 divides,
 # beside one where 28 / 8 is no whole number.
 _RES50: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
 _SIDES: dict[str, Shape] = {"32 x 32": (1, 512, 8, 32, 32), "28 x 28": (1, 512, 8, 28, 28)}
-SUITES = {"rnl": Suite(_RES50, {k: (k, {}) for k in _RNL}), "pnl": Suite(_SIDES, _PNL, formula=True)}
+SUITES = {
+    "rnl": Suite(_RES50, {k: (k, {}) for k in _RNL}),
+    "pnl": Suite(_SIDES, _PNL, formula=True),
+    "rcca": Suite(_RES50, _RCCA),
+}
 
 
 class NaiveRegion(RegionNonLocal):
