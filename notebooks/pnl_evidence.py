@@ -213,15 +213,12 @@ evidence.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").fo
 # %% [markdown]
 # ## Are these the runs of this code?
 #
-# A run is named by a key: the hash of its description, its data, and the library code that it imports. If today's code gives the same keys, it is the code that ran; other keys
-# say only that some such file has changed since. The commit on the card is the one that was checked out when a run *ended*.
+# A run is named by a key: the hash of its description, its data, and the library code that it imports. If today's code gives the same keys, it is the code that ran. Other keys
+# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another kind of processor). The commit on the card is
+# the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
-same = sum(row["key"] == study.experiment(row["variant"], row["seed"]).key() for row in rows)
-same += sum(
-    row["key"] == c2d_study.experiment(row["variant"], row["seed"]).key() for row in c2d_rows
-)
-Markdown(f"{same} of {len(rows) + len(c2d_rows)} recorded keys are those of today's code.")
+Markdown(f"{evidence.still_true(study, rows)}\n\nOn C2D: {evidence.still_true(c2d_study, c2d_rows)}")
 
 # %% tags=["hide-input"]
 data = study.experiment("PNL", 0).data.key()

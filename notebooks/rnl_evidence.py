@@ -177,13 +177,12 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # ## Are these the runs of this code?
 #
-# A run is named by a key: the hash of its description, of its data, and of all library code that decides its result. If today's code gives the same keys, it is the code
-# that ran; other keys say only that some such file has changed since, and then the replay in {ref}`rnl` is what tells. (Another minor version of Python writes syntax trees differently, and gives other keys.) The commit on the card below is the one that was checked out when a run
-# *ended*: pages and tests were still being written meanwhile.
+# A run is named by a key: the hash of its description, its data, and the library code that it imports. If today's code gives the same keys, it is the code that ran. Other keys
+# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another kind of processor). (Another minor version of
+# Python writes syntax trees differently, and gives other keys.) The commit on the card is the one that was checked out when a run *ended*: pages and tests were still being written meanwhile.
 
 # %% tags=["hide-input"]
-same = sum(row["key"] == study.experiment(row["variant"], row["seed"]).key() for row in rows)
-Markdown(f"{same} of {len(rows)} recorded keys are those of today's code.")
+Markdown(evidence.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("RNL", 0).data.key()

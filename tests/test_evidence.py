@@ -139,6 +139,22 @@ def test_the_tables_have_what_was_recorded(study: Study) -> None:
     assert table.loc["SE", "95% interval"] == "one seed"
 
 
+def test_records_are_compared_with_todays_code(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"variant": name, "seed": seed, "first_losses": [2.0, 1.0], "key": study.experiment(name, seed).key()}
+        for name in study.primary
+        for seed in (0, 1)
+    ]
+    rows[0]["key"] = "of other code"
+    monkeypatch.setattr(evidence, "replay", lambda experiment, steps: [2.0, 1.0][:steps])
+    text = evidence.still_true(study, rows)
+    assert "7 of 8 recorded keys" in text and "first 5 steps of baseline, NL, RNL, RNL 1x1x1," in text
+    assert "bit for bit" in text
+    monkeypatch.setattr(evidence, "replay", lambda experiment, steps: [2.0, 1.01][:steps])
+    assert "to within 1e-02" in evidence.still_true(study, rows)
+    assert evidence.largest_deviation(study, rows[0], 1) == 0
+
+
 def test_a_changed_ledger_does_not_mix_with_old_records(study: Study, tmp_path: Path) -> None:
     (tmp_path / "card.yaml").write_text((RESULTS / "card.yaml").read_text())
     ledger = tmp_path / "rnl.yaml"

@@ -180,15 +180,28 @@ def described(experiment: Experiment) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def largest_deviation(study: Study, row: Row) -> float:
-    """Replay a record's first steps and return the largest relative difference of a loss.
+def largest_deviation(study: Study, row: Row, steps: int | None = None) -> float:
+    """Replay a record's first steps, 20 or fewer, and return the largest relative difference of a loss.
 
     Above 0 the record is stale. On another kind of machine, torch version or thread count the last bits
     differ, more from step to step.
     """
-    recorded = np.array(row["first_losses"])
+    recorded = np.array(row["first_losses"][:steps])
     again = np.array(replay(study.experiment(row["variant"], row["seed"]), len(recorded)))
     return float(np.abs(again / recorded - 1).max())
+
+
+def still_true(study: Study, rows: list[Row], steps: int = 5) -> str:
+    """Say whether the records are those of today's code: by their keys, and by replaying a few of them."""
+    same = sum(row["key"] == study.experiment(row["variant"], row["seed"]).key() for row in rows)
+    first = [next(row for row in rows if row["variant"] == name) for name in study.primary or study.variants]
+    worst = max(largest_deviation(study, row, steps) for row in first)
+    outcome = "bit for bit" if worst == 0 else f"to within {worst:.0e}"
+    return (
+        f"{same} of {len(rows)} recorded keys are those of today's code. Replayed just now, the first {steps} "
+        f"steps of {', '.join(row['variant'] for row in first)}, one run each, give the recorded losses "
+        f"{outcome}."
+    )
 
 
 def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
