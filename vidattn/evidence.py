@@ -198,7 +198,7 @@ def still_true(study: Study, rows: list[Row], steps: int = 5) -> str:
     worst = max(largest_deviation(study, row, steps) for row in first)
     outcome = "bit for bit" if worst == 0 else f"to within {worst:.0e}"
     return (
-        f"{same} of {len(rows)} recorded keys are those of today's code. Replayed just now, the first {steps} "
+        f"{same} of {len(rows)} recorded keys are those of today's code. Replayed now, the first {steps} "
         f"steps of {', '.join(row['variant'] for row in first)}, one run each, give the recorded losses "
         f"{outcome}."
     )
