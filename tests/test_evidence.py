@@ -41,6 +41,26 @@ def test_the_plan_runs_the_claims_pairs_first_seed_by_seed(study: Study) -> None
     assert len(planned) == len(set(planned)) == 40 + 2 * (len(study.variants) - 4)
 
 
+def test_a_claim_that_needs_more_seeds_gets_them_for_its_two_variants(study: Study) -> None:
+    planned = list(evidence.plan(study, list(range(12)), {"over-non-local": 12}))
+    assert planned[:40] == list(evidence.plan(study, list(range(10))))[:40]
+    assert planned[40:44] == [("NL", 10), ("RNL", 10), ("NL", 11), ("RNL", 11)]
+    assert planned[44:] == list(evidence.plan(study, list(range(10))))[40:]
+
+
+def test_more_seeds_go_on_where_the_ledgers_end_and_are_kept(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text((RESULTS / "card.yaml").read_text())
+    card = yaml.safe_load((tmp_path / "card.yaml").read_text())
+    before = list(card["seeds"])
+    evidence._extend(tmp_path, card, study, {"over-baseline": 13})
+    kept = yaml.safe_load((tmp_path / "card.yaml").read_text())
+    assert kept == card and kept["more"] == {"over-baseline": 13}
+    assert kept["seeds"][:10] == before and len(set(kept["seeds"])) == 13
+    for wrong in ({"over-all": 20}, {"over-baseline": 10}):
+        with pytest.raises(UserError, match="allowed are over-baseline, over-non-local"):
+            evidence._extend(tmp_path, card, study, wrong)
+
+
 def test_claims_are_judged_in_their_direction(study: Study) -> None:
     judged = evidence.judge(study, rows_for(study, 10, RNL=0.1))
     assert judged["over-baseline"].verdict == "reproduced"
@@ -89,7 +109,8 @@ def test_every_ledger_of_runs_is_tested_here() -> None:
 @chapters
 def test_recorded_seeds_follow_from_the_ledgers_commit_and_the_ledger_is_unchanged(chapter: str) -> None:
     card, ledger = the_card(chapter), ROOT / f"book/ledgers/{chapter}.yaml"
-    assert card["seeds"] == seeds_from_commit(card["ledger_commit"], load_study(ledger).seeds)
+    seeds = max([load_study(ledger).seeds, *card.get("more", {}).values()])
+    assert card["seeds"] == seeds_from_commit(card["ledger_commit"], seeds)
     assert card["ledger"] == hashlib.sha256(ledger.read_bytes()).hexdigest()
 
 
@@ -115,7 +136,7 @@ def test_all_claims_are_judged_and_the_task_is_neither_trivial_nor_impossible(ch
 @chapters
 def test_records_belong_to_the_ledger(chapter: str) -> None:
     study, card, rows = evidence.open_records(ROOT, chapter)
-    planned = set(evidence.plan(study, card["seeds"]))
+    planned = set(evidence.plan(study, card["seeds"], card.get("more", {})))
     assert rows
     assert len(rows) == len({(row["variant"], row["seed"]) for row in rows})
     for row in rows:

@@ -92,8 +92,12 @@ def _bench(options: argparse.Namespace) -> None:
 def _evidence(options: argparse.Namespace) -> None:
     from vidattn.evidence import ledgers, record
 
-    for name in options.ledger or ledgers(ROOT):
-        record(ROOT, name, options.jobs)
+    names = options.ledger or ledgers(ROOT)
+    more = {claim: int(number) for claim, number in options.more if number.isdigit()}
+    if len(more) < len(options.more) or (more and len(names) != 1):
+        raise UserError("--more: needs one ledger, a claim's id and a whole number of seeds")
+    for name in names:
+        record(ROOT, name, options.jobs, more)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,6 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     evidence = commands.add_parser("evidence", help="run what the ledgers list and is not yet recorded")
     evidence.add_argument(
         "ledger", nargs="*", help="its name in book/ledgers, for example rnl (default: all)"
+    )
+    evidence.add_argument(
+        "--more",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("CLAIM", "SEEDS"),
+        help="give a claim more seeds",
     )
     evidence.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each (default: 2)")
     evidence.set_defaults(command=_evidence)

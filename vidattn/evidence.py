@@ -16,10 +16,11 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,15 @@ def ledgers(root: Path) -> list[str]:
     return [name for name in names if not name.endswith("_full")]
 
 
-def record(root: Path, chapter: str, jobs: int = 2) -> None:
+def record(root: Path, chapter: str, jobs: int = 2, more: dict[str, int] | None = None) -> None:
     """Run what a ledger lists and is not yet recorded.
 
     Args:
         root: The project's folder.
         chapter: Name of the ledger, mostly that of its chapter.
         jobs: Runs at a time, each in a process and on a thread of its own.
+        more: Seeds of a claim beyond those that the ledger promises, for one whose verdict is that more are
+            needed. The card keeps them: they go on where the ledger's seeds end.
 
     Raises:
         UserError: The ledger is faulty or differs from its last commit.
@@ -61,9 +64,11 @@ def record(root: Path, chapter: str, jobs: int = 2) -> None:
     results = root / "book" / "results" / chapter
     study = load_study(ledger)
     card = _card(root, ledger, results, study)
+    if more:
+        _extend(results, card, study, more)
     _backbone(root, study)
     rows = read_rows(results)
-    planned = list(plan(study, card["seeds"]))
+    planned = list(plan(study, card["seeds"], card.get("more", {})))
     done = {(row["variant"], row["seed"], row["described"]) for row in rows}
     todo = [(v, s) for v, s in planned if (v, s, described(study.experiment(v, s))) not in done]
     print(f"{chapter}: {len(planned)} runs, {len(planned) - len(todo)} of them recorded", flush=True)
@@ -86,11 +91,24 @@ def record(root: Path, chapter: str, jobs: int = 2) -> None:
             )
 
 
-def plan(study: Study, seeds: list[int]) -> Iterator[tuple[str, int]]:
-    """Yield (variant, seed) as they are run: the claims' pairs first, seed by seed, then the others."""
-    for seed in seeds:
+def plan(
+    study: Study, seeds: list[int], more: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[tuple[str, int]]:
+    """Yield (variant, seed) as they are run: the claims' pairs first, seed by seed, then the others.
+
+    Args:
+        study: The ledger.
+        seeds: Its seeds, and those added to it.
+        more: Number of seeds of claims that got more than the ledger promises, by their ids.
+    """
+    wanted = {name: study.seeds for name in study.primary}
+    for claim in study.claims:
+        for name in (claim.better, claim.worse):
+            wanted[name] = max(wanted[name], more.get(claim.id, 0))
+    for number, seed in enumerate(seeds):
         for variant in study.primary:
-            yield variant, seed
+            if number < wanted[variant]:
+                yield variant, seed
     for seed in seeds[: study.exploratory_seeds]:
         for variant in study.variants:
             if variant not in study.primary:
@@ -106,7 +124,9 @@ def open_records(root: Path, chapter: str) -> tuple[Study, Row, list[Row]]:
     ledger, results = root / "book" / "ledgers" / f"{chapter}.yaml", root / "book" / "results" / chapter
     study, rows = load_study(ledger), read_rows(results)
     card = _card(root, ledger, results, study)
-    planned = {(v, s, described(study.experiment(v, s))) for v, s in plan(study, card["seeds"])}
+    planned = {
+        (v, s, described(study.experiment(v, s))) for v, s in plan(study, card["seeds"], card.get("more", {}))
+    }
     for row in rows:
         if (row["variant"], row["seed"], row["described"]) not in planned:
             raise UserError(
@@ -251,6 +271,19 @@ def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
     results.mkdir(parents=True, exist_ok=True)
     _write(path, lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
     return card
+
+
+def _extend(results: Path, card: Row, study: Study, more: dict[str, int]) -> None:
+    """Note on the card that claims get more seeds than the ledger promises."""
+    for name, number in more.items():
+        if name not in {claim.id for claim in study.claims} or number <= study.seeds:
+            ids = ", ".join(claim.id for claim in study.claims) or "none"
+            raise UserError(
+                f"more seeds: {name} {number}: allowed are {ids}, with more than {study.seeds} seeds"
+            )
+    card["more"] = card.get("more", {}) | more
+    card["seeds"] = seeds_from_commit(card["ledger_commit"], max(card["more"].values()))
+    _write(results / "card.yaml", lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
 
 
 def _backbone(root: Path, study: Study) -> None:
