@@ -8,10 +8,14 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 
 from vidattn.errors import UserError
-from vidattn.papers import pnl, rnl
+from vidattn.papers import pnl, rcca, rnl
 from vidattn.papers.explain import Figure
 
-EXPLAINED: dict[str, Callable[[], list[Figure]]] = {"RNL": rnl.efficiency, "PNL": pnl.efficiency}
+EXPLAINED: dict[str, Callable[[], list[Figure]]] = {
+    "RNL": rnl.efficiency,
+    "PNL": pnl.efficiency,
+    "RCCA-3D": rcca.efficiency,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
