@@ -308,8 +308,9 @@ def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
     layers = figures.layers_that_ran(make_block("region", kernel=(1, 3, 3))(8), (1, 8, 2, 3, 4))
     positions = {"x": (0, 4), "w_g": (0, 3), "f_theta": (1, 2), "⊗ first": (0, 1), "bn": (0, 0)}
     figures.diagram(axis, layers, positions, [("x", "w_g"), ("w_g", "f_theta")], {"x": "input"})
-    arrows, boxes = axis.texts[:2], axis.texts[2:]
+    boxes, arrows = axis.texts[:5], axis.texts[5:]
     assert [(a.xyann, a.xy) for a in arrows] == [((0, 4), (0, 3)), ((0, 3), (1, 2))]
+    assert arrows[0].arrow_patch.patchB is boxes[1].get_bbox_patch()  # so that the arrow ends at the box
     assert [box.get_text() for box in boxes] == [
         "input", "$W_g$: 1×1×1\n4×2×3×4", "$F_\\theta$: 1×3×3\n4×2×3×4", "⊗", "BN\n8×2×3×4",
     ]  # fmt: skip

@@ -45,9 +45,8 @@ def layers_that_ran(block: nn.Module, shape: Sequence[int]) -> dict[str, Ran]:
     runs: dict[str, list[Ran]] = {}
 
     def note(name: str, layer: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
-        kernel = "×".join(map(str, getattr(layer, "kernel_size", ())))
-        kernel = "matrix" if isinstance(layer, nn.Linear) else kernel
-        runs.setdefault(name, []).append(Ran(kernel, tuple(given[0].shape[1:]), tuple(out.shape[1:])))
+        sizes = ["matrix"] if isinstance(layer, nn.Linear) else map(str, getattr(layer, "kernel_size", ()))
+        runs.setdefault(name, []).append(Ran("×".join(sizes), *(tuple(x.shape[1:]) for x in (given[0], out))))
 
     on_meta = meta_copy(block)
     for name, layer in on_meta.named_modules():
@@ -78,9 +77,7 @@ def diagram(
         edges: Pairs of names, each an arrow.
         labels: Texts of boxes that differ from the layer's symbol or the name.
     """
-    arrow = {"arrowstyle": "-|>", "color": INK, "lw": 0.9, "shrinkA": 15, "shrinkB": 15}
-    for a, b in edges:
-        axis.annotate("", positions[b], positions[a], arrowprops=arrow)
+    drawn = {}
     for name, (x, y) in positions.items():
         kernel, _, out = layers.get(name, Ran("", (), ()))
         sign = name[0] in "⊗⊕"
@@ -89,5 +86,9 @@ def diagram(
         colour = INK if not kernel else "#b5402f" if name == "f_theta" else COLOURS["region"]
         fill, ink = (colour, "white") if kernel else ("white", INK)
         box = {"boxstyle": "circle,pad=0.2" if sign else "round,pad=0.35", "fc": fill, "ec": colour}
-        axis.text(x, y, text, ha="center", va="center", fontsize=8, color=ink, bbox=box)
+        drawn[name] = axis.text(x, y, text, ha="center", va="center", fontsize=8, color=ink, bbox=box)
+    for a, b in edges:
+        ends = {"patchA": drawn[a].get_bbox_patch(), "patchB": drawn[b].get_bbox_patch()}
+        arrow = {"arrowstyle": "-|>", "color": INK, "lw": 0.9, "shrinkA": 1, "shrinkB": 1, **ends}
+        axis.annotate("", positions[b], positions[a], arrowprops=arrow)
     axis.axis("off")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor, nn
 
 from vidattn.backbones.place import insertion
@@ -81,8 +82,7 @@ def show_regions(
     Raises:
         UserError: A region lies in a frame that is not there, or the titles are not as many as the rows.
     """
-    last = max(region.t for regions in found for region in regions)
-    if last >= len(frames):
+    if (last := max(region.t for regions in found for region in regions)) >= len(frames):
         raise UserError(f"a region lies in frame {last}, but there are {len(frames)} frames")
     figure, axes = clip_rows(frames, len(found), titles)
     high, wide = frames.shape[1:3]
@@ -92,5 +92,6 @@ def show_regions(
             ink, corner = colour if rank else "white", (x - 0.5, y - 0.5)
             row[t].add_patch(Rectangle(corner, width, height, fill=False, ec=ink, lw=1.8))
             middle = (x + width / 2 - 0.5, y + height / 2 - 0.5)
-            row[t].text(*middle, str(rank or ""), color=ink, fontsize=7, ha="center", va="center")
+            number = row[t].text(*middle, str(rank or ""), color=ink, fontsize=8, ha="center", va="center")
+            number.set_path_effects([withStroke(linewidth=2, foreground="black")])
     return figure

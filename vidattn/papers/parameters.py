@@ -73,14 +73,11 @@ class ChapterParameters(Part):
                 place(model, self.places, block)
         except ValueError as error:
             raise UserError(f"{checked}: {error}, in {self.backbone}") from None
-        known = ledger["variants"]
         for name in self.variants:
-            if name not in known:
-                raise UserError(f"variants: {name!r} is unknown: allowed are {', '.join(known)}")
+            if name not in ledger["variants"]:
+                raise UserError(f"variants: {name!r} is unknown: allowed are {', '.join(ledger['variants'])}")
         if self.data is None and self.scale == "full":
-            raise UserError(
-                "data: scale 'full' needs a folder of videos with its train.csv and val.csv, none is given"
-            )
+            raise UserError("data: scale 'full' needs a folder of videos with train.csv and val.csv")
         if self.data is not None and not Path(self.data).is_dir():
             raise UserError(f"data: there is no folder {self.data!r}: allowed is a folder that exists")
         for index in ("train.csv", "val.csv") if self.data is not None else ():

@@ -1,8 +1,6 @@
 """The parameters of the PNL chapter: what a run of it may change."""
 
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from vidattn.blocks.nonlocal_ import Form
 from vidattn.blocks.pyramid import Combine
@@ -13,7 +11,7 @@ class Parameters(ChapterParameters):
     """The parameters of `notebooks/pnl.py`, beside those of every chapter.
 
     Args:
-        scales: n, the number of scales.
+        scales: n, the number of scales, 1 to 4.
         form: The pairwise function f.
         shared: One theta, phi, g and W_z for all scales.
         combine: f_comb: `"attention"` or `"concat"`.
@@ -22,7 +20,7 @@ class Parameters(ChapterParameters):
     chapter: ClassVar[str] = "pnl"
     kind: ClassVar[str] = "pyramid"
 
-    scales: Annotated[int, Field(ge=1, le=4)]
+    scales: int
     form: Form
     shared: bool
     combine: Combine
