@@ -64,11 +64,8 @@ _RCCA: dict[str, Wanted] = {
 # beside one where 28 / 8 is no whole number.
 _RES50: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
 _SIDES: dict[str, Shape] = {"32 x 32": (1, 512, 8, 32, 32), "28 x 28": (1, 512, 8, 28, 28)}
-SUITES = {
-    "rnl": Suite(_RES50, {k: (k, {}) for k in _RNL}),
-    "pnl": Suite(_SIDES, _PNL, formula=True),
-    "rcca": Suite(_RES50, _RCCA),
-}
+SUITES = {"rnl": Suite(_RES50, {k: (k, {}) for k in _RNL}), "pnl": Suite(_SIDES, _PNL, formula=True)}
+SUITES["rcca"] = Suite(_RES50, _RCCA)
 
 
 class NaiveRegion(RegionNonLocal):

@@ -4,18 +4,13 @@ CSV."""
 import argparse
 import csv
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, fields
 
 from vidattn.errors import UserError
 from vidattn.papers import pnl, rcca, rnl
 from vidattn.papers.explain import Figure
 
-EXPLAINED: dict[str, Callable[[], list[Figure]]] = {
-    "RNL": rnl.efficiency,
-    "PNL": pnl.efficiency,
-    "RCCA-3D": rcca.efficiency,
-}
+EXPLAINED = {"RNL": rnl.efficiency, "PNL": pnl.efficiency, "RCCA-3D": rcca.efficiency}
 
 
 def main(arguments: list[str] | None = None) -> int:
