@@ -305,7 +305,7 @@ for axis, (place, shape) in zip(axes, suite.shapes.items(), strict=True):
     rest = [counted[place, label].macs / 1e9 - c for label, c in zip(suite.blocks, conv, strict=True)]
     axis.barh([*suite.blocks], conv, color=figures.COLOURS["crisscross"], label="convolutions")
     axis.barh([*suite.blocks], rest, left=conv, color=figures.COLOURS["nonlocal"], label="products")
-    axis.set(xlabel=f"GMAC at {place}: 8 × {shape[3]} × {shape[4]}, {shape[1]} channels")
+    axis.set(xlabel=f"GMAC, 8 × {shape[3]} × {shape[4]} × {shape[1]}")
 axes[0].invert_yaxis()
 axes[0].legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 plt.show()
