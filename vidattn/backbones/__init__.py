@@ -9,19 +9,6 @@ from vidattn.backbones.resnet import ResNet, resnet50, resnet101, resnet_mini
 from vidattn.backbones.stage import Stage
 
 __all__ = [
-    "BACKBONES",
-    "MFNet",
-    "ResNet",
-    "Row",
-    "Stage",
-    "describe",
-    "insertion",
-    "load_weights",
-    "mfnet",
-    "mfnet_mini",
-    "place",
-    "resnet50",
-    "resnet101",
-    "resnet_mini",
-    "stages",
-]
+    "BACKBONES", "MFNet", "ResNet", "Row", "Stage", "describe", "insertion", "load_weights", "mfnet",
+    "mfnet_mini", "place", "resnet50", "resnet101", "resnet_mini", "stages",
+]  # fmt: skip

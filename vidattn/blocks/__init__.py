@@ -14,20 +14,8 @@ from vidattn.blocks.registry import BLOCKS, block_options, make_block
 from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
 
 __all__ = [
-    "BLOCKS",
-    "CBAM",
-    "AdditiveSqueezeExcite",
-    "AttentionChain",
-    "CompactGeneralizedNonLocal",
-    "CompactGlobalDescriptor",
-    "CrissCross3d",
-    "DoubleAttention",
-    "GlobalContext",
-    "NonLocal",
-    "PyramidNonLocal",
-    "RecurrentCrissCross3d",
-    "RegionNonLocal",
-    "SqueezeExcite",
-    "block_options",
+    "BLOCKS", "CBAM", "AdditiveSqueezeExcite", "AttentionChain", "CompactGeneralizedNonLocal",
+    "CompactGlobalDescriptor", "CrissCross3d", "DoubleAttention", "GlobalContext", "NonLocal",
+    "PyramidNonLocal", "RecurrentCrissCross3d", "RegionNonLocal", "SqueezeExcite", "block_options",
     "make_block",
-]
+]  # fmt: skip

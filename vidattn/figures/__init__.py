@@ -15,28 +15,8 @@ from vidattn.figures.regions import correlated_regions, show_regions
 from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH, use_style
 
 __all__ = [
-    "COLOURS",
-    "INK",
-    "MARKERS",
-    "WIDTH",
-    "Query",
-    "activation_maps",
-    "attention_figure",
-    "attention_maps",
-    "capture",
-    "correlated_regions",
-    "diagram",
-    "dot_plot",
-    "in_and_out",
-    "interval_plot",
-    "layers_that_ran",
-    "lines_with_bands",
-    "map_similarity",
-    "own_weight",
-    "run_card",
-    "show_activation",
-    "show_channels",
-    "show_maps",
-    "show_regions",
-    "use_style",
-]
+    "COLOURS", "INK", "MARKERS", "WIDTH", "Query", "activation_maps", "attention_figure",
+    "attention_maps", "capture", "correlated_regions", "diagram", "dot_plot", "in_and_out",
+    "interval_plot", "layers_that_ran", "lines_with_bands", "map_similarity", "own_weight", "run_card",
+    "show_activation", "show_channels", "show_maps", "show_regions", "use_style",
+]  # fmt: skip
