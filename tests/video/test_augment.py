@@ -50,12 +50,16 @@ def test_crops_by_hand():
     assert wide[1, :, 0, 0, 2].tolist() == [0, 1, 2]  # every frame at the same place, in order
 
 
-@pytest.mark.parametrize("cut", [
-    lambda clip: augment.crop(clip, 0, 0, 11, 4),
-    lambda clip: augment.crop(clip, -1, 0, 4, 4),
-    lambda clip: augment.centre_crop(clip, 11), lambda clip: augment.three_crops(clip, 11),
-    lambda clip: augment.random_crop(clip, 11, np.random.default_rng(0)),
-])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda clip: augment.crop(clip, 0, 0, 11, 4),
+        lambda clip: augment.crop(clip, -1, 0, 4, 4),
+        lambda clip: augment.centre_crop(clip, 11),
+        lambda clip: augment.three_crops(clip, 11),
+        lambda clip: augment.random_crop(clip, 11, np.random.default_rng(0)),
+    ],
+)
 def test_a_crop_outside_the_frame_is_refused(cut):
     with pytest.raises(ValueError, match=r"leaves a 10 x 14 frame"):
         cut(ramp(1, 10, 14))

@@ -129,15 +129,21 @@ def test_a_broken_clip_is_named(folder, tmp_path, workers):
         next(iter(loader))
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    (dict(sampling="sparse"), "one of uniform, dense, not 'sparse'"),
-    (dict(frames=0), "frames must be at least 1, not 0"),
-    (dict(size=32, resize=24), "resize must be None or at least size = 32, not 24"),
-    (dict(size=16, resize=16, crops=2), "crops must be 1 or 3, not 2"),
-    (dict(size=16, resize=16, train=True, clips=2), "training takes clips = 1 and crops = 1, not 2 and 1"),
-    (dict(seed=-1), "seed must be at least 0"),
-    (dict(split_file="val.csv"), "val.csv: no such index file"),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (dict(sampling="sparse"), "one of uniform, dense, not 'sparse'"),
+        (dict(frames=0), "frames must be at least 1, not 0"),
+        (dict(size=32, resize=24), "resize must be None or at least size = 32, not 24"),
+        (dict(size=16, resize=16, crops=2), "crops must be 1 or 3, not 2"),
+        (
+            dict(size=16, resize=16, train=True, clips=2),
+            "training takes clips = 1 and crops = 1, not 2 and 1",
+        ),
+        (dict(seed=-1), "seed must be at least 0"),
+        (dict(split_file="val.csv"), "val.csv: no such index file"),
+    ],
+)
 def test_refusals(folder, options, words):
     with pytest.raises(UserError, match=words):
         VideoDataset(folder, **options)

@@ -22,7 +22,7 @@ def moving_square() -> np.ndarray:
     rng = np.random.default_rng(0)
     clip = rng.integers(60, 124, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
     for t in range(FRAMES):
-        clip[t, 10:30, t:t + 16] = (255, 6 * t, 0)
+        clip[t, 10:30, t : t + 16] = (255, 6 * t, 0)
     return clip
 
 
@@ -165,14 +165,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.mp4"]
 
 
-@pytest.mark.parametrize(("shape", "options", "words"), [
-    ((2, 31, 32, 3), {}, "even height and width, not 31 x 32"),
-    ((2, 32, 31, 3), {}, "even height and width, not 32 x 31"),
-    ((0, 32, 32, 3), {}, "non-empty uint8"),
-    ((2, 32, 32), {}, "non-empty uint8"),
-    ((2, 32, 32, 3), {"crf": 52}, "crf in 0 to 51"),
-    ((2, 32, 32, 3), {"fps": 0}, "fps must be above 0"),
-])
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        ((2, 31, 32, 3), {}, "even height and width, not 31 x 32"),
+        ((2, 32, 31, 3), {}, "even height and width, not 32 x 31"),
+        ((0, 32, 32, 3), {}, "non-empty uint8"),
+        ((2, 32, 32), {}, "non-empty uint8"),
+        ((2, 32, 32, 3), {"crf": 52}, "crf in 0 to 51"),
+        ((2, 32, 32, 3), {"fps": 0}, "fps must be above 0"),
+    ],
+)
 def test_writer_refuses(tmp_path, shape, options, words):
     with pytest.raises(ValueError, match=words):
         write_video(tmp_path / "a.mp4", np.zeros(shape, np.uint8), **options)
@@ -224,8 +227,9 @@ def test_moov_cut_out(whole, tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("name", ["h264.mp4", "faststart.mp4", "fragments.mp4", "vp9.webm", "h264.mkv",
-                                  "mpeg4.avi"])
+@pytest.mark.parametrize(
+    "name", ["h264.mp4", "faststart.mp4", "fragments.mp4", "vp9.webm", "h264.mkv", "mpeg4.avi"]
+)
 def test_cut_file(tmp_path, name, share):
     path = make(tmp_path, name)
     short = cut(path, share)
@@ -279,7 +283,7 @@ def test_transport_stream(tmp_path):
 def test_zeroed_data_of_an_mp4_is_reported_when_decoded(whole, tmp_path):
     data = bytearray(whole.read_bytes())
     start = len(data) // 3
-    data[start:start + len(data) // 10] = bytes(len(data) // 10)
+    data[start : start + len(data) // 10] = bytes(len(data) // 10)
     path = tmp_path / "zeroed.mp4"
     path.write_bytes(data)
     refused(path, "cannot be decoded")
@@ -301,7 +305,7 @@ def test_hole_in_a_webm_is_not_detected(tmp_path):
     path = make(tmp_path, "vp9.webm")
     data = bytearray(path.read_bytes())
     start = len(data) // 3
-    data[start:start + len(data) // 10] = bytes(len(data) // 10)
+    data[start : start + len(data) // 10] = bytes(len(data) // 10)
     path.write_bytes(data)
     frames = read_frames(path, range)
     assert 0 < len(frames) < FRAMES and len(frames) == len(oracle(path))

@@ -6,14 +6,17 @@ import pytest
 from vidattn.video.sample import dense_eval, dense_train, sample, uniform_eval, uniform_train
 
 
-@pytest.mark.parametrize(("total", "frames", "expected"), [
-    (8, 8, [0, 1, 2, 3, 4, 5, 6, 7]),
-    (24, 8, [1, 4, 7, 10, 13, 16, 19, 22]),  # an odd number of frames a segment: exactly the middles
-    (16, 8, [1, 3, 5, 7, 8, 10, 12, 14]),  # an even one: no middle, the mirror image decides
-    (10, 3, [1, 5, 8]),
-    (4, 8, [0, 0, 1, 1, 2, 2, 3, 3]),
-    (1, 4, [0, 0, 0, 0]),
-])
+@pytest.mark.parametrize(
+    ("total", "frames", "expected"),
+    [
+        (8, 8, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (24, 8, [1, 4, 7, 10, 13, 16, 19, 22]),  # an odd number of frames a segment: exactly the middles
+        (16, 8, [1, 3, 5, 7, 8, 10, 12, 14]),  # an even one: no middle, the mirror image decides
+        (10, 3, [1, 5, 8]),
+        (4, 8, [0, 0, 1, 1, 2, 2, 3, 3]),
+        (1, 4, [0, 0, 0, 0]),
+    ],
+)
 def test_uniform_evaluation_by_hand(total, frames, expected):
     assert uniform_eval(total, frames).tolist() == [expected]
 
@@ -92,14 +95,17 @@ def test_randomness_comes_from_the_generator_only():
     assert np.array_equal(sample("dense", 90, 8, 4, clips=2), dense_eval(90, 8, 4, 2))
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (dict(sampling="sparse", total=9, frames=3), "one of uniform, dense, not 'sparse'"),
-    (dict(sampling="uniform", total=0, frames=3), "total must be at least 1, not 0"),
-    (dict(sampling="uniform", total=9, frames=0), "frames must be at least 1"),
-    (dict(sampling="dense", total=9, frames=3, stride=0), "stride must be at least 1"),
-    (dict(sampling="dense", total=9, frames=3, clips=0), "clips must be at least 1"),
-    (dict(sampling="dense", total=9, frames=3, clips=2, rng=np.random.default_rng(0)), "one clip"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (dict(sampling="sparse", total=9, frames=3), "one of uniform, dense, not 'sparse'"),
+        (dict(sampling="uniform", total=0, frames=3), "total must be at least 1, not 0"),
+        (dict(sampling="uniform", total=9, frames=0), "frames must be at least 1"),
+        (dict(sampling="dense", total=9, frames=3, stride=0), "stride must be at least 1"),
+        (dict(sampling="dense", total=9, frames=3, clips=0), "clips must be at least 1"),
+        (dict(sampling="dense", total=9, frames=3, clips=2, rng=np.random.default_rng(0)), "one clip"),
+    ],
+)
 def test_refusals(arguments, words):
     with pytest.raises(ValueError, match=words):
         sample(**arguments)

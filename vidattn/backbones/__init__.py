@@ -5,7 +5,7 @@ from vidattn.backbones.load import load_weights
 from vidattn.backbones.mfnet import MFNet, mfnet, mfnet_mini
 from vidattn.backbones.place import insertion, place, stages
 from vidattn.backbones.registry import BACKBONES
-from vidattn.backbones.resnet import ResNet, resnet50, resnet101, resnet_mini
+from vidattn.backbones.resnet import ResNet, resnet50, resnet101, resnet_local, resnet_mini
 from vidattn.backbones.stage import Stage
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "place",
     "resnet50",
     "resnet101",
+    "resnet_local",
     "resnet_mini",
     "stages",
 ]

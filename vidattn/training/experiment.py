@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from vidattn.backbones import BACKBONES
 from vidattn.blocks import BLOCKS
@@ -220,6 +227,7 @@ class Experiment(Part):
             alone start from the same backbone, and see the same clips in the same order.
         threads: CPU threads; another number may give other bits.
         device: `"cpu"` or `"cuda"`.
+        test_every_epoch: Test after every epoch, too; it changes nothing else.
     """
 
     name: str
@@ -231,6 +239,15 @@ class Experiment(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Positive = 1
     device: Literal["cpu", "cuda"] = "cpu"
+    test_every_epoch: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records are matched by the dump: a field that came after them must not show where it is unused.
+        dumped: dict[str, Any] = dump(self)
+        if not self.test_every_epoch:
+            dumped.pop("test_every_epoch", None)
+        return dumped
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":

@@ -65,7 +65,7 @@ def crop(clip: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
     rows, columns = clip.shape[1:3]
     if min(top, left) < 0 or min(height, width) < 1 or top + height > rows or left + width > columns:
         raise ValueError(f"a crop of {height} x {width} at {top}, {left} leaves a {rows} x {columns} frame")
-    return clip[:, top:top + height, left:left + width]
+    return clip[:, top : top + height, left : left + width]
 
 
 def centre_crop(clip: Tensor, size: int) -> Tensor:

@@ -41,9 +41,21 @@ class VideoDataset(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(
-        self, folder: str | Path, *, split_file: str = "index.csv", sampling: str = "uniform",
-        frames: int = 8, stride: int = 1, size: int = 224, resize: int | None = 256, train: bool = False,
-        flip: bool = False, jitter: bool = False, clips: int = 1, crops: int = 1, seed: int = 0,
+        self,
+        folder: str | Path,
+        *,
+        split_file: str = "index.csv",
+        sampling: str = "uniform",
+        frames: int = 8,
+        stride: int = 1,
+        size: int = 224,
+        resize: int | None = 256,
+        train: bool = False,
+        flip: bool = False,
+        jitter: bool = False,
+        clips: int = 1,
+        crops: int = 1,
+        seed: int = 0,
         cache: bool = False,
     ) -> None:
         if sampling not in SAMPLINGS:

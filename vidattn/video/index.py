@@ -151,8 +151,10 @@ def _kinetics(annotations: str | Path) -> Iterator[tuple[list[str], str]]:
                 label, start, end = row["label"], int(float(row["time_start"])), int(float(row["time_end"]))
                 name = f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
             except (KeyError, TypeError, ValueError) as error:
-                raise UserError(f"{annotations}, line {reader.line_num}: must have label, youtube_id, "
-                                "time_start, time_end") from error
+                raise UserError(
+                    f"{annotations}, line {reader.line_num}: must have label, youtube_id, "
+                    "time_start, time_end"
+                ) from error
             yield [name, f"{label}/{name}", f"{label.replace(' ', '_')}/{name}"], label
 
 

@@ -6,8 +6,15 @@ import numpy as np
 SAMPLINGS = ("uniform", "dense")
 
 
-def sample(sampling: str, total: int, frames: int, stride: int = 1, *, clips: int = 1,
-           rng: np.random.Generator | None = None) -> np.ndarray:
+def sample(
+    sampling: str,
+    total: int,
+    frames: int,
+    stride: int = 1,
+    *,
+    clips: int = 1,
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
     """Chooses frames: at random where a generator is given (training), else the fixed ones of evaluation.
 
     Args:
@@ -83,7 +90,7 @@ def uniform_eval(total: int, frames: int, clips: int = 1) -> np.ndarray:
     shifts = (clips + 2 * np.arange(clips)[:, None]) % (2 * clips)
     indices = (2 * clips * np.arange(frames) + shifts) * total // (2 * clips * frames)
     half = frames // 2
-    indices[0, frames - half:] = total - 1 - indices[0, :half][::-1]
+    indices[0, frames - half :] = total - 1 - indices[0, :half][::-1]
     return indices
 
 
