@@ -71,6 +71,15 @@ def test_apart_shares_no_line_and_no_plane_and_aligned_a_line_along_time() -> No
     assert np.min(found["apart"]) >= 9 and np.max(found["aligned"]) < 0
 
 
+def test_the_axis_is_the_class_and_either_way_along_it_occurs() -> None:
+    spec = SyntheticSpec(task="axes", clips=40, seed=5, noise=0.0, distractors=2)
+    ways = [
+        (spec.classes[scene.label], travelled(scene.target)) for scene in (render(spec, i) for i in range(40))
+    ]
+    horizontal, vertical = ({way for axis, way in ways if axis == name} for name in spec.classes)
+    assert horizontal == {"left", "right"} and vertical == {"up", "down"}
+
+
 def test_in_front_is_either_object() -> None:
     spec = SyntheticSpec(task="aligned", clips=60, seed=5, noise=0.0)
     seen = []
@@ -145,7 +154,8 @@ def test_eight_sampled_frames_show_the_ring_and_the_motion_and_are_symmetric_in_
 
 
 @pytest.mark.parametrize(
-    "task, distractors", [("cue", 1), ("cue", 3), ("sizes", 2), ("apart", 1), ("aligned", 3), ("lone", 0)]
+    "task, distractors",
+    [("cue", 1), ("cue", 3), ("sizes", 2), ("axes", 1), ("apart", 1), ("aligned", 3), ("lone", 0)],
 )
 def test_classes_are_balanced_and_clips_are_decided_by_the_description(task: str, distractors: int) -> None:
     spec = SyntheticSpec(task=task, clips=48, seed=1, distractors=distractors)  # type: ignore[arg-type]

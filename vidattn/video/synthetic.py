@@ -13,6 +13,8 @@ decoder as any other video. The tasks share one renderer:
 - ``sizes``: the same, but ring, object and distractor always differ in size, from a few pixels to about half
   of the picture, in any order. What must be related is now as small as a position of a feature map or as
   large as a region of many. The smaller of two objects is drawn in front, whichever it is.
+- ``axes``: as ``sizes``, but the class is the axis along which the object moves (2 classes), and the others
+  move along the other one: for networks that do not see which frame came first.
 - ``apart``: as ``cue``, with small objects that move within one corner of the picture while the ring stands
   in the opposite one: ring and objects share no row, no column and no frame, so no line and no plane.
 - ``aligned``: the same, but both objects pass through the ring's place, one early and one late: it shares a
@@ -56,7 +58,7 @@ class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"``, ``"cue"``, ``"sizes"``, ``"apart"`` or ``"aligned"``.
+        task: ``"lone"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
@@ -70,7 +72,7 @@ class SyntheticSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "cue", "sizes", "apart", "aligned"] = "cue"
+    task: Literal["lone", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -90,7 +92,7 @@ class SyntheticSpec(BaseModel):
         """Class names, in the order of the labels."""
         if self.task == "lone":
             return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
-        return DIRECTIONS
+        return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
 
     def key(self) -> str:
         """Sixteen hexadecimal digits for generator version and description, not for encoded bytes."""
@@ -193,6 +195,9 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     colours = list(rng.permutation(len(COLOURS)))
     directions = [DIRECTIONS[label % 4]]
     directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][: spec.distractors]
+    if spec.task == "axes":
+        both = DIRECTIONS[:2], DIRECTIONS[2:]
+        directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
     if spec.task == "lone":
         colours[0] = label // 4
 
@@ -216,7 +221,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         paths, place = _small_paths(rng, spec, directions, len(moving))
         order = rng.permutation(order)
     else:
-        if spec.task == "sizes":
+        if spec.task in ("sizes", "axes"):
             # Large objects overlap often, and which is in front would tell the target: the smaller one is.
             sizes = np.resize(rng.permutation(RADII), len(directions) + 1)
             order = np.argsort(sizes[:-1], kind="stable")
