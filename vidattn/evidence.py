@@ -240,6 +240,8 @@ def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
         "parameters": result.parameters, "device": result.device, "threads": result.threads,
         "commit": result.commit,
     }  # fmt: skip
+    if result.epoch_top1:
+        row["epoch_top1"] = result.epoch_top1
     for noise in study.measures.noise:
         _, test = build_data(at_noise(experiment, noise))
         row[f"noise {noise:g}"] = evaluate(model, test).top1

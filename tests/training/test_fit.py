@@ -53,6 +53,29 @@ def test_a_run_leaves_all_that_a_run_card_needs(experiment: Experiment, runs: Pa
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in weights(folder).items())
 
 
+def test_testing_every_epoch_records_accuracies_and_changes_nothing_else(
+    experiment: Experiment, runs: Path, tmp_path: Path
+) -> None:
+    plain = fit.run(experiment, runs, progress=False)
+    watched = experiment.model_copy(update={"test_every_epoch": True})
+    fit.run(watched, tmp_path, progress=False, stop_after=3)  # in the middle of the second epoch
+    result = fit.run(watched, tmp_path, progress=False)
+    assert plain.epoch_top1 == [] and len(result.epoch_top1) == 5
+    assert result.epoch_top1[-1] == result.top1 == plain.top1
+    # Each is the accuracy of that epoch's weights: those of a run that was stopped there.
+    stopped = fit.run(experiment, tmp_path, progress=False, stop_after=2)
+    assert stopped.folder is not None
+    model = build_model(experiment)
+    model.load_state_dict(torch.load(stopped.folder / "last.pt", weights_only=True)["model"])
+    assert result.epoch_top1[0] == fit.evaluate(model.eval(), build_data(experiment)[1], batch=2).top1
+    ours, theirs = weights(result.folder), weights(plain.folder)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    # Descriptions that do not ask for it read as they did before it could be asked for.
+    assert "test_every_epoch" not in experiment.model_dump() and watched.model_dump()["test_every_epoch"]
+    assert "test_every_epoch" not in experiment.model_dump_json()
+    assert watched.key() != experiment.key()
+
+
 def test_a_finished_run_is_found_again(
     experiment: Experiment, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +222,7 @@ def test_the_rate_of_a_block_is_scaled_in_the_step(description: dict[str, Any], 
     experiment = make_experiment(description)
     training = fit.Training(experiment, tmp_path)
     train, _ = build_data(experiment)
-    training.fit(train, progress=False, stop_after=1, every=100, workers=0)
+    training.fit(train, pytest.fail, progress=False, stop_after=1, every=100, workers=0)
     rates = {group["scale"]: group["lr"] for group in training.optimizer.param_groups}
     assert rates == pytest.approx({1: 0.05, 3: 0.15})
 

@@ -11,6 +11,8 @@ from vidattn.video.synthetic import COLOURS, DIRECTIONS, REVERSED, SyntheticSpec
 
 QUIET = SyntheticSpec(clips=60, seed=5, noise=0.0)
 SIZES = SyntheticSpec(task="sizes", clips=60, seed=5, noise=0.0)
+APART = SyntheticSpec(task="apart", clips=60, seed=5, noise=0.0)
+ALIGNED = SyntheticSpec(task="aligned", clips=60, seed=5, noise=0.0)
 PALETTE = np.array(list(COLOURS.values())) * 255
 
 
@@ -37,12 +39,55 @@ def own_colour(scene: synthetic.Scene) -> int:
     return int(np.bincount(close.argmin(1), minlength=6).argmax())
 
 
-@pytest.mark.parametrize("spec", [QUIET, SIZES], ids=["cue", "sizes"])
+@pytest.mark.parametrize("spec", [QUIET, SIZES, APART, ALIGNED], ids=lambda spec: spec.task)
 def test_the_label_is_the_direction_of_the_object_that_has_the_rings_colour(spec: SyntheticSpec) -> None:
     for index in range(40):
         scene = render(spec, index)
         assert DIRECTIONS[scene.label] == travelled(scene.target)
         assert nearest_colour(scene.frames[scene.ring]) == own_colour(scene)
+
+
+def test_apart_shares_no_line_and_no_plane_and_aligned_a_line_along_time() -> None:
+    found = {"apart": [], "aligned": []}  # type: ignore[var-annotated]
+    for task in found:
+        spec = SyntheticSpec(task=task, clips=60, seed=5, noise=0.0)  # type: ignore[arg-type]
+        for index in range(60):
+            scene = render(spec, index)
+            ring, target = np.argwhere(scene.ring), np.argwhere(scene.target)
+            found[task].append(
+                [
+                    max(a.min() - b.max(), b.min() - a.max())
+                    for a, b in zip(ring.T[1:], target.T[1:], strict=True)
+                ]
+            )
+            # Four empty frames on either side, and the object is never cut off.
+            assert set(ring[:, 0]) == {*range(4), *range(20, 24)} and set(target[:, 0]) == set(range(8, 16))
+            size = scene.target.sum((1, 2))[8:16]
+            assert size.min() > 0.7 * size.max()
+            if task == "aligned":  # the object covers the ring's centre at some time
+                centre_ = np.rint(centre(scene.ring[0])).astype(int)
+                assert scene.target[:, centre_[0], centre_[1]].any()
+    # Pixels between ring and object, by rows and by columns; below 0 they overlap.
+    assert np.min(found["apart"]) >= 9 and np.max(found["aligned"]) < 0
+
+
+def test_the_axis_is_the_class_and_either_way_along_it_occurs() -> None:
+    spec = SyntheticSpec(task="axes", clips=40, seed=5, noise=0.0, distractors=2)
+    ways = [
+        (spec.classes[scene.label], travelled(scene.target)) for scene in (render(spec, i) for i in range(40))
+    ]
+    horizontal, vertical = ({way for axis, way in ways if axis == name} for name in spec.classes)
+    assert horizontal == {"left", "right"} and vertical == {"up", "down"}
+
+
+def test_in_front_is_either_object() -> None:
+    spec = SyntheticSpec(task="aligned", clips=60, seed=5, noise=0.0)
+    seen = []
+    for index in range(60):
+        scene = render(spec, index)
+        own = np.linalg.norm(scene.frames[scene.target][:, None] - PALETTE, axis=-1).argmin(1)
+        seen.append((own == nearest_colour(scene.frames[scene.ring])).mean())
+    assert 10 < np.sum(np.array(seen) > 0.98) < 50
 
 
 def test_sizes_differ_and_tell_nothing() -> None:
@@ -108,7 +153,10 @@ def test_eight_sampled_frames_show_the_ring_and_the_motion_and_are_symmetric_in_
     assert scene.target[chosen].any((1, 2)).tolist() == [False, False, True, True, True, True, False, False]
 
 
-@pytest.mark.parametrize("task, distractors", [("cue", 1), ("cue", 3), ("sizes", 2), ("lone", 0)])
+@pytest.mark.parametrize(
+    "task, distractors",
+    [("cue", 1), ("cue", 3), ("sizes", 2), ("axes", 1), ("apart", 1), ("aligned", 3), ("lone", 0)],
+)
 def test_classes_are_balanced_and_clips_are_decided_by_the_description(task: str, distractors: int) -> None:
     spec = SyntheticSpec(task=task, clips=48, seed=1, distractors=distractors)  # type: ignore[arg-type]
     labels = [render(spec, index).label for index in range(48)]

@@ -5,10 +5,10 @@ from vidattn.backbones.load import load_weights
 from vidattn.backbones.mfnet import MFNet, mfnet, mfnet_mini
 from vidattn.backbones.place import insertion, place, stages
 from vidattn.backbones.registry import BACKBONES
-from vidattn.backbones.resnet import ResNet, resnet50, resnet101, resnet_mini
+from vidattn.backbones.resnet import ResNet, resnet50, resnet101, resnet_local, resnet_mini
 from vidattn.backbones.stage import Stage
 
 __all__ = [
     "BACKBONES", "MFNet", "ResNet", "Row", "Stage", "describe", "insertion", "load_weights", "mfnet",
-    "mfnet_mini", "place", "resnet50", "resnet101", "resnet_mini", "stages",
+    "mfnet_mini", "place", "resnet50", "resnet101", "resnet_local", "resnet_mini", "stages",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ Source:
 """
 
 from collections import OrderedDict
-from typing import Literal
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -142,13 +142,5 @@ def mfnet(*, num_classes: int = 400, temporal: Literal["none"] = "none", dropout
 
 def mfnet_mini(*, num_classes: int = 400, temporal: Literal["none"] = "none", dropout: float = 0.0) -> MFNet:
     """Return the small sibling for reduced runs: 8 x 40 x 40 is 4 x 10 x 10 with 48 channels at conv3."""
-    return MFNet(
-        units=(1, 2, 2, 1),
-        width=24,
-        groups=4,
-        stem=8,
-        num_classes=num_classes,
-        temporal=temporal,
-        small_stem=True,
-        dropout=dropout,
-    )
+    mini: dict[str, Any] = {"units": (1, 2, 2, 1), "width": 24, "groups": 4, "stem": 8, "small_stem": True}
+    return MFNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from torch import nn
 
 from vidattn.backbones.mfnet import mfnet, mfnet_mini
-from vidattn.backbones.resnet import resnet50, resnet101, resnet_mini
+from vidattn.backbones.resnet import resnet50, resnet101, resnet_local, resnet_mini
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
     "resnet101": resnet101,
     "resnet_mini": resnet_mini,
+    "resnet_local": resnet_local,
     "mfnet": mfnet,
     "mfnet_mini": mfnet_mini,
 }

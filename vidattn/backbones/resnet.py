@@ -11,7 +11,7 @@ and backward, torch 2.13 on the CPU, best of 7: 0.32 s on one thread against 0.3
 stride in time stay simple. (Conv2d in channels-last order alone takes 0.20 s, on one thread.)
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -37,6 +37,7 @@ class Bottleneck(nn.Module):
         in_channels: Channels of the input.
         width: Channels of the two inner convolutions; the output has `4 * width`.
         stride: Spatial stride of the 1x3x3 convolution and of the shortcut.
+        kernel: Height and width of the middle convolution's kernel, if not 3.
         temporal: `"tsm"` shifts the input of conv1, and not that of the shortcut ('blockres').
 
     Shape:
@@ -45,13 +46,15 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, width: int, *, stride: int = 1, temporal: Temporal = "none") -> None:
+    def __init__(
+        self, in_channels: int, width: int, *, stride: int = 1, kernel: int = 3, temporal: Temporal = "none"
+    ) -> None:
         super().__init__()
         out_channels = self.expansion * width
         self.temporal = temporal
         self.conv1 = frame_conv(in_channels, width, 1)
         self.bn1 = nn.BatchNorm3d(width)
-        self.conv2 = frame_conv(width, width, 3, stride)
+        self.conv2 = frame_conv(width, width, kernel, stride)
         self.bn2 = nn.BatchNorm3d(width)
         self.conv3 = frame_conv(width, out_channels, 1)
         self.bn3 = nn.BatchNorm3d(out_channels)
@@ -84,6 +87,8 @@ class ResNet(nn.Module):
         temporal: `"none"`, each frame for itself; `"tsm"`, temporal shift in every bottleneck; or `"pool"`,
             the C2D of the non-local paper: conv1, pool1 and a pooling after res2 each halve T.
         small_stem: A 1x3x3 stem convolution without pool1, for clips of few pixels.
+        looking: Number of stages that look around; those after them treat each position by itself, with 1x1x1
+            convolutions, no stride and no shift.
         dropout: Probability of dropping a feature before the linear layer.
 
     Shape:
@@ -101,6 +106,7 @@ class ResNet(nn.Module):
         num_classes: int = 400,
         temporal: Temporal = "none",
         small_stem: bool = False,
+        looking: int = 4,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -124,8 +130,9 @@ class ResNet(nn.Module):
             inner = width * 2**index
             blocks = []
             for number in range(count):
-                stride = 2 if index > 0 and number == 0 else 1
-                blocks.append(Bottleneck(channels, inner, stride=stride, temporal=temporal))
+                stride = 2 if 0 < index < looking and number == 0 else 1
+                kernel, shift = (3, temporal) if index < looking else (1, "none")
+                blocks.append(Bottleneck(channels, inner, stride=stride, kernel=kernel, temporal=shift))
                 channels = Bottleneck.expansion * inner
             stages.append(Stage(blocks, channels))
         self.res2, self.res3, self.res4, self.res5 = stages
@@ -158,11 +165,16 @@ def resnet101(*, num_classes: int = 400, temporal: Temporal = "none", dropout: f
 
 def resnet_mini(*, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0) -> ResNet:
     """Return the small sibling for reduced runs: a 48 x 48 clip is 12 x 12 with 96 channels at res3."""
-    return ResNet(
-        layers=(1, 2, 1, 1),
-        width=12,
-        num_classes=num_classes,
-        temporal=temporal,
-        small_stem=True,
-        dropout=dropout,
-    )
+    mini: dict[str, Any] = {"layers": (1, 2, 1, 1), "width": 12, "small_stem": True}
+    return ResNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)
+
+
+def resnet_local(*, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0) -> ResNet:
+    """Return a small sibling that sees 11 x 11 pixels, two frames either way: `res4` and `res5` look no
+    further than `res3`.
+
+    What lies further apart only a block behind `res2` or `res3` can relate. 48 x 48 is 12 x 12 with 96
+    channels at res3.
+    """
+    mini: dict[str, Any] = {"layers": (1, 1, 1, 1), "width": 12, "small_stem": True, "looking": 2}
+    return ResNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pydantic
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
@@ -220,6 +221,7 @@ class Experiment(Part):
             alone start from the same backbone, and see the same clips in the same order.
         threads: CPU threads; another number may give other bits.
         device: `"cpu"` or `"cuda"`.
+        test_every_epoch: Test after every epoch, too; it changes nothing else.
     """
 
     name: str
@@ -231,6 +233,15 @@ class Experiment(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Positive = 1
     device: Literal["cpu", "cuda"] = "cpu"
+    test_every_epoch: bool = False
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_later_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records are matched by the dump: a field that came after them must not show where it is unused.
+        dumped: dict[str, Any] = dump(self)
+        if not self.test_every_epoch:
+            dumped.pop("test_every_epoch", None)
+        return dumped
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":

@@ -8,7 +8,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -81,19 +81,16 @@ def run(
             experiment, folder
         )  # before the data: a checkpoint that does not fit shows at once
         train, test = build_data(experiment)
+        score = partial(
+            evaluate, dataset=test, batch=experiment.optim.batch // experiment.optim.accumulate,
+            device=experiment.device, workers=workers,
+        )  # fmt: skip
         training.fit(
-            train, progress=progress, stop_after=stop_after, every=checkpoint_seconds, workers=workers
+            train, score, progress=progress, stop_after=stop_after, every=checkpoint_seconds, workers=workers
         )
         if training.step < training.total_steps(len(train)):
             return training.result(None)
-        scores = evaluate(
-            training.model,
-            test,
-            batch=experiment.optim.batch // experiment.optim.accumulate,
-            device=experiment.device,
-            workers=workers,
-        )
-        return training.finish(scores)
+        return training.finish(score(training.model))
 
 
 def run_folder(experiment: Experiment, root: str | Path = "runs") -> Path:
@@ -212,9 +209,13 @@ class Training:
         return self.experiment.optim.epochs * (clips // self.experiment.optim.batch)
 
     def fit(
-        self, train: VideoDataset, *, progress: bool, stop_after: int | None, every: float, workers: int
-    ) -> None:
-        """Train to the end or to `stop_after` steps; checkpoint each `every` seconds and at the end."""
+        self, train: VideoDataset, score: Callable[[nn.Module], Evaluation], *, progress: bool,
+        stop_after: int | None, every: float, workers: int,
+    ) -> None:  # fmt: skip
+        """Train to the end or to `stop_after` steps; checkpoint each `every` seconds and at the end.
+
+        The log has a line a step; an epoch's last line has the test's accuracy, if every epoch is tested.
+        """
         experiment, optim = self.experiment, self.experiment.optim
         per_epoch = len(train) // optim.batch
         total = self.total_steps(len(train))
@@ -252,7 +253,10 @@ class Training:
                     if not math.isfinite(loss):
                         where = f"step {self.step} (learning rate {lr:g})"
                         raise UserError(f"the loss is {loss} at {where}: lower optim.lr")
-                    log.write(json.dumps({"step": self.step, "loss": loss, "lr": lr}) + "\n")
+                    line = {"step": self.step, "loss": loss, "lr": lr}
+                    if experiment.test_every_epoch and self.step % per_epoch == 0:
+                        line["top1"] = score(self.model).top1
+                    log.write(json.dumps(line) + "\n")
                     log.flush()
                     shown.update(self.step, loss, lr)
                     if time.monotonic() - saved >= every and self.step < last:
@@ -263,27 +267,21 @@ class Training:
     def result(self, scores: Evaluation | None) -> Result:
         """Return the run card, with scores if there are any."""
         experiment = self.experiment
-        losses = [json.loads(line)["loss"] for line in (self.folder / "log.jsonl").read_text().splitlines()]
+        lines = [json.loads(line) for line in (self.folder / "log.jsonl").read_text().splitlines()]
+        losses = [line["loss"] for line in lines]
         return Result(
-            name=experiment.name,
-            key=self.key,
+            name=experiment.name, key=self.key, data=self.data_key, seed=experiment.seed,
             finished=scores is not None,
             top1=scores.top1 if scores else None,
             top5=scores.top5 if scores else None,
             confusion=scores.confusion.tolist() if scores else [],
             loss=losses[-1] if losses else math.nan,
             first_losses=losses[:REPLAYED],
-            steps=self.step,
-            seconds=self.seconds,
+            epoch_top1=[line["top1"] for line in lines if "top1" in line],
+            steps=self.step, seconds=self.seconds, threads=experiment.threads,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
-            seed=experiment.seed,
-            threads=experiment.threads,
-            device=device_name(experiment.device),
-            data=self.data_key,
-            versions=versions(),
-            commit=commit(),
-            folder=self.folder,
-        )
+            device=device_name(experiment.device), versions=versions(), commit=commit(), folder=self.folder,
+        )  # fmt: skip
 
     def finish(self, scores: Evaluation) -> Result:
         """Write what a finished run leaves; `result.json` comes last: it says that all the rest is there."""

@@ -28,6 +28,7 @@ class Result(BaseModel):
         loss: Training loss of the last step.
         first_losses: Training losses of the first 20 steps; a replay that gives others shows the result to be
             stale.
+        epoch_top1: Top-1 accuracy after every epoch, where every epoch is tested.
         steps: Optimiser steps.
         seconds: Seconds of training, over all processes that took part in turn.
         parameters: Number of parameters.
@@ -51,6 +52,7 @@ class Result(BaseModel):
     confusion: list[list[int]]
     loss: float
     first_losses: list[float]
+    epoch_top1: list[float] = []
     steps: int
     seconds: float
     parameters: int

@@ -1,7 +1,7 @@
 """Synthetic clips with labels: small films whose class is a *relation* between distant places and times.
 
 Every clip is rendered with numpy, written as a real H.264 file and later read back through the same
-decoder as any other video. Three tasks share one renderer:
+decoder as any other video. The tasks share one renderer:
 
 - ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
@@ -13,6 +13,12 @@ decoder as any other video. Three tasks share one renderer:
 - ``sizes``: the same, but ring, object and distractor always differ in size, from a few pixels to about half
   of the picture, in any order. What must be related is now as small as a position of a feature map or as
   large as a region of many. The smaller of two objects is drawn in front, whichever it is.
+- ``axes``: as ``sizes``, but the class is the axis along which the object moves (2 classes), and the others
+  move along the other one: for networks that do not see which frame came first.
+- ``apart``: as ``cue``, with small objects that move within one corner of the picture while the ring stands
+  in the opposite one: ring and objects share no row, no column and no frame, so no line and no plane.
+- ``aligned``: the same, but both objects pass through the ring's place, one early and one late: it shares a
+  line along time with them. In both tasks some frames are empty between ring and objects.
 
 ``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about
 its middle, the ring stands at both ends of the clip, and nothing else depends on time.
@@ -52,7 +58,7 @@ class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"``, ``"cue"`` or ``"sizes"``.
+        task: ``"lone"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
@@ -66,7 +72,7 @@ class SyntheticSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "cue", "sizes"] = "cue"
+    task: Literal["lone", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -86,7 +92,7 @@ class SyntheticSpec(BaseModel):
         """Class names, in the order of the labels."""
         if self.task == "lone":
             return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
-        return DIRECTIONS
+        return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
 
     def key(self) -> str:
         """Sixteen hexadecimal digits for generator version and description, not for encoded bytes."""
@@ -138,6 +144,41 @@ def _place_ring(rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray,
     return candidates[good[0]] if len(good) else candidates[nearest.argmax()]
 
 
+def _path(
+    rng: np.random.Generator, spec: SyntheticSpec, direction: str, margin: float, steps: int
+) -> np.ndarray:
+    """A straight path ``(steps, 2)`` anywhere, whole inside the picture but for ``margin``."""
+    length = rng.uniform(0.35, 0.55) * spec.size
+    middle = rng.uniform(8, spec.size - 8, 2)
+    way = np.array(_STEP[direction])
+    half = np.abs(way) * length / 2 + margin
+    middle = np.clip(middle, half, spec.size - half)
+    return middle + np.linspace(-0.5, 0.5, steps)[:, None] * length * way
+
+
+def _small_paths(
+    rng: np.random.Generator, spec: SyntheticSpec, directions: list[str], steps: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The paths of small objects and the place of the ring, in ``"apart"`` and ``"aligned"``."""
+    size, count, length = spec.size, len(directions), spec.size / 4
+    ways = [np.array(_STEP[direction]) for direction in directions]
+    along = np.linspace(0, 1, steps)[:, None]
+    if spec.task == "aligned":
+        place = rng.uniform(length, size - length, 2)
+        passing = rng.permutation(np.linspace(0.25, 0.75, max(count, 2)))[:count]
+        return [place + (along - at) * length * way for at, way in zip(passing, ways, strict=True)], place
+    turned = rng.random(2) < 0.5  # which corner
+    place = rng.uniform(6, size * 0.23, 2)
+    low, high = size * 0.56, size - 4  # of all that an object's centre passes
+    paths = []
+    for way in ways:
+        half = np.abs(way) * length / 2
+        middle = rng.uniform(low + half, high - half)
+        middle = np.where(turned, size - 1 - middle, middle)
+        paths.append(middle + (along - 0.5) * length * way)
+    return paths, np.where(turned, size - 1 - place, place)
+
+
 def render(spec: SyntheticSpec, index: int) -> Scene:
     """Draw clip ``index`` of a data set.
 
@@ -154,6 +195,9 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     colours = list(rng.permutation(len(COLOURS)))
     directions = [DIRECTIONS[label % 4]]
     directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][: spec.distractors]
+    if spec.task == "axes":
+        both = DIRECTIONS[:2], DIRECTIONS[2:]
+        directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
     if spec.task == "lone":
         colours[0] = label // 4
 
@@ -163,24 +207,28 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     ring = np.zeros_like(target)
     palette = np.array(list(COLOURS.values()))
     # The ring's frames at either end; the objects move in the frames between.
-    end = spec.frames // 4 if spec.task != "lone" else 0
-    moving = np.arange(end, spec.frames - end)
-    sizes = np.resize(rng.permutation(RADII), len(directions) + 1) if spec.task == "sizes" else None
+    end = start = spec.frames // 4 if spec.task != "lone" else 0
+    if spec.task in ("apart", "aligned"):
+        # With a pause, so that a network that looks a few frames ahead does not see ring and object at once.
+        end, start = spec.frames // 6, spec.frames // 3
+    moving = np.arange(start, spec.frames - start)
+    sizes: np.ndarray | None = None  # of the objects, then of the ring; None: drawn while painting
+    place: np.ndarray | None = None  # of the ring; None: where there is room
+    # Painted from last to first: the target is never hidden by a distractor.
+    order = np.arange(len(directions))
+    if spec.task in ("apart", "aligned"):
+        sizes = np.full(len(directions) + 1, RADII[0])
+        paths, place = _small_paths(rng, spec, directions, len(moving))
+        order = rng.permutation(order)
+    else:
+        if spec.task in ("sizes", "axes"):
+            # Large objects overlap often, and which is in front would tell the target: the smaller one is.
+            sizes = np.resize(rng.permutation(RADII), len(directions) + 1)
+            order = np.argsort(sizes[:-1], kind="stable")
+        margins = [6.0] * len(directions) if sizes is None else sizes
+        paths = [_path(rng, spec, *pair, len(moving)) for pair in zip(directions, margins, strict=False)]
 
-    paths = []
-    for i, direction in enumerate(directions):
-        length = rng.uniform(0.35, 0.55) * spec.size
-        middle = rng.uniform(8, spec.size - 8, 2)
-        way = np.array(_STEP[direction])
-        # Keep the whole path inside the picture.
-        half = np.abs(way) * length / 2 + (6 if sizes is None else sizes[i])
-        middle = np.clip(middle, half, spec.size - half)
-        paths.append(middle + np.linspace(-0.5, 0.5, len(moving))[:, None] * length * way)
-
-    # Painted from last to first: the target is never hidden by a distractor. Large objects overlap often, and
-    # which is in front would tell the target: there the order is by size.
-    order = range(len(directions)) if sizes is None else np.argsort(sizes[:-1], kind="stable")
-    for i in reversed(order):
+    for i in order[::-1]:
         kind = ("disc", "square", "diamond")[rng.integers(3)]
         radius = rng.choice([4.0, 5.5, 7.0]) if sizes is None else sizes[i]
         for t, (row, column) in zip(moving, paths[i], strict=True):
@@ -190,7 +238,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
                 target[t] = cover > 0.5
     if spec.task != "lone":
         radius, margin = (6.5, 7) if sizes is None else (sizes[-1], max(sizes[-1], 7))
-        row, column = _place_ring(rng, spec, paths[0], margin)
+        row, column = _place_ring(rng, spec, paths[0], margin) if place is None else place
         cover = _cover("ring", grid[:, None] - row, grid[None] - column, radius)
         for t in [*range(end), *range(spec.frames - end, spec.frames)]:
             image[t] += cover[:, :, None] * (palette[colours[0]] - image[t])
