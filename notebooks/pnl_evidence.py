@@ -39,7 +39,7 @@ figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "pnl")
 c2d_study, c2d_card, c2d_rows = evidence.open_records(Path("."), "pnl_c2d")
 axes_study, axes_card, axes_rows = evidence.open_records(Path("."), "pnl_c2d_axes")
-judged = evidence.judge(study, rows)
+judged = evidence.judge(study, rows, card)
 accuracy = evidence.accuracies(study, rows)
 KINDS = {
     name: placed[0].kind if placed else "oracle" if name == "oracle" else "baseline"
@@ -73,7 +73,7 @@ Markdown(
 # The second claim, which compares the same two, uses them as well.
 
 # %% tags=["hide-input"]
-Markdown(evidence.claims_table(study, judged))
+Markdown(evidence.claims_table(study, judged, card))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The three claims about accuracy: mean paired difference in the claimed direction and its 95% interval over ten seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-pnl-claims"}, "image": {"alt": "Three horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 SHORT = {

@@ -38,7 +38,7 @@ from vidattn.training import mean_interval, paired_interval
 
 figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "rnl")
-judged = evidence.judge(study, rows)
+judged = evidence.judge(study, rows, card)
 KINDS = {
     "NL": "nonlocal", "NL twice": "nonlocal", "SE": "squeeze_excite", "CBAM": "cbam", "GC": "global_context",
     "SE+RNL": "chain", "oracle": "oracle", "baseline": "baseline",
@@ -71,7 +71,7 @@ Markdown(
 #   come from runs that were not kept.
 
 # %% tags=["hide-input"]
-Markdown(evidence.claims_table(study, judged))
+Markdown(evidence.claims_table(study, judged, card))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The primary claims: mean paired difference in the claimed direction and its 95% interval over ten seeds. Open diamonds: the effect predicted beforehand. The first three are differences of accuracies (0.1 is ten points), the last a difference of cosines.", "name": "fig-rnl-claims"}, "image": {"alt": "Four horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 short = {

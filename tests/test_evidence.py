@@ -17,6 +17,9 @@ LEDGER = ROOT / "book/ledgers/rnl.yaml"
 RESULTS = ROOT / "book/results/rnl"
 
 
+TEN = {"seeds": list(range(10))}
+
+
 @pytest.fixture
 def study() -> Study:
     return load_study(LEDGER)
@@ -62,17 +65,31 @@ def test_more_seeds_go_on_where_the_ledgers_end_and_are_kept(study: Study, tmp_p
 
 
 def test_claims_are_judged_in_their_direction(study: Study) -> None:
-    judged = evidence.judge(study, rows_for(study, 10, RNL=0.1))
+    judged = evidence.judge(study, rows_for(study, 10, RNL=0.1), TEN)
     assert judged["over-baseline"].verdict == "reproduced"
     assert judged["over-baseline"].interval.mean == pytest.approx(0.1)
     # RNL's maps are 0.1 more alike here, where less was claimed.
     assert judged["query-specific-maps"].interval.mean == pytest.approx(-0.1)
     assert judged["query-specific-maps"].verdict == "not reproduced"
-    assert evidence.judge(study, rows_for(study, 10, RNL=0.01))["over-non-local"].verdict == "not reproduced"
+    little = evidence.judge(study, rows_for(study, 10, RNL=0.01), TEN)
+    assert little["over-non-local"].verdict == "not reproduced"
 
 
 def test_a_claim_with_too_few_seeds_is_not_judged(study: Study) -> None:
-    assert evidence.judge(study, rows_for(study, 9, RNL=0.1)) == {}
+    assert evidence.judge(study, rows_for(study, 9, RNL=0.1), TEN) == {}
+
+
+def test_more_seeds_judge_the_claim_that_they_were_given_to_and_no_other(study: Study) -> None:
+    # Ten seeds favour RNL by 0.1, ten more by nothing.
+    late = [row | {"seed": row["seed"] + 10} for row in rows_for(study, 10)]
+    rows, card = (
+        [*rows_for(study, 10, RNL=0.1), *late],
+        {"seeds": list(range(20)), "more": {"over-non-local": 20}},
+    )
+    judged = evidence.judge(study, rows, card)
+    assert judged["over-non-local"].interval.mean == pytest.approx(0.05)
+    assert judged["over-baseline"].interval.mean == pytest.approx(0.1)
+    assert "over-non-local" not in evidence.judge(study, rows[:-2], card)  # not yet complete
 
 
 def test_pairs_are_matched_by_seed_not_by_order(study: Study) -> None:
@@ -80,7 +97,7 @@ def test_pairs_are_matched_by_seed_not_by_order(study: Study) -> None:
     turned = [row for row in rows if row["variant"] != "RNL"] + [
         row for row in rows[::-1] if row["variant"] == "RNL"
     ]
-    judged = evidence.judge(study, turned)["over-baseline"].interval
+    judged = evidence.judge(study, turned, TEN)["over-baseline"].interval
     assert judged.mean == pytest.approx(0.1) and judged.half_width < 1e-9
 
 
@@ -126,8 +143,8 @@ def test_the_ledger_was_committed_before_its_seeds_were_known(chapter: str) -> N
 
 @pytest.mark.parametrize("chapter", ["rnl", "pnl"])
 def test_all_claims_are_judged_and_the_task_is_neither_trivial_nor_impossible(chapter: str) -> None:
-    study, _, rows = evidence.open_records(ROOT, chapter)
-    assert set(evidence.judge(study, rows)) == {claim.id for claim in study.claims}
+    study, card, rows = evidence.open_records(ROOT, chapter)
+    assert set(evidence.judge(study, rows, card)) == {claim.id for claim in study.claims}
     bare = list(evidence.values(rows, "baseline").values())
     assert 0.3 <= sum(bare) / len(bare) <= 0.8
     assert min(evidence.values(rows, "oracle").values()) > 0.95
@@ -148,9 +165,9 @@ def test_records_belong_to_the_ledger(chapter: str) -> None:
 
 def test_the_tables_have_what_was_recorded(study: Study) -> None:
     rows = rows_for(study, 10, RNL=0.1)
-    lines = evidence.claims_table(study, evidence.judge(study, rows)).splitlines()
+    lines = evidence.claims_table(study, evidence.judge(study, rows, TEN), TEN).splitlines()
     assert len(lines) == 2 + 4
-    assert "| +0.06 | 0.03 | +0.100 (+0.100 to +0.100) | **reproduced** |" in lines[2]
+    assert "| +0.06 | 0.03 | 10 | +0.100 (+0.100 to +0.100) | **reproduced** |" in lines[2]
     one = [*rows, {"variant": "SE", "seed": 0, "top1": 0.25}]
     assert list(evidence.accuracies(study, one)) == ["baseline", "NL", "RNL", "RNL 1x1x1", "SE"]
     table = evidence.accuracy_table(study, one, {"RNL": "74.68 (III)"}).set_index("variant")

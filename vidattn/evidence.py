@@ -146,25 +146,31 @@ def values(rows: list[Row], variant: str, metric: str = "top1") -> dict[int, flo
     return {row["seed"]: row[metric] for row in rows if row["variant"] == variant and metric in row}
 
 
-def judge(study: Study, rows: list[Row]) -> dict[str, Judgement]:
-    """Judge the study's claims by its records; a claim whose runs are not complete is left out."""
+def judge(study: Study, rows: list[Row], card: Row) -> dict[str, Judgement]:
+    """Judge the study's claims by its records, each by its own seeds, which the card has.
+
+    A claim that was given more seeds is judged by all of them; a claim that shares its runs is not. A claim
+    whose runs are not complete is left out.
+    """
     judged = {}
     for claim in study.claims:
         better, worse = (values(rows, name, claim.metric) for name in (claim.better, claim.worse))
-        seeds = [seed for seed in better if seed in worse]
-        if len(seeds) >= claim.seeds:
+        seeds = card["seeds"][: card.get("more", {}).get(claim.id, claim.seeds)]
+        if all(seed in better and seed in worse for seed in seeds):
             judged[claim.id] = claim.judge([better[s] for s in seeds], [worse[s] for s in seeds])
     return judged
 
 
-def claims_table(study: Study, judged: dict[str, Judgement]) -> str:
+def claims_table(study: Study, judged: dict[str, Judgement], card: Row) -> str:
     """Return the claims that could be judged, their predictions and verdicts, as a Markdown table."""
-    lines = ["| claim | predicted | tolerance | measured, 95% interval | verdict |", "|---|---|---|---|---|"]
+    head = "| claim | predicted | tolerance | seeds | measured, 95% interval | verdict |"
+    lines = [head, "|---|---|---|---|---|---|"]
     for claim in study.claims:
         if claim.id in judged:
             (mean, low, high), verdict = judged[claim.id]
             lines.append(
                 f"| {claim.statement} | {claim.effect:+g} | {claim.tolerance:g} "
+                f"| {card.get('more', {}).get(claim.id, claim.seeds)} "
                 f"| {mean:+.3f} ({low:+.3f} to {high:+.3f}) | **{verdict}** |"
             )
     return "\n".join(lines)
@@ -214,13 +220,14 @@ def largest_deviation(study: Study, row: Row, steps: int | None = None) -> float
 def still_true(study: Study, rows: list[Row], steps: int = 5) -> str:
     """Say whether the records are those of today's code: by their keys, and by replaying a few of them."""
     same = sum(row["key"] == study.experiment(row["variant"], row["seed"]).key() for row in rows)
-    first = [next(row for row in rows if row["variant"] == name) for name in study.primary or study.variants]
-    worst = max(largest_deviation(study, row, steps) for row in first)
+    shown = study.primary or study.variants
+    first = {row["variant"]: row for row in rows[::-1] if row["variant"] in shown}
+    worst = max(largest_deviation(study, row, steps) for row in first.values())
     outcome = "bit for bit" if worst == 0 else f"to within {worst:.0e}"
     return (
         f"{same} of {len(rows)} recorded keys are those of today's code. Replayed now, the first {steps} "
-        f"steps of {', '.join(row['variant'] for row in first)}, one run each, give the recorded losses "
-        f"{outcome}."
+        f"steps of {', '.join(name for name in shown if name in first)}, one run each, give the recorded "
+        f"losses {outcome}."
     )
 
 

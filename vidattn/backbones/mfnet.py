@@ -67,7 +67,7 @@ class MultiFiberUnit(nn.Module):
 class MFNet(nn.Module):
     """A multi-fiber network over clips: the score of a clip is that of its features' mean over T, H and W.
 
-    conv2 halves T, each later stage halves H and W. Convolutions and the linear layer start as Xavier and
+    conv2 halves T, each later stage halves H and W. Convolutions and the linear layer start as Glorot and
     Bengio's uniform distribution, the linear layer's bias at zero.
 
     Args:

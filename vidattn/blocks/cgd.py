@@ -44,4 +44,5 @@ class CompactGlobalDescriptor(nn.Module):
         return x * (1 + rearrange(self._descriptor(psi, phi, 2), "b c -> b c 1 1 1"))
 
     def _descriptor(self, spread: Tensor, summary: Tensor, n: int) -> Tensor:
+        """tanh(spread (w_n . summary) + b_n), all (B, C)."""
         return (spread * (summary @ self.weight[n])[:, None] + self.bias[n]).tanh()

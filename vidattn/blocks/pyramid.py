@@ -138,6 +138,7 @@ class PyramidNonLocal(nn.Module):
         return self._weights(self._dependencies(x))
 
     def _weights(self, parts: list[Tensor]) -> Tensor:
+        """A of Eq. 3, (B, n, n), from Y_k, each (B, C', T, H_k, W_k)."""
         if self.combine == "concat":
             return torch.eye(self.scales).to(parts[0]).expand(len(parts[0]), -1, -1)
         means = torch.stack([part.mean(dim=(2, 3, 4)) for part in parts], dim=1)
@@ -145,16 +146,19 @@ class PyramidNonLocal(nn.Module):
         return (scores * self.width**-0.5).softmax(dim=-1)
 
     def _dependencies(self, x: Tensor) -> list[Tensor]:
+        """Y_k, each (B, C', T, H_k, W_k)."""
         return [self._operation(k).response(at_scale) for k, at_scale in enumerate(self._pyramid(x))]
 
     def _operation(self, k: int) -> NonLocal:
         return cast(NonLocal, self.operations[k % len(self.operations)])
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:
+        """X_k, each (B, C', T, H_k, W_k)."""
         h, w = x.shape[-2:]
         missing = self.scales * self.width - x.shape[1]
         groups = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else x).chunk(self.scales, dim=1)
-        # torch's pooling refuses a kernel larger than the map.
+        # torch's pooling refuses a kernel larger than the map. In ceil mode it divides the average of a last
+        # region by the positions that are there, not by the kernel's size.
         kernels = [(1, min(2**k, h), min(2**k, w)) for k in range(self.scales)]
         return [
             self.pool(group, kernel, ceil_mode=True) if k else group
