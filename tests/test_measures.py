@@ -38,11 +38,11 @@ def network(block: nn.Module) -> nn.Module:
 
 
 class Known(nn.Module):
-    """Gives every key the same weight, three times as much from a query on the object."""
+    """Gives keys on the ring a weight of 5 from the object and 2 from elsewhere; all other keys have 1."""
 
-    def __init__(self, targets: list[Tensor]) -> None:
+    def __init__(self, cells: list[tuple[Tensor, Tensor]]) -> None:
         super().__init__()
-        self.targets = iter(targets)
+        self.cells = iter(cells)
 
     def forward(self, x: Tensor) -> Tensor:
         return x
@@ -51,8 +51,9 @@ class Known(nn.Module):
         return self
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
-        target = next(self.targets).flatten()[queries]
-        return torch.where(target > 0, 3.0, 1.0)[None, :, None].expand(1, -1, x[0, 0].numel())
+        ring, target = (cells.flatten() > 0 for cells in next(self.cells))
+        on_ring = torch.where(target[queries], 5.0, 2.0)[:, None]
+        return torch.where(ring, on_ring, 1.0)[None]
 
 
 def test_ring_and_object_are_found_on_the_feature_map(experiment: Experiment) -> None:
@@ -69,8 +70,12 @@ def test_ring_and_object_are_found_on_the_feature_map(experiment: Experiment) ->
 
 
 def test_relation_compares_the_object_with_the_background(experiment: Experiment) -> None:
-    targets = [measures._cells(experiment, index, SHAPE)[1] for index in range(3)]
-    assert measures.relation(network(Known(targets)), experiment, 3) == [pytest.approx(3)]
+    cells = [measures._cells(experiment, index, SHAPE) for index in range(3)]
+    assert measures.relation(network(Known(cells)), experiment, 3) == [pytest.approx(2.5)]
+    turned = [
+        (ring.flip(1, 2), target) for ring, target in cells
+    ]  # it attends to another place: less is found
+    assert measures.relation(network(Known(turned)), experiment, 3)[0] < 2.4
 
 
 def test_attention_that_is_the_same_from_everywhere_relates_nothing(experiment: Experiment) -> None:

@@ -48,7 +48,9 @@ def relation(model: nn.Module, experiment: Experiment, clips: int) -> list[float
 
     The weight that a query gives to the cells of the ring, summed over queries on the object, over the same
     for as many queries on the background. 1: where one looks from does not matter. Only cells and regions are
-    compared, never colours: a map that finds the ring from everywhere has 1.
+    compared, never colours: a map that finds the ring from everywhere has 1. The background is that of all
+    frames, while the object is seen in the middle ones only, and it holds the other objects: a ratio above 1
+    can come from time alone, or from being an object at all.
 
     Args:
         model: A trained network with a block.

@@ -184,7 +184,9 @@ def _difference(row: dict[str, str]) -> Figure:
         return 100 * (first - second) / second if "%" in metric else first - second
 
     text = value(larger.text, smaller.text)
-    why = max((next(iter(reading.others), "") for reading in (larger, smaller)), key=len)
+    # What is guessed of either network, or of both where the guesses differ.
+    guesses = [reason for reading in (larger, smaller) for reason in [*reading.others][:1]]
+    why = "; ".join(dict.fromkeys(guesses))
     others = [(why, value(larger.likeliest, smaller.likeliest))]
     if row["row"] == "self-attn vs concat" and "%" not in metric:
         others.append(("the decimal point one place off", 10 * text))
