@@ -121,7 +121,7 @@ for row, index in zip(axes, (2, 5), strict=True):
     scene = render(spec, index)
     for axis, t in zip(row, shown, strict=True):
         axis.imshow(scene.frames[t])
-        axis.set(xticks=[], yticks=[], xlabel=f"frame {t}" if row is axes[1] else "")
+        axis.set(xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else "")
         if scene.target[t].any():
             rows, columns = np.nonzero(scene.target[t])
             corner, size = (
@@ -852,7 +852,7 @@ from vidattn import evidence
 from vidattn.training.study import load_study, run_all
 
 study, card, records = evidence.open_records(Path("."), "rnl")
-judged = evidence.judge(study, records)
+judged = evidence.judge(study, records, card)
 lines = [
     "| claim | predicted | measured, 95% interval | verdict |",
     "| --- | --- | --- | --- |",

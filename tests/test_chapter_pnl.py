@@ -105,7 +105,8 @@ def test_every_numbered_equation_has_its_label_and_its_code():
     prose = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown")
     code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
     for number in range(1, 10):
-        assert f"$$ (pnl-eq-{number})" in prose
+        assert f"(pnl-eq-{number})=\n$$\n" in prose
+        assert f"\\tag{{{number}}}\n$$" in prose  # the paper's number, not the book's count
         assert f"# ({number})" in code
 
 
