@@ -67,7 +67,7 @@ Markdown(
 # - The intervals are over training seeds. All runs share {glue:text}`train-clips` training clips, {glue:text}`test-clips` test clips and one backbone; each claim has its own 95%, uncorrected for there being four.
 # - The bare backbone can see the whole clip from its last stage, so it can learn the relation without a block, and partly does. Whether *any* block is
 #   worth something within this budget is seen in the row of NL, not assumed.
-#   {ref}`pnl-evidence` found later, on its own clips and backbone, that three times the steps change that row entirely. These runs may have ended too early for any block, too.
+#   {ref}`pnl-evidence` found later, on its own clips and backbone, that with three times the steps NL can solve its task, or not, depending on the seed. These runs, too, may have ended too early for any block.
 # - The ledger's calibration was done with other training seeds and the same training clips, and with another set of test clips (seed 12, not 13). Its percentages
 #   come from runs that were not kept.
 
