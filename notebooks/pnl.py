@@ -1083,7 +1083,7 @@ if parameters.scale == "reduced" and recorded:
     state = (
         "bit for bit"
         if deviation == 0
-        else f"to within {deviation:.0e}, as another kind of processor gives them"
+        else f"to within {deviation:.0e}, as another processor, or clips encoded anew, give them"
     )
     state = (
         state

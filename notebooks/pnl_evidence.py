@@ -148,7 +148,7 @@ pd.DataFrame(
 # The first four rows are the claims' pairs. **Every row below them is exploratory**: two seeds at most, no verdict, differences of a few points mean nothing. The three *long* runs have
 # three times as many steps. The oracle is the bare backbone on clips without a distractor.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means with 95% intervals. Rows below PNL concat are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-pnl-variants"}, "image": {"alt": "A row of dots for each variant against top-1 accuracy."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below PNL concat are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-pnl-variants"}, "image": {"alt": "A row of dots for each variant against top-1 accuracy."}}
 figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% [markdown]
@@ -215,7 +215,7 @@ evidence.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").
 # ## Are these the runs of this code?
 #
 # A run is named by a key: the hash of its description, its data, and the library code that it imports. If today's code gives the same keys, it is the code that ran. Other keys
-# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another kind of processor). The commit on the card is
+# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another processor, or clips encoded anew: the encoder does not always write the same bytes). The commit on the card is
 # the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]

@@ -938,7 +938,7 @@ if parameters.scale == "reduced":
     state = (
         "bit for bit"
         if deviation == 0
-        else f"to within {deviation:.0e}, as another kind of processor gives them"
+        else f"to within {deviation:.0e}, as another processor, or clips encoded anew, give them"
         if deviation < 1e-2
         else f"only to within {deviation:.1%}: **the records are stale**"
     )

@@ -96,7 +96,7 @@ figures.interval_plot(
 # nothing. They cover what Tables II and III compare: kernels, forms of $f$ and of $F_\theta$, one block and two, and the rivals. The oracle is the bare
 # backbone on clips without a distractor: the answer lies open, and what the other rows lack to it is the relation.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means with 95% intervals. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies alone at the right end, CBAM alone at the left; all others overlap."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies alone at the right end, CBAM alone at the left; all others overlap."}}
 accuracy = evidence.accuracies(study, rows)
 figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
@@ -179,7 +179,7 @@ Markdown("\n".join(lines))
 # ## Are these the runs of this code?
 #
 # A run is named by a key: the hash of its description, its data, and the library code that it imports. If today's code gives the same keys, it is the code that ran. Other keys
-# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another kind of processor). (Another minor version of
+# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another processor, or clips encoded anew: the encoder does not always write the same bytes). (Another minor version of
 # Python writes syntax trees differently, and gives other keys.) The commit on the card is the one that was checked out when a run *ended*: pages and tests were still being written meanwhile.
 
 # %% tags=["hide-input"]

@@ -163,8 +163,7 @@ def judge(study: Study, rows: list[Row], card: Row) -> dict[str, Judgement]:
 
 def claims_table(study: Study, judged: dict[str, Judgement], card: Row) -> str:
     """Return the claims that could be judged, their predictions and verdicts, as a Markdown table."""
-    head = "| claim | predicted | tolerance | seeds | measured, 95% interval | verdict |"
-    lines = [head, "|---|---|---|---|---|---|"]
+    lines = ["| claim | predicted | tolerance | seeds | measured, 95% interval | verdict |", "|---" * 6 + "|"]
     for claim in study.claims:
         if claim.id in judged:
             (mean, low, high), verdict = judged[claim.id]
@@ -192,11 +191,12 @@ def accuracy_table(study: Study, rows: list[Row], printed: dict[str, str]) -> pd
     """
     lines = []
     for name, numbers in accuracies(study, rows).items():
-        spread = mean_interval(numbers) if len(numbers) > 1 else None
-        interval = f"{spread.low:.1f} to {spread.high:.1f}" if spread else "one seed"
+        shown = " and ".join(f"{number:.1f}" for number in numbers)
+        if len(numbers) > 2:  # the interval of two would be wider than the scale
+            shown = "{1:.1f} to {2:.1f}".format(*mean_interval(numbers))
         kind = "primary" if name in study.primary else "exploratory"
-        lines.append((name, len(numbers), np.mean(numbers), interval, printed.get(name, ""), kind))
-    columns = ["variant", "seeds", "mean top-1, %", "95% interval", "printed", ""]
+        lines.append((name, len(numbers), np.mean(numbers), shown, printed.get(name, ""), kind))
+    columns = ["variant", "seeds", "mean top-1, %", "95% interval, or each seed", "printed", ""]
     return pd.DataFrame(lines, columns=columns)
 
 

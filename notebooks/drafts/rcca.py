@@ -1134,8 +1134,8 @@ assert f"{float(top1['VI', 'TSM+NL*1', 'hmdb51']):.1f}" == top1["XI", "TSM + NL 
 from vidattn import evidence
 
 study, card, records = evidence.open_records(Path("."), "rcca")
-judged = evidence.judge(study, records)
-say(evidence.claims_table(study, judged))
+judged = evidence.judge(study, records, card)
+say(evidence.claims_table(study, judged, card))
 accuracy = evidence.accuracies(study, records)
 means = {name: np.mean(found) for name, found in accuracy.items()}
 listed = [name for name in dict.fromkeys((*study.primary, "oracle")) if name in means]
@@ -1243,7 +1243,7 @@ if parameters.scale == "reduced" and recorded:
     state = (
         "bit for bit"
         if deviation == 0
-        else f"to within {deviation:.0e}, as another kind of processor gives them"
+        else f"to within {deviation:.0e}, as another processor, or clips encoded anew, give them"
     )
     state = (
         state if deviation < 1e-2 else f"only to within {deviation:.1%}: **the records are stale**"

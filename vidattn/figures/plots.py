@@ -110,7 +110,8 @@ def _colour(name: str, kinds: Mapping[str, str] | None) -> str:
 
 def _interval(seeds: Sequence[float] | np.ndarray) -> Interval:
     values = [float(value) for value in seeds]
-    return mean_interval(values) if len(values) > 1 else Interval(values[0], values[0], values[0])
+    # Two seeds have an interval, too, but one that is many times as wide as the plot.
+    return mean_interval(values) if len(values) > 2 else Interval(*[sum(values) / len(values)] * 3)
 
 
 def _rows_figure(names: Sequence[str], label: str) -> tuple[Figure, Axes]:
