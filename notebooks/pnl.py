@@ -1048,7 +1048,7 @@ figures.run_card(
 
 # %% [markdown]
 # Now live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. One seed is enough to see that everything runs, and not enough to judge by; the
-# ledger's runs are longer. One recorded run is replayed for its first steps, too: other losses than the recorded ones would mark the records as stale.
+# ledger has ten. One recorded run is replayed for its first steps, too: other losses than the recorded ones would mark the records as stale.
 #
 # Of the PNL module we also read off what its scale attention has learned: $a_{kl}$, the mean over 32 test clips, and how far it varies from clip to clip. Even weights, $1/n$, are the start; a deviation of 0 would say that the "dynamic" weights do not
 # listen to the clip.
