@@ -977,12 +977,12 @@ say(
 # Tables 1 to 5 rank modules by their accuracy on Mini-Kinetics. We ask the same questions on the clips of the first screen, with a small sibling of the paper's backbone, MFNet {cite}`chen2018mfnet`. What would be run, what was claimed
 # and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/pnl`). All networks start from one backbone, pre-trained on clips of single objects.
 #
-# Before any pyramid was trained, the clips were tried on the bare network and on NL, which gained half a point at most (the ledger has the figures). So it was known that the first claims would be hard to meet here; the claims were kept as the paper makes them.
+# Before any pyramid was trained, the clips were tried on the bare network and on NL, which gained half a point at most (the ledger has the figures; those runs were not kept). So it was known that the first claims would be hard to meet here; the claims were kept as the paper makes them.
 #
 # First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it
 # holds the tolerance. The last claim's interval was wider than its prediction after ten seeds, and so that claim got more. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of Mini-Kinetics; the seeds are training seeds, and all runs share their clips and the backbone they start from.
-# NL itself, the control, gains {glue:text}`nl-gain` points over the bare network within these steps. The last line below the table says what three times as many do: a network that has learned the relation
-# gets nearly everything right, and whether a block gets there depends on its seed. The verdicts hold for the claims' budget; a comparison at a longer one would have to be claimed and run anew ({doc}`pnl_evidence`).
+# NL itself, the control, gains {glue:text}`nl-gain` points over the bare network within these steps. The last line below the table says what three times as many do: single seeds of NL and PNL
+# then lie anywhere between the bare network and nearly everything right. The verdicts hold for the claims' budget; a comparison at a longer one would have to be claimed and run anew ({doc}`pnl_evidence`).
 
 # %% tags=["hide-input"]
 from vidattn import evidence

@@ -853,16 +853,7 @@ from vidattn.training.study import load_study, run_all
 
 study, card, records = evidence.open_records(Path("."), "rnl")
 judged = evidence.judge(study, records, card)
-lines = [
-    "| claim | predicted | measured, 95% interval | verdict |",
-    "| --- | --- | --- | --- |",
-]
-for claim in (claim for claim in study.claims if claim.id in judged):
-    (mean, low, high), verdict = judged[claim.id]
-    lines.append(
-        f"| {claim.statement} | {claim.effect:+.2f} | {mean:+.3f} ({low:+.3f} to {high:+.3f}) | **{verdict}** |"
-    )
-say("\n".join(lines))
+say(evidence.claims_table(study, judged, card))
 means = {
     name: np.mean(list(evidence.values(records, name).values()))
     for name in study.variants

@@ -38,17 +38,17 @@ def rows_for(study: Study, seeds: int, **differences: float) -> list[dict]:
 
 
 def test_the_plan_runs_the_claims_pairs_first_seed_by_seed(study: Study) -> None:
-    planned = list(evidence.plan(study, list(range(10))))
+    planned = list(evidence.plan(study, TEN))
     assert planned[:5] == [("baseline", 0), ("NL", 0), ("RNL", 0), ("RNL 1x1x1", 0), ("baseline", 1)]
     assert planned[40][0] == "oracle" and {seed for _, seed in planned[40:]} == {0, 1}
     assert len(planned) == len(set(planned)) == 40 + 2 * (len(study.variants) - 4)
 
 
 def test_a_claim_that_needs_more_seeds_gets_them_for_its_two_variants(study: Study) -> None:
-    planned = list(evidence.plan(study, list(range(12)), {"over-non-local": 12}))
-    assert planned[:40] == list(evidence.plan(study, list(range(10))))[:40]
+    planned = list(evidence.plan(study, {"seeds": list(range(12)), "more": {"over-non-local": 12}}))
+    assert planned[:40] == list(evidence.plan(study, TEN))[:40]
     assert planned[40:44] == [("NL", 10), ("RNL", 10), ("NL", 11), ("RNL", 11)]
-    assert planned[44:] == list(evidence.plan(study, list(range(10))))[40:]
+    assert planned[44:] == list(evidence.plan(study, TEN))[40:]
 
 
 def test_more_seeds_go_on_where_the_ledgers_end_and_are_kept(study: Study, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_all_claims_are_judged_and_the_task_is_neither_trivial_nor_impossible(ch
 @chapters
 def test_records_belong_to_the_ledger(chapter: str) -> None:
     study, card, rows = evidence.open_records(ROOT, chapter)
-    planned = set(evidence.plan(study, card["seeds"], card.get("more", {})))
+    planned = set(evidence.plan(study, card))
     assert rows
     assert len(rows) == len({(row["variant"], row["seed"]) for row in rows})
     for row in rows:

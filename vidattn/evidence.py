@@ -16,11 +16,10 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ import yaml
 from vidattn.errors import UserError
 from vidattn.training import checkpoint, evaluate, load_trained, mean_interval, replay, run, seeds_from_commit
 from vidattn.training.build import build_data
-from vidattn.training.claims import Judgement
+from vidattn.training.claims import Claim, Judgement
 from vidattn.training.experiment import Experiment
 from vidattn.training.result import commit, versions
 from vidattn.training.study import Study, at_noise, load_study
@@ -68,7 +67,7 @@ def record(root: Path, chapter: str, jobs: int = 2, more: dict[str, int] | None 
         _extend(results, card, study, more)
     _backbone(root, study)
     rows = read_rows(results)
-    planned = list(plan(study, card["seeds"], card.get("more", {})))
+    planned = list(plan(study, card))
     done = {(row["variant"], row["seed"], row["described"]) for row in rows}
     todo = [(v, s) for v, s in planned if (v, s, described(study.experiment(v, s))) not in done]
     print(f"{chapter}: {len(planned)} runs, {len(planned) - len(todo)} of them recorded", flush=True)
@@ -91,25 +90,20 @@ def record(root: Path, chapter: str, jobs: int = 2, more: dict[str, int] | None 
             )
 
 
-def plan(
-    study: Study, seeds: list[int], more: Mapping[str, int] = MappingProxyType({})
-) -> Iterator[tuple[str, int]]:
+def plan(study: Study, card: Row) -> Iterator[tuple[str, int]]:
     """Yield (variant, seed) as they are run: the claims' pairs first, seed by seed, then the others.
 
-    Args:
-        study: The ledger.
-        seeds: Its seeds, and those added to it.
-        more: Number of seeds of claims that got more than the ledger promises, by their ids.
+    The card has the ledger's seeds, and under `more` the claims that got more of them than it promises.
     """
     wanted = {name: study.seeds for name in study.primary}
     for claim in study.claims:
         for name in (claim.better, claim.worse):
-            wanted[name] = max(wanted[name], more.get(claim.id, 0))
-    for number, seed in enumerate(seeds):
+            wanted[name] = max(wanted[name], _seeds(claim, card))
+    for number, seed in enumerate(card["seeds"]):
         for variant in study.primary:
             if number < wanted[variant]:
                 yield variant, seed
-    for seed in seeds[: study.exploratory_seeds]:
+    for seed in card["seeds"][: study.exploratory_seeds]:
         for variant in study.variants:
             if variant not in study.primary:
                 yield variant, seed
@@ -124,9 +118,7 @@ def open_records(root: Path, chapter: str) -> tuple[Study, Row, list[Row]]:
     ledger, results = root / "book" / "ledgers" / f"{chapter}.yaml", root / "book" / "results" / chapter
     study, rows = load_study(ledger), read_rows(results)
     card = _card(root, ledger, results, study)
-    planned = {
-        (v, s, described(study.experiment(v, s))) for v, s in plan(study, card["seeds"], card.get("more", {}))
-    }
+    planned = {(v, s, described(study.experiment(v, s))) for v, s in plan(study, card)}
     for row in rows:
         if (row["variant"], row["seed"], row["described"]) not in planned:
             raise UserError(
@@ -155,7 +147,7 @@ def judge(study: Study, rows: list[Row], card: Row) -> dict[str, Judgement]:
     judged = {}
     for claim in study.claims:
         better, worse = (values(rows, name, claim.metric) for name in (claim.better, claim.worse))
-        seeds = card["seeds"][: card.get("more", {}).get(claim.id, claim.seeds)]
+        seeds = card["seeds"][: _seeds(claim, card)]
         if all(seed in better and seed in worse for seed in seeds):
             judged[claim.id] = claim.judge([better[s] for s in seeds], [worse[s] for s in seeds])
     return judged
@@ -168,8 +160,7 @@ def claims_table(study: Study, judged: dict[str, Judgement], card: Row) -> str:
         if claim.id in judged:
             (mean, low, high), verdict = judged[claim.id]
             lines.append(
-                f"| {claim.statement} | {claim.effect:+g} | {claim.tolerance:g} "
-                f"| {card.get('more', {}).get(claim.id, claim.seeds)} "
+                f"| {claim.statement} | {claim.effect:+g} | {claim.tolerance:g} | {_seeds(claim, card)} "
                 f"| {mean:+.3f} ({low:+.3f} to {high:+.3f}) | **{verdict}** |"
             )
     return "\n".join(lines)
@@ -280,6 +271,12 @@ def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
     results.mkdir(parents=True, exist_ok=True)
     _write(path, lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
     return card
+
+
+def _seeds(claim: Claim, card: Row) -> int:
+    """Return the number of seeds that judge a claim."""
+    number: int = card.get("more", {}).get(claim.id, claim.seeds)
+    return number
 
 
 def _extend(results: Path, card: Row, study: Study, more: dict[str, int]) -> None:
