@@ -11,8 +11,8 @@ from vidattn.video.synthetic import COLOURS, DIRECTIONS, REVERSED, SyntheticSpec
 
 QUIET = SyntheticSpec(clips=60, seed=5, noise=0.0)
 SIZES = SyntheticSpec(task="sizes", clips=60, seed=5, noise=0.0)
-APART = SyntheticSpec(task="apart", clips=60, seed=5, noise=0.0)
-ALIGNED = SyntheticSpec(task="aligned", clips=60, seed=5, noise=0.0)
+APART = SyntheticSpec(task="apart", clips=60, seed=5, noise=0.0, size=40, frames=20)
+ALIGNED = SyntheticSpec(task="aligned", clips=60, seed=5, noise=0.0, size=40, frames=20)
 PALETTE = np.array(list(COLOURS.values())) * 255
 
 
@@ -47,10 +47,10 @@ def test_the_label_is_the_direction_of_the_object_that_has_the_rings_colour(spec
         assert nearest_colour(scene.frames[scene.ring]) == own_colour(scene)
 
 
-def test_apart_shares_no_line_and_no_plane_and_aligned_a_line_along_time() -> None:
+def test_apart_shares_no_line_and_no_plane_and_aligned_lines_along_time() -> None:
     found = {"apart": [], "aligned": []}  # type: ignore[var-annotated]
     for task in found:
-        spec = SyntheticSpec(task=task, clips=60, seed=5, noise=0.0)  # type: ignore[arg-type]
+        spec = SyntheticSpec(task=task, clips=60, seed=5, noise=0.0, size=40, frames=20)  # type: ignore[arg-type]
         for index in range(60):
             scene = render(spec, index)
             ring, target = np.argwhere(scene.ring), np.argwhere(scene.target)
@@ -60,15 +60,15 @@ def test_apart_shares_no_line_and_no_plane_and_aligned_a_line_along_time() -> No
                     for a, b in zip(ring.T[1:], target.T[1:], strict=True)
                 ]
             )
-            # Four empty frames on either side, and the object is never cut off.
-            assert set(ring[:, 0]) == {*range(4), *range(20, 24)} and set(target[:, 0]) == set(range(8, 16))
-            size = scene.target.sum((1, 2))[8:16]
+            # Four empty frames on either side, and the object is never cut off nor hidden.
+            assert set(ring[:, 0]) == {0, 1, 18, 19} and set(target[:, 0]) == set(range(6, 14))
+            size = scene.target.sum((1, 2))[6:14]
             assert size.min() > 0.7 * size.max()
-            if task == "aligned":  # the object covers the ring's centre at some time
-                centre_ = np.rint(centre(scene.ring[0])).astype(int)
-                assert scene.target[:, centre_[0], centre_[1]].any()
-    # Pixels between ring and object, by rows and by columns; below 0 they overlap.
-    assert np.min(found["apart"]) >= 9 and np.max(found["aligned"]) < 0
+            own = np.linalg.norm(scene.frames[scene.target][:, None] - PALETTE, axis=-1).argmin(1)
+            assert (own == nearest_colour(scene.frames[scene.ring])).mean() > 0.98
+    # Pixels between ring and object, by rows and by columns; below 0 they overlap or, at 6 or less, one
+    # window of 7 pixels sees both.
+    assert np.min(found["apart"]) >= 5 and np.max(found["aligned"]) <= 6
 
 
 def test_the_axis_is_the_class_and_either_way_along_it_occurs() -> None:
@@ -78,16 +78,6 @@ def test_the_axis_is_the_class_and_either_way_along_it_occurs() -> None:
     ]
     horizontal, vertical = ({way for axis, way in ways if axis == name} for name in spec.classes)
     assert horizontal == {"left", "right"} and vertical == {"up", "down"}
-
-
-def test_in_front_is_either_object() -> None:
-    spec = SyntheticSpec(task="aligned", clips=60, seed=5, noise=0.0)
-    seen = []
-    for index in range(60):
-        scene = render(spec, index)
-        own = np.linalg.norm(scene.frames[scene.target][:, None] - PALETTE, axis=-1).argmin(1)
-        seen.append((own == nearest_colour(scene.frames[scene.ring])).mean())
-    assert 10 < np.sum(np.array(seen) > 0.98) < 50
 
 
 def test_sizes_differ_and_tell_nothing() -> None:

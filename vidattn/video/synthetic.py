@@ -15,10 +15,11 @@ decoder as any other video. The tasks share one renderer:
   large as a region of many. The smaller of two objects is drawn in front, whichever it is.
 - ``axes``: as ``sizes``, but the class is the axis along which the object moves (2 classes), and the others
   move along the other one: for networks that do not see which frame came first.
-- ``apart``: as ``cue``, with small objects that move within one corner of the picture while the ring stands
-  in the opposite one: ring and objects share no row, no column and no frame, so no line and no plane.
-- ``aligned``: the same, but both objects pass through the ring's place, one early and one late: it shares a
-  line along time with them. In both tasks some frames are empty between ring and objects.
+- ``apart``: as ``cue``, with small objects that move past each other within one corner of the picture while
+  the ring stands in the opposite one: ring and objects share no row, no column and no frame, so no line and
+  no plane. There are two colours only. Some frames are empty between ring and objects.
+- ``aligned``: the same, but the ring stands in the middle of where the objects move: it shares rows, columns
+  and lines along time with them. Neither is to be cropped: the corners are used.
 
 ``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about
 its middle, the ring stands at both ends of the clip, and nothing else depends on time.
@@ -50,6 +51,7 @@ COLOURS = {
     "blue": (0.36, 0.50, 0.92),
     "magenta": (0.82, 0.36, 0.80),
 }
+RED, CYAN = 0, 3  # the two that "apart" and "aligned" use: opposite hues
 RADII = (3.5, 6.0, 10.0)  # of ring and objects in "sizes", in pixels
 _STEP = {"left": (0.0, -1.0), "right": (0.0, 1.0), "up": (-1.0, 0.0), "down": (1.0, 0.0)}
 
@@ -160,23 +162,24 @@ def _small_paths(
     rng: np.random.Generator, spec: SyntheticSpec, directions: list[str], steps: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The paths of small objects and the place of the ring, in ``"apart"`` and ``"aligned"``."""
-    size, count, length = spec.size, len(directions), spec.size / 4
-    ways = [np.array(_STEP[direction]) for direction in directions]
-    along = np.linspace(0, 1, steps)[:, None]
-    if spec.task == "aligned":
-        place = rng.uniform(length, size - length, 2)
-        passing = rng.permutation(np.linspace(0.25, 0.75, max(count, 2)))[:count]
-        return [place + (along - at) * length * way for at, way in zip(passing, ways, strict=True)], place
+    size, length = spec.size, spec.size / 4
+    low, high = size * 0.52, size - 4  # of all that an object's centre passes
     turned = rng.random(2) < 0.5  # which corner
-    place = rng.uniform(6, size * 0.23, 2)
-    low, high = size * 0.56, size - 4  # of all that an object's centre passes
-    paths = []
-    for way in ways:
-        half = np.abs(way) * length / 2
-        middle = rng.uniform(low + half, high - half)
-        middle = np.where(turned, size - 1 - middle, middle)
-        paths.append(middle + (along - 0.5) * length * way)
-    return paths, np.where(turned, size - 1 - place, place)
+    place = rng.uniform(4.5, size * 0.2, 2) if spec.task == "apart" else np.full(2, (low + high) / 2)
+    along = np.linspace(-0.5, 0.5, steps)[:, None] * length
+    ways = np.array([_STEP[direction] for direction in directions])
+    best, widest = np.zeros(0), -1.0
+    for _ in range(64):  # objects that hide each other would make another task of it
+        half = np.abs(ways) * length / 2
+        middles = rng.uniform(low + half, high - half)
+        paths = np.where(turned, size - 1 - middles, middles)[:, None] + along * ways[:, None]
+        apart = np.linalg.norm(paths[:, None] - paths[None], axis=-1).min(axis=-1)
+        nearest = apart[~np.eye(len(paths), dtype=bool)].min(initial=np.inf)
+        if nearest > widest:
+            best, widest = paths, nearest
+        if widest >= 2 * RADII[0] + 1:
+            break
+    return list(best), np.where(turned, size - 1 - place, place)
 
 
 def render(spec: SyntheticSpec, index: int) -> Scene:
@@ -200,6 +203,9 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
     if spec.task == "lone":
         colours[0] = label // 4
+    if spec.task in ("apart", "aligned"):
+        mine, other = rng.permutation([RED, CYAN])
+        colours = [mine] + [other] * spec.distractors
 
     grid = np.arange(spec.size, dtype=float)
     image = np.repeat(_smooth_background(rng, spec.size)[None], spec.frames, axis=0).repeat(3, axis=3)
@@ -210,7 +216,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     end = start = spec.frames // 4 if spec.task != "lone" else 0
     if spec.task in ("apart", "aligned"):
         # With a pause, so that a network that looks a few frames ahead does not see ring and object at once.
-        end, start = spec.frames // 6, spec.frames // 3
+        end, start = spec.frames // 10, 3 * spec.frames // 10
     moving = np.arange(start, spec.frames - start)
     sizes: np.ndarray | None = None  # of the objects, then of the ring; None: drawn while painting
     place: np.ndarray | None = None  # of the ring; None: where there is room
