@@ -4,8 +4,8 @@ One MAC is one multiplication with its addition; 'FLOPs' in papers means sometim
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -84,8 +85,7 @@ def count(model: Model, shape: Sequence[int], convention: Convention = "all") ->
             saved = _run(on_meta, shape)
         by_layer, by_kind = _tally(counter, type(on_meta).__name__)
     else:
-        with _module_counter(on_meta) as (by_layer, by_kind):
-            saved = _run(on_meta, shape)
+        saved, by_layer, by_kind = _count_modules(on_meta, shape)
     params = sum(p.numel() for p in on_meta.parameters())
     return Cost(sum(by_kind.values()), params, saved, by_layer, by_kind)
 
@@ -106,7 +106,8 @@ def activation_bytes(model: Model, shape: Sequence[int]) -> int:
 
 
 def _run(on_meta: nn.Module, shape: Sequence[int]) -> int:
-    x = torch.empty(tuple(shape), device="meta", dtype=_dtype(on_meta), requires_grad=True)
+    dtype = next((p.dtype for p in on_meta.parameters() if p.is_floating_point()), torch.float32)
+    x = torch.empty(tuple(shape), device="meta", dtype=dtype, requires_grad=True)
     own = {t.untyped_storage()._cdata for t in (*on_meta.parameters(), *on_meta.buffers())}
     saved: dict[int, Tensor] = {}  # holds the tensors, so that no storage's address is used twice
 
@@ -176,37 +177,30 @@ def _parent(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-@contextmanager
-def _module_counter(model: nn.Module) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
-    by_layer: dict[str, int] = {}
+def _count_modules(model: nn.Module, shape: Sequence[int]) -> tuple[int, dict[str, int], dict[str, int]]:
+    names = {module: name for name, module in model.named_modules()}
+    by_layer: Counter[str] = Counter()
     by_kind = dict.fromkeys(("conv", "bias", "norm", "linear", "pool"), 0)
 
-    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            for kind, operations in _module_operations(module, inputs[0], output).items():
-                by_layer[name] = by_layer.get(name, 0) + operations
-                by_kind[kind] += operations
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        for kind, operations in _module_operations(module, inputs, output).items():
+            by_layer[names[module]] += operations
+            by_kind[kind] += operations
 
-        return add
-
-    counted = (_ConvNd, _BatchNorm, nn.Linear, *_POOLS)
-    modules = [(name, module) for name, module in model.named_modules() if isinstance(module, counted)]
-    handles = [module.register_forward_hook(hook(name)) for name, module in modules]
-    try:
-        yield by_layer, by_kind
-    finally:
-        for handle in handles:
-            handle.remove()
+    with register_module_forward_hook(add):  # for all modules
+        return _run(model, shape), dict(by_layer), by_kind
 
 
 _ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-_POOLS = (*_ADAPTIVE, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+_POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 
 
-def _module_operations(module: nn.Module, x: Tensor, y: Tensor) -> dict[str, int]:
-    outputs = y.numel()
+def _module_operations(module: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> dict[str, int]:
     if isinstance(module, _ConvTransposeNd):
         raise UserError("convention='modules' knows no transposed convolution: use convention='all'")
+    if not isinstance(module, (_ConvNd, _BatchNorm, nn.Linear, *_ADAPTIVE, *_POOLS)):
+        return {}
+    outputs = y.numel()
     if isinstance(module, _ConvNd):
         products = module.in_channels // module.groups * math.prod(module.kernel_size)
         return {"conv": outputs * products, "bias": 0 if module.bias is None else outputs}
@@ -215,10 +209,6 @@ def _module_operations(module: nn.Module, x: Tensor, y: Tensor) -> dict[str, int
     if isinstance(module, nn.Linear):
         return {"linear": outputs * (2 * module.in_features - (1 if module.bias is None else 0))}
     if isinstance(module, _ADAPTIVE):
-        window = math.prod(a // b for a, b in zip(x.shape[2:], y.shape[2:], strict=True))
+        window = math.prod(a // b for a, b in zip(inputs[0].shape[2:], y.shape[2:], strict=True))
         return {"pool": outputs * (window + 1)}
     return {"pool": outputs}
-
-
-def _dtype(model: nn.Module) -> torch.dtype:
-    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)

@@ -16,7 +16,6 @@ from vidattn.video.sample import sample
 from vidattn.video.synthetic import render
 
 Shape = tuple[int, int, int]
-Queries = list[tuple[int, ...]]
 
 
 def measure(model: nn.Module, experiment: Experiment, measures: Measures) -> dict[str, float]:
@@ -66,8 +65,8 @@ def relation(model: nn.Module, experiment: Experiment, clips: int) -> list[float
     sums = np.zeros((scales_of(insertion(model, stage, number)), 2))
     for index, clip, shape in _clips(model, experiment, clips):
         ring, target = _cells(experiment, index, shape)
-        on_object = _queries(target > 0.5 * target.max())
-        free = _queries((ring == 0) & (target == 0))
+        on_object = (target > 0.5 * target.max()).nonzero().tolist()
+        free = ((ring == 0) & (target == 0)).nonzero().tolist()
         chosen = [free[i] for i in rng.choice(len(free), len(on_object))]
         for k in range(len(sums)):
             maps = attention_maps(model, stage, number, clip, [*on_object, *chosen], scale=k)
@@ -82,7 +81,7 @@ def _likeness(model: nn.Module, experiment: Experiment, measures: Measures) -> d
     rng = np.random.default_rng(0)  # the same clips and queries for every network
     for _, clip, shape in _clips(model, experiment, measures.map_clips):
         flat = rng.choice(int(np.prod(shape)), measures.map_queries, replace=False)
-        queries = [tuple(int(i) for i in np.unravel_index(f, shape)) for f in flat]
+        queries = np.transpose(np.unravel_index(flat, shape)).tolist()
         maps = attention_maps(model, stage, number, clip, queries)
         alike["maps alike"].append(map_similarity(maps))
         alike["maps alike without self"].append(map_similarity(maps, queries, without_self=True))
@@ -121,7 +120,3 @@ def _regions(filled: Tensor, k: int, shape: torch.Size) -> Tensor:
     """Return the shares of a pyramid's regions, the last of which may be smaller, or of pooled keys."""
     size = 2**k if k else filled.shape[1] // shape[1]
     return F.avg_pool3d(filled[None], (1, size, size), ceil_mode=k > 0)[0] if size > 1 else filled
-
-
-def _queries(mask: Tensor) -> Queries:
-    return [tuple(int(i) for i in position) for position in mask.nonzero()]

@@ -21,11 +21,7 @@ def meta_copy(model: nn.Module | Callable[[], nn.Module]) -> nn.Module:
         with torch.device("meta"):
             return model().to("meta").eval()
     # Handing deepcopy the copies of all tensors keeps it from copying their values.
-    memo: dict[int, Tensor] = {}
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(
-            parameter.detach().to("meta"), requires_grad=parameter.requires_grad
-        )
-    for buffer in model.buffers():
-        memo[id(buffer)] = buffer.to("meta")
+    memo: dict[int, Tensor] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    for weight in model.parameters():
+        memo[id(weight)] = nn.Parameter(weight.detach().to("meta"), requires_grad=weight.requires_grad)
     return copy.deepcopy(model, memo).eval()
