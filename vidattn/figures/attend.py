@@ -15,7 +15,7 @@ from vidattn.errors import UserError
 from vidattn.figures.maps import Query, attention_maps, capture, has_maps
 from vidattn.figures.pictures import show_maps
 from vidattn.figures.style import use_style
-from vidattn.training.checkpoint import random_states, restore_random_states, write_atomically
+from vidattn.training.checkpoint import write_atomically
 from vidattn.training.experiment import Sampling, Synthetic, load_experiment
 from vidattn.training.fit import load_trained
 from vidattn.video import augment
@@ -120,12 +120,9 @@ def _network_frames(path: str | Path, sampling: Sampling, resize: int | None) ->
 
 def _untrained(kind: str, frames: np.ndarray) -> nn.Module:
     """Return a TSM ResNet-50 with blocks of one kind, its normalisation set by the clip."""
-    states = random_states()
-    try:
+    with torch.random.fork_rng():
         torch.manual_seed(0)
         model = place(resnet50(temporal="tsm"), RNL_PLACES, make_block(kind))
-    finally:
-        restore_random_states(states)
     for part in model.modules():
         if isinstance(part, nn.BatchNorm3d):
             part.momentum = 1.0

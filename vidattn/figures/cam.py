@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vidattn.errors import UserError
 from vidattn.figures.maps import capture
-from vidattn.figures.pictures import clip_rows
+from vidattn.figures.pictures import clip_rows, grid, lay_over
 from vidattn.figures.style import WIDTH
 
 
@@ -75,19 +75,14 @@ def show_channels(x: Tensor, z: Tensor, channels: Sequence[int]) -> Figure:
         z: As many.
         channels: Which ones.
     """
-    pairs = [torch.stack([x[c], z[c]]).double().numpy() for c in channels]
     high, wide = x.shape[2:]
-    size = (WIDTH, 2 * len(pairs) * (WIDTH / x.shape[1] * high / wide + 0.05) + 0.2)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    axes = figure.subplots(2 * len(pairs), x.shape[1], squeeze=False)
-    for (row, t), axis in np.ndenumerate(axes):
-        maps, after = pairs[row // 2], row % 2
-        axis.imshow(maps[after, t], cmap="gray", vmin=maps.min(), vmax=maps.max())
-        axis.set(xticks=[], yticks=[])
-        axis.set_title(f"t = {t}" if row == 0 else "", fontsize=8, pad=2)
-        name = f"{channels[row // 2]} {('in', 'out')[after]}"
-        axis.set_ylabel(name if t == 0 else "", fontsize=8)
+    titles = [f"{channel} {part}" for channel in channels for part in ("in", "out")]
+    height = len(titles) * (WIDTH / x.shape[1] * high / wide + 0.05) + 0.2
+    figure, axes = grid(titles, x.shape[1], height)
+    for rows, channel in zip(axes.reshape(len(channels), 2, -1), channels, strict=True):
+        maps = torch.stack([x[channel], z[channel]]).double().numpy()
+        for place, axis in np.ndenumerate(rows):
+            axis.imshow(maps[place], cmap="gray", vmin=maps.min(), vmax=maps.max())
     return figure
 
 
@@ -110,12 +105,9 @@ def show_activation(
         if len(each) != len(frames):
             raise UserError(f"a map over {len(each)} frames does not fit a clip of {len(frames)}")
     figure, axes = clip_rows(frames, len(maps), titles)
-    high, wide = frames.shape[1:3]
     for row, each in zip(axes, maps, strict=True):
         shares = (each / each.abs().max().clamp(min=torch.finfo(each.dtype).tiny)).double().numpy()
         for axis, share in zip(row, shares, strict=True):
-            axis.imshow(
-                share, cmap="coolwarm", vmin=-1, vmax=1, alpha=0.9 * np.abs(share),
-                extent=(-0.5, wide - 0.5, high - 0.5, -0.5), interpolation="nearest",
-            )  # fmt: skip
+            look = {"cmap": "coolwarm", "vmin": -1, "vmax": 1, "alpha": 0.9 * np.abs(share)}
+            lay_over(axis, share, frames.shape[1:3], **look)
     return figure

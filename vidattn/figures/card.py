@@ -32,7 +32,7 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
         values = [value for value in found if value is not None]
         return ", ".join(dict.fromkeys(show(value) for value in values)) or "not recorded"
 
-    seconds = known["seconds"] if "seconds" in known else sum(row.get("seconds", 0) for row in rows)
+    seconds = known.get("seconds", sum(row.get("seconds", 0) for row in rows))
     count = f"{len(rows)} run{'s' * (len(rows) != 1)}"
     threads = say("threads", str)
     entries = {
@@ -44,8 +44,8 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
         "versions": say("versions", _pairs),
         "seconds": f"{seconds:,.0f}" if seconds else "not recorded",
     }
-    others = known.keys() - entries.keys() - {"threads", "seed"}
-    entries |= {name: str(value) for name, value in known.items() if name in others}
+    said = {*entries, "threads", "seed"}
+    entries |= {name: str(value) for name, value in known.items() if name not in said}
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
     return Html(f'<details class="run-card"><summary>Run card: {count}</summary><dl>{items}</dl></details>')
 

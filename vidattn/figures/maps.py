@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -30,17 +31,12 @@ def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
         UserError: The forward pass does not reach the module.
     """
     inputs: list[Tensor] = []
-
-    def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-        inputs.append(given[0].detach().clone())
-
     modes = [(part, part.training) for part in model.modules()]
-    handle = module.register_forward_pre_hook(note)
+    hook = module.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach().clone()))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), hook:
             model.eval()(clip)
     finally:
-        handle.remove()
         for part, training in modes:
             part.training = training
     if not inputs:
@@ -142,15 +138,14 @@ def map_similarity(
     own = own_positions(maps, queries) if without_self else None
     flat = maps.reshape(len(maps), -1).double()
     cosines = []
-    for a in range(len(flat)):
-        for b in range(a + 1, len(flat)):
-            pair = flat[[a, b]]
-            if own is not None:
-                pair[:, [own[a], own[b]]] = 0
-            # Divided by their largest weights first: squares of small weights would vanish.
-            pair = pair / pair.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(pair.dtype).tiny)
-            norms = pair.norm(dim=1).prod()
-            cosines.append(float(pair[0] @ pair[1] / norms) if norms > 0 else 0.0)
+    for pair in map(list, combinations(range(len(flat)), 2)):
+        two = flat[pair]
+        if own is not None:
+            two[:, own[pair]] = 0
+        # Divided by their largest weights first: squares of small weights would vanish.
+        two = two / two.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(two.dtype).tiny)
+        norms = two.norm(dim=1).prod()
+        cosines.append(float(two[0] @ two[1] / norms) if norms > 0 else 0.0)
     return float(np.mean(cosines))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -41,10 +42,8 @@ def show_maps(
         norm = _range(np.delete(weights.ravel(), int(own[q])))
         for t, axis in enumerate(axes[q]):
             heat = np.clip(weights[t], norm.vmin, norm.vmax)
-            axis.imshow(
-                heat, cmap="inferno", norm=norm, alpha=0.9 * np.asarray(norm(heat)) ** 0.8,
-                extent=(-0.5, wide - 0.5, high - 0.5, -0.5), interpolation="nearest",
-            )  # fmt: skip
+            opacity = 0.9 * np.asarray(norm(heat)) ** 0.8
+            lay_over(axis, heat, (high, wide), cmap="inferno", norm=norm, alpha=opacity)
         row, column = (
             (place + 0.5) * pixels / cells - 0.5
             for place, pixels, cells in zip(query[1:], (high, wide), maps.shape[2:], strict=True)
@@ -73,16 +72,29 @@ def clip_rows(frames: np.ndarray, rows: int, titles: Sequence[str] | None = None
         raise UserError(f"{rows} rows need {rows} titles, not {len(titles)}")
     high, wide = frames.shape[1:3]
     row_height = (WIDTH - 0.35) / len(frames) * high / wide + 0.05  # a third of an inch for the titles
-    figure = Figure(figsize=(WIDTH, rows * row_height + 0.25), layout="constrained")
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    axes = figure.subplots(rows, len(frames), squeeze=False)
-    for (row, t), axis in np.ndenumerate(axes):
+    figure, axes = grid(titles or [""] * rows, len(frames), rows * row_height + 0.25)
+    for (_, t), axis in np.ndenumerate(axes):
         axis.imshow(_faded(frames[t]))
-        axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-        axis.set_title(f"t = {t}" if row == 0 else "", fontsize=8, pad=2)
-        axis.set_ylabel(titles[row] if titles and t == 0 else "", fontsize=8)
     return figure, axes
+
+
+def grid(titles: Sequence[str], columns: int, height: float) -> tuple[Figure, Any]:
+    """Return a figure of so many inches and its axes: a row for each title, time to the right."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    axes = figure.subplots(len(titles), columns, squeeze=False)
+    for (row, t), axis in np.ndenumerate(axes):
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(f"t = {t}" if row == 0 else "", fontsize=8, pad=2)
+        axis.set_ylabel(titles[row] if t == 0 else "", fontsize=8)
+    return figure, axes
+
+
+def lay_over(axis: Axes, heat: np.ndarray, size: tuple[int, int], **look: Any) -> None:
+    """Draw cells of a coarser grid over a picture of a size in pixels (H, W)."""
+    extent = (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5)
+    axis.imshow(heat, extent=extent, interpolation="nearest", **look)
 
 
 def _faded(frames: np.ndarray) -> np.ndarray:

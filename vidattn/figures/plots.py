@@ -31,7 +31,7 @@ def dot_plot(
     if reference is not None:
         axis.axvline(reference, color=INK, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0)
     for row, (name, seeds) in enumerate(values.items()):
-        colour = _colour(name, kinds)
+        colour, _ = _look(name, kinds)
         axis.plot(seeds, [row] * len(seeds), "o", color=colour, alpha=0.3, markersize=4, zorder=1)
         _draw_interval(axis, row, _interval(seeds), name, kinds)
     return figure
@@ -88,8 +88,7 @@ def lines_with_bands(
         if table.ndim != 2 or table.shape[1] != len(x):
             raise UserError(f"{name!r} has values of shape {table.shape}, not (seeds, {len(x)})")
         points = [_interval(column) for column in table.T]
-        colour = _colour(name, kinds)
-        marker = MARKERS.get(_kind(name, kinds), "o")
+        colour, marker = _look(name, kinds)
         axis.plot(x, [p.mean for p in points], color=colour, marker=marker, markersize=6, label=name)
         if len(table) > 1:
             lows, highs = [p.low for p in points], [p.high for p in points]
@@ -100,12 +99,10 @@ def lines_with_bands(
     return figure
 
 
-def _kind(name: str, kinds: Mapping[str, str] | None) -> str:
-    return (kinds or {}).get(name, name)
-
-
-def _colour(name: str, kinds: Mapping[str, str] | None) -> str:
-    return COLOURS.get(_kind(name, kinds), COLOURS["baseline"])
+def _look(name: str, kinds: Mapping[str, str] | None) -> tuple[str, str]:
+    """Return the colour and the marker of a variant's mechanism."""
+    kind = (kinds or {}).get(name, name)
+    return COLOURS.get(kind, COLOURS["baseline"]), MARKERS.get(kind, "o")
 
 
 def _interval(seeds: Sequence[float] | np.ndarray) -> Interval:
@@ -118,19 +115,17 @@ def _rows_figure(names: Sequence[str], label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, 0.34 * len(names) + 0.75), layout="constrained")
     axis = figure.subplots()
     axis.set_yticks(range(len(names)), labels=list(names))
-    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set(ylim=(len(names) - 0.5, -0.5), xlabel=label, axisbelow=True)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x")
-    axis.set_axisbelow(True)
-    axis.set_xlabel(label)
     return figure, axis
 
 
 def _draw_interval(
     axis: Axes, row: int, interval: Interval, name: str, kinds: Mapping[str, str] | None
 ) -> None:
-    colour, marker = _colour(name, kinds), MARKERS.get(_kind(name, kinds), "o")
+    colour, marker = _look(name, kinds)
     if interval.high > interval.low:
         ends = [interval.low, interval.high]
         axis.plot(ends, [row, row], color=colour, linewidth=2.2, solid_capstyle="round")

@@ -23,6 +23,8 @@ MARKERS = dict(zip(COLOURS, ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "
 # dark mode, and still 3.6 : 1 on near-black where nobody puts a panel (a notebook opened in a dark editor).
 INK = "#646e79"
 WIDTH = 7.4  # inches; the page's column
+INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
+TRANSPARENT = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "savefig.edgecolor")
 
 
 def use_style() -> None:
@@ -41,10 +43,7 @@ def use_style() -> None:
         font="DejaVu Sans",  # comes with matplotlib: the same on every machine
         rc={
             "figure.figsize": (WIDTH, 3.2),
-            "figure.facecolor": "none",
-            "axes.facecolor": "none",
-            "savefig.facecolor": "none",
-            "savefig.edgecolor": "none",
+            **dict.fromkeys(TRANSPARENT, "none"),
             "figure.dpi": 110,
             "savefig.dpi": 200,
             "font.size": 10,
@@ -53,13 +52,8 @@ def use_style() -> None:
             "ytick.labelsize": 9.5,
             "legend.fontsize": 9,
             "legend.frameon": False,
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": INK,
-            "xtick.color": INK,
-            "ytick.color": INK,
+            **dict.fromkeys(INKED, INK),
             "axes.linewidth": 0.8,
-            "grid.color": INK,
             "grid.alpha": 0.2,
             "grid.linewidth": 0.6,
             "axes.spines.top": False,
