@@ -16,7 +16,7 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,10 +32,15 @@ from vidattn.training import checkpoint, evaluate, load_trained, mean_interval, 
 from vidattn.training.build import build_data
 from vidattn.training.claims import Claim, Judgement
 from vidattn.training.experiment import Experiment
+from vidattn.training.key import file_key
 from vidattn.training.result import commit, versions
 from vidattn.training.study import Study, at_noise, load_study
 
 Row = dict[str, Any]
+FROM_RESULT = {
+    "key", "top1", "confusion", "first_losses", "epoch_top1", "loss", "steps", "parameters", "device",
+    "threads", "commit",
+}  # fmt: skip
 
 
 def ledgers(root: Path) -> list[str]:
@@ -68,26 +73,18 @@ def record(root: Path, chapter: str, jobs: int = 2, more: dict[str, int] | None 
     _backbone(root, study)
     rows = read_rows(results)
     planned = list(plan(study, card))
-    done = {(row["variant"], row["seed"], row["described"]) for row in rows}
+    done = {_run_of(row) for row in rows}
     todo = [(v, s) for v, s in planned if (v, s, described(study.experiment(v, s))) not in done]
     print(f"{chapter}: {len(planned)} runs, {len(planned) - len(todo)} of them recorded", flush=True)
-    if not todo:
-        return
-    started = time.monotonic()
-    # The first run alone: it renders the clips that the others find.
+    started, finished = time.monotonic(), 0
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        first = pool.submit(_measure, study, *todo[0], root)
-        _keep(results, first.result())
-        waiting = [pool.submit(_measure, study, *job, root) for job in todo[1:]]
-        for count, future in enumerate(as_completed(waiting), start=2):
-            row = future.result()
-            _keep(results, row)
-            minutes = (time.monotonic() - started) / 60
-            print(
-                f"{count} of {len(todo)}, {minutes:.0f} min: {row['variant']}, seed {row['seed']}: "
-                f"top-1 {100 * row['top1']:.1f} %",
-                flush=True,
-            )
+        for batch in (todo[:1], todo[1:]):  # the first run alone: it renders the clips that the others find
+            for future in as_completed([pool.submit(_measure, study, *job, root) for job in batch]):
+                row, finished = future.result(), finished + 1
+                _keep(results, row)
+                minutes = (time.monotonic() - started) / 60
+                said = f"{row['variant']}, seed {row['seed']}: top-1 {100 * row['top1']:.1f} %"
+                print(f"{finished} of {len(todo)}, {minutes:.0f} min: {said}", flush=True)
 
 
 def plan(study: Study, card: Row) -> Iterator[tuple[str, int]]:
@@ -120,10 +117,9 @@ def open_records(root: Path, chapter: str) -> tuple[Study, Row, list[Row]]:
     card = _card(root, ledger, results, study)
     planned = {(v, s, described(study.experiment(v, s))) for v, s in plan(study, card)}
     for row in rows:
-        if (row["variant"], row["seed"], row["described"]) not in planned:
-            raise UserError(
-                f"{results}: the record of {row['variant']}, seed {row['seed']}, is not in {ledger}"
-            )
+        if _run_of(row) not in planned:
+            run_of_row = f"{row['variant']}, seed {row['seed']}"
+            raise UserError(f"{results}: the record of {run_of_row}, is not in {ledger}")
     return study, card, rows
 
 
@@ -191,6 +187,10 @@ def accuracy_table(study: Study, rows: list[Row], printed: dict[str, str]) -> pd
     return pd.DataFrame(lines, columns=columns)
 
 
+def _run_of(row: Row) -> tuple[str, int, str]:
+    return row["variant"], row["seed"], row["described"]
+
+
 def described(experiment: Experiment) -> str:
     """Return a hash of what a run does, without the code: code changes show when a record is replayed."""
     text = experiment.model_dump_json(exclude={"name": True, "data": {"root", "cache"}})
@@ -231,15 +231,9 @@ def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
     result = run(experiment, root / "runs", progress=False)
     assert result.folder is not None
     model = load_trained(result.folder)
-    row: Row = {
-        "variant": variant, "seed": seed, "described": described(experiment), "key": result.key,
-        "top1": result.top1, "confusion": result.confusion, "first_losses": result.first_losses,
-        "loss": result.loss, "steps": result.steps, "seconds": round(result.seconds, 1),
-        "parameters": result.parameters, "device": result.device, "threads": result.threads,
-        "commit": result.commit,
-    }  # fmt: skip
-    if result.epoch_top1:
-        row["epoch_top1"] = result.epoch_top1
+    row: Row = {"variant": variant, "seed": seed, "described": described(experiment)}
+    row |= result.model_dump(include=FROM_RESULT, exclude_defaults=True)
+    row["seconds"] = round(result.seconds, 1)
     for noise in study.measures.noise:
         _, test = build_data(at_noise(experiment, noise))
         row[f"noise {noise:g}"] = evaluate(model, test).top1
@@ -253,7 +247,7 @@ def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
     path = results / "card.yaml"
     if path.is_file():
         card: Row = yaml.safe_load(path.read_text())
-        if card["ledger"] != hashlib.sha256(ledger.read_bytes()).hexdigest():
+        if card["ledger"] != file_key(ledger):
             raise UserError(
                 f"{ledger} has changed since its runs began: restore it, or remove {results} to start anew"
             )
@@ -263,20 +257,19 @@ def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
     sha = _git(root, "log", "-1", "--format=%H", "--", str(ledger))
     card = {
         "ledger_commit": sha,
-        "ledger": hashlib.sha256(ledger.read_bytes()).hexdigest(),
+        "ledger": file_key(ledger),
         "seeds": seeds_from_commit(sha, study.seeds),
         "versions": versions(),
         "commit": commit(),
     }
     results.mkdir(parents=True, exist_ok=True)
-    _write(path, lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
+    _write_yaml(path, card)
     return card
 
 
 def _seeds(claim: Claim, card: Row) -> int:
     """Return the number of seeds that judge a claim."""
-    number: int = card.get("more", {}).get(claim.id, claim.seeds)
-    return number
+    return int(card.get("more", {}).get(claim.id, claim.seeds))
 
 
 def _extend(results: Path, card: Row, study: Study, more: dict[str, int]) -> None:
@@ -289,7 +282,7 @@ def _extend(results: Path, card: Row, study: Study, more: dict[str, int]) -> Non
             )
     card["more"] = card.get("more", {}) | more
     card["seeds"] = seeds_from_commit(card["ledger_commit"], max(card["more"].values()))
-    _write(results / "card.yaml", lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
+    _write_yaml(results / "card.yaml", card)
 
 
 def _backbone(root: Path, study: Study) -> None:
@@ -302,23 +295,21 @@ def _backbone(root: Path, study: Study) -> None:
     weights = checkpoint.load(result.folder / "final.pt")
     halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     checkpoint.save(path, halves)
-    card = result.model_dump(
-        mode="json", include={"name", "top1", "steps", "seconds", "seed", "commit", "versions"}
-    )
-    _write(path.with_suffix(".yaml"), lambda file: file.write(yaml.safe_dump(card, sort_keys=False).encode()))
+    told = {"name", "top1", "steps", "seconds", "seed", "commit", "versions"}
+    _write_yaml(path.with_suffix(".yaml"), result.model_dump(mode="json", include=told))
 
 
 def _keep(results: Path, row: Row) -> None:
     lines = [*read_rows(results), row]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    _write(results / "runs.jsonl", lambda file: file.write(text.encode()))
+    checkpoint.write_atomically(results / "runs.jsonl", lambda file: file.write(text.encode()))
 
 
-def _write(path: Path, write: Callable[[Any], object]) -> None:
-    checkpoint.write_atomically(path, write)
+def _write_yaml(path: Path, values: Row) -> None:
+    text = yaml.safe_dump(values, sort_keys=False)
+    checkpoint.write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _git(root: Path, *words: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
