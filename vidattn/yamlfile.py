@@ -18,7 +18,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse_yaml(text: str, origin: str = "") -> Any:
+def parse_yaml(text: str, origin: str) -> Any:
     """Return the value that a YAML text says.
 
     Args:
@@ -32,7 +32,7 @@ def parse_yaml(text: str, origin: str = "") -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         fault = " ".join(str(error).split())
-        raise UserError(f"{origin}: not YAML: {fault}" if origin else f"not YAML: {fault}") from None
+        raise UserError(f"{origin}: not YAML: {fault}") from None
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         text = Path(path).read_text()
     except OSError:
         raise UserError(f"{path}: no such file") from None
-    values = parse_yaml(text, str(path)) if text.strip() else None
+    values = parse_yaml(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):

@@ -2,13 +2,12 @@
 CSV."""
 
 import argparse
-import csv
 import sys
-from dataclasses import asdict, fields
+
+import pandas as pd
 
 from vidattn.errors import UserError
 from vidattn.papers import pnl, rcca, rnl
-from vidattn.papers.explain import Figure
 
 EXPLAINED = {"RNL": rnl.efficiency, "PNL": pnl.efficiency, "RCCA-3D": rcca.efficiency}
 
@@ -17,9 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m vidattn.papers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    efficiency = commands.add_parser(
-        "efficiency", help="parameters and FLOPs, printed and recomputed, as CSV"
-    )
+    efficiency = commands.add_parser("efficiency", help="parameters and FLOPs, printed and recomputed")
     efficiency.add_argument("--paper", required=True, help=f"one of {', '.join(EXPLAINED)}")
     options = parser.parse_args(arguments)
     try:
@@ -29,12 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    writer = csv.DictWriter(sys.stdout, [field.name for field in fields(Figure)], lineterminator="\n")
-    writer.writeheader()
-    for figure in figures:
-        row = asdict(figure)
-        row["others"] = "; ".join(f"{what}: {value:.4f}" for what, value in figure.others)
-        writer.writerow(row | {name: f"{row[name]:.4f}" for name in ("computed", "text", "all_counted")})
+    table = pd.DataFrame(figures)
+    table["others"] = ["; ".join(f"{what}: {value:.4f}" for what, value in f.others) for f in figures]
+    table.to_csv(sys.stdout, index=False, float_format="%.4f", lineterminator="\n")
     return 0
 
 

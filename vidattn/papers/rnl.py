@@ -31,7 +31,6 @@ from vidattn.cost import Convention, Cost, count
 from vidattn.papers.explain import Figure, Fit, Reading, decimals, in_unit, judge, ways_of_counting
 from vidattn.papers.printed import printed_efficiency
 
-Build = Callable[[], nn.Module]
 MakeBlock = Callable[[int], nn.Module]
 
 CLIP = (1, 3, 8, 224, 224)
