@@ -17,7 +17,9 @@ decoder as any other video. The tasks share one renderer:
   move along the other one: for networks that do not see which frame came first.
 - ``apart``: as ``cue``, with small objects that move past each other within one corner of the picture while
   the ring stands in the opposite one: ring and objects share no row, no column and no frame, so no line and
-  no plane. There are two colours only. Some frames are empty between ring and objects.
+  no plane. There are two colours and two directions only, and the other object has the other ones: the class is
+  the exclusive or of the ring's colour and of the way that the red object goes. Some frames are empty between
+  ring and objects.
 - ``aligned``: the same, but the ring stands in the middle of where the objects move: it shares rows, columns
   and lines along time with them. Neither is to be cropped: the corners are used.
 
@@ -31,10 +33,17 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from vidattn.video.decode import write_video
 
@@ -68,6 +77,7 @@ class SyntheticSpec(BaseModel):
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
         distractors: objects besides the target (not in ``lone``; 0 leaves the answer in plain sight: the
             oracle's data).
+        alone: share of the clips that show the target alone, as if ``distractors`` were 0.
         gap: least distance in pixels between the ring's centre and the target's path, where there is room for
             it; else the farthest of 64 places is taken.
     """
@@ -82,6 +92,13 @@ class SyntheticSpec(BaseModel):
     noise: float = Field(default=0.1, ge=0.0, le=1.0)
     distractors: int = Field(default=1, ge=0, le=3)
     gap: float = Field(default=16.0, ge=0.0, le=24.0)
+    alone: float = Field(default=0.0, ge=0.0, le=1.0)
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records are matched by the dump: a field that came after them must not show where it is unused.
+        dumped: dict[str, Any] = dump(self)
+        return dumped if self.alone else {name: dumped[name] for name in dumped if name != "alone"}
 
     @model_validator(mode="after")
     def _lone_has_no_distractors(self) -> "SyntheticSpec":
@@ -94,6 +111,8 @@ class SyntheticSpec(BaseModel):
         """Class names, in the order of the labels."""
         if self.task == "lone":
             return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
+        if self.task in ("apart", "aligned"):
+            return DIRECTIONS[:2]
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
 
     def key(self) -> str:
@@ -206,6 +225,9 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     if spec.task in ("apart", "aligned"):
         mine, other = rng.permutation([RED, CYAN])
         colours = [mine] + [other] * spec.distractors
+        directions = [DIRECTIONS[label]] + [DIRECTIONS[1 - label]] * spec.distractors
+    if spec.alone and rng.random() < spec.alone:
+        directions = directions[:1]
 
     grid = np.arange(spec.size, dtype=float)
     image = np.repeat(_smooth_background(rng, spec.size)[None], spec.frames, axis=0).repeat(3, axis=3)
