@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidattn.backbones import load_weights, mfnet, place, resnet50, resnet_mini
+from vidattn.backbones import load_weights, mfnet, place, resnet50, resnet_mini, slowfast50
 from vidattn.errors import UserError
 
 R50 = (3, 4, 6, 3)
@@ -294,3 +294,71 @@ def test_imagenet_s_weights_give_c2d_the_scores_of_pooled_frames(tmp_path: Path)
     with torch.no_grad():
         expected = forward_2d(weights, still[:, :, 0])
         torch.testing.assert_close(c2d(still), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+def slowfast_checkpoint(classes: int) -> list[tuple[str, str, str, Tensor]]:
+    """Make SlowFast-R50's weights, each with its name in PySlowFast, in PyTorchVideo, and here."""
+    torch.manual_seed(6)
+    entries: list[tuple[str, str, str, Tensor]] = []
+
+    def conv(names: tuple[str, str, str], *shape: int) -> None:
+        theirs, other, ours = (f"{name}.weight" for name in names)
+        entries.append((theirs, other, ours, torch.randn(shape)))
+
+    def norm(names: tuple[str, str, str], channels: int) -> None:
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            theirs, other, ours = (f"{name}.{part}" for name in names)
+            entries.append((theirs, other, ours, torch.rand(channels)))
+
+    for p, path, width, extent, length in (
+        (0, "slow", 64, 1, (1, 1, 3, 3)), (1, "fast", 8, 5, (3, 3, 3, 3)),
+    ):  # fmt: skip
+        stem, video = f"s1.pathway{p}_stem", f"blocks.0.multipathway_blocks.{p}"
+        conv((f"{stem}.conv", f"{video}.conv", f"{path}.conv1"), width, 3, extent, 7, 7)
+        norm((f"{stem}.bn", f"{video}.norm", f"{path}.bn1"), width)
+        channels = width
+        for n, count in enumerate((3, 4, 6, 3)):
+            inner, inp = width * 2**n, channels + (channels // 4 if p == 0 else 0)
+            for i in range(count):
+                s = f"s{n + 2}.pathway{p}_res{i}"
+                v = f"blocks.{n + 1}.multipathway_blocks.{p}.res_blocks.{i}"
+                o = f"{path}.res{n + 2}.blocks.{i}"
+                if i == 0:
+                    names = (f"{s}.branch1", f"{v}.branch1_conv", f"{o}.downsample.0")
+                    conv(names, 4 * inner, inp, 1, 1, 1)
+                    norm((f"{s}.branch1_bn", f"{v}.branch1_norm", f"{o}.downsample.1"), 4 * inner)
+                shapes = ((inner, inp, length[n], 1, 1), (inner, inner, 1, 3, 3), (4 * inner, inner, 1, 1, 1))
+                for number, (letter, shape) in enumerate(zip("abc", shapes, strict=True), start=1):
+                    b, w = f"{s}.branch2.{letter}", f"{v}.branch2"
+                    conv((b, f"{w}.conv_{letter}", f"{o}.conv{number}"), *shape)
+                    norm((f"{b}_bn", f"{w}.norm_{letter}", f"{o}.bn{number}"), shape[0])
+                inp = 4 * inner
+            channels = 4 * inner
+    for n, channels in enumerate((8, 32, 64, 128)):
+        s, v, o = f"s{n + 1}_fuse", f"blocks.{n}.multipathway_fusion", f"lateral.{n}"
+        conv((f"{s}.conv_f2s", f"{v}.conv_fast_to_slow", f"{o}.conv"), 2 * channels, channels, 7, 1, 1)
+        norm((f"{s}.bn", f"{v}.norm", f"{o}.bn"), 2 * channels)
+    for part, tensor in (("weight", torch.randn(classes, 2304)), ("bias", torch.randn(classes))):
+        entries.append((f"head.projection.{part}", f"blocks.6.proj.{part}", f"fc.{part}", tensor))
+    return entries
+
+
+def test_slowfast_s_checkpoints_arrive_tensor_by_tensor(tmp_path: Path) -> None:
+    entries = slowfast_checkpoint(classes=7)
+    assert entries[0][0] == "s1.pathway0_stem.conv.weight"
+    for which, prefix in ((0, ""), (1, ""), (0, "module.")):
+        weights = {prefix + names[which]: names[3] for names in entries}
+        assert len(weights) == len(entries)
+        file = {"epoch": 196, "model_state": weights, "optimizer_state": {"state": {}}, "cfg": "TRAIN:"}
+        path = save(tmp_path / "slowfast.pyth", file)
+        model = place(slowfast50(num_classes=7), {"slow.res3": (1,), "fast.res4": (2,)}, nn.BatchNorm3d)
+        for placed in (model.slow.res3.placed["1"], model.fast.res4.placed["2"]):
+            nn.init.normal_(placed.weight)
+        own = [model.slow.res3.placed["1"].weight.clone(), model.fast.res4.placed["2"].weight.clone()]
+        state = load_weights(model, path).state_dict()
+        assert torch.equal(state["slow.res3.placed.1.weight"], own[0])
+        assert torch.equal(state["fast.res4.placed.2.weight"], own[1])
+        for *_, ours, tensor in entries:
+            assert torch.equal(state.pop(ours), tensor), ours
+        assert all(".placed." in name or name.endswith("num_batches_tracked") for name in state)
+        path.unlink()
