@@ -23,25 +23,23 @@ def main(words: Sequence[str] | None = None) -> int:
         0; 1 for a cell, a page or a run that failed; 2 for bad input, said in one line a problem on stderr.
     """
     options = _parser().parse_args(words)
-    command: Callable[[argparse.Namespace], None] = options.command
     try:
-        command(options)
+        options.command(options)
+        return 0
     except UserError as error:
-        return _fail(str(error), 2)
+        said, status = str(error), 2
     except ValidationError as error:
         from vidattn.training.validation import explain
 
-        return _fail(explain(error), 2)
+        said, status = explain(error), 2
     except Exception as error:
-        if type(error).__name__ in (
-            "CellError",
-            "BuildError",
-        ):  # they live in modules that are slow to import
-            return _fail(str(error), 1)
-        raise
+        if type(error).__name__ not in ("CellError", "BuildError"):  # of modules that are slow to import
+            raise
+        said, status = str(error), 1
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
-    return 0
+        said, status = "interrupted", 130
+    print(said, file=sys.stderr)
+    return status
 
 
 def _book(options: argparse.Namespace) -> None:
@@ -104,57 +102,41 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vidattn", description="Long-range attention for video.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    book = commands.add_parser("book", help="execute the notebooks that have changed and build the book")
-    book.add_argument("--scale", default="reduced", help="smoke, reduced (default) or full")
-    book.set_defaults(command=_book)
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text)
+        one.set_defaults(command=command)
+        return one
 
-    notebook = commands.add_parser("notebook", help="run one notebook; wrong parameters are refused at once")
+    book = add("book", _book, "execute the notebooks that have changed and build the book")
+    book.add_argument("--scale", default="reduced", help="smoke, reduced (default) or full")
+
+    notebook = add("notebook", _notebook, "run one notebook; wrong parameters are refused at once")
     notebook.add_argument("name", help="its name in notebooks/, for example rnl")
     notebook.add_argument("--scale", default=None, help="take notebooks/params/<name>_<scale>.yaml")
     notebook.add_argument("--yaml", type=Path, help="take this file of parameters")
-    notebook.add_argument(
-        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="one parameter, as YAML"
-    )
-    notebook.set_defaults(command=_notebook)
+    pair: dict[str, Any] = {"nargs": 2, "action": "append", "default": []}
+    notebook.add_argument("-p", **pair, metavar=("NAME", "VALUE"), help="one parameter, as YAML")
 
     for command in (book, notebook):
         command.add_argument("--build", type=Path, default=ROOT / "book" / "_build", help="where results go")
 
-    run = commands.add_parser("run", help="train and test one experiment, unless that has been done")
+    run = add("run", _run, "train and test one experiment, unless that has been done")
     run.add_argument("experiment", type=Path, help="a YAML description")
     run.add_argument("--root", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    run.set_defaults(command=_run)
 
-    attend = commands.add_parser("attend", help="draw what an RNL network attends to in a video file")
+    attend = add("attend", _attend, "draw what an RNL network attends to in a video file")
     attend.add_argument("clips", type=Path, nargs="+", metavar="clip", help="a video file")
     attend.add_argument("--out", type=Path, required=True, help="the PNG to write, or a folder")
     attend.add_argument("--run", type=Path, help="folder of a trained run (default: untrained weights)")
-    attend.set_defaults(command=_attend)
 
-    bench = commands.add_parser("bench", help="time and memory of the chapters' blocks on this machine")
+    bench = add("bench", _bench, "time and memory of the chapters' blocks on this machine")
     bench.add_argument("--suite", choices=("rnl", "pnl", "rcca"), help="one chapter's blocks (default: all)")
-    bench.set_defaults(command=_bench)
 
-    evidence = commands.add_parser("evidence", help="run what the ledgers list and is not yet recorded")
-    evidence.add_argument(
-        "ledger", nargs="*", help="its name in book/ledgers, for example rnl (default: all)"
-    )
-    evidence.add_argument(
-        "--more",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("CLAIM", "SEEDS"),
-        help="give a claim more seeds",
-    )
+    evidence = add("evidence", _evidence, "run what the ledgers list and is not yet recorded")
+    evidence.add_argument("ledger", nargs="*", help="its name in book/ledgers, such as rnl (default: all)")
+    evidence.add_argument("--more", **pair, metavar=("CLAIM", "SEEDS"), help="give a claim more seeds")
     evidence.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each (default: 2)")
-    evidence.set_defaults(command=_evidence)
     return parser
-
-
-def _fail(lines: str, status: int) -> int:
-    print(lines, file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

@@ -9,17 +9,18 @@ What is generated lies in one folder:
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
 from vidattn.errors import UserError
 from vidattn.notebook import INJECTED, Notebook, execute, read_notebook, resolve
@@ -31,6 +32,7 @@ READ_BY_NOTEBOOKS = ("book/results", "book/ledgers", "vidattn/papers/data")
 # They run notebooks and build pages; they cannot change what a notebook computes.
 WITHOUT_EFFECT = ("__main__.py", "book.py", "notebook.py")
 
+AUTOMODULE = "\n```{{eval-rst}}\n.. automodule:: {}\n```\n"
 LEDGER = """# Ledger of {name}
 
 What is claimed, and what will judge it, as it was committed before the runs:
@@ -61,41 +63,34 @@ def build(root: Path, build_folder: Path, scale: str) -> Path:
         CellError: A cell failed.
         BuildError: The builder warned or failed.
     """
-    _known(scale)
-    with _alone(build_folder):
-        return _build(root, build_folder, scale)
-
-
-def _build(root: Path, build_folder: Path, scale: str) -> Path:
     folder = build_folder / scale
-    notebooks = list(chapters(root))
-    parameters = {notebook.name: resolve(notebook, at_scale(root, notebook, scale)) for notebook in notebooks}
-    pages = {
-        notebook.name: executed(root, build_folder, notebook, parameters[notebook.name])
-        for notebook in notebooks
-    }
-    source, html = folder / "source", folder / "html"
-    stage(root, source, pages)
-    key = _site_key(root, source)
-    stamp = html / ".key"
-    if stamp.is_file() and stamp.read_text() == key:
-        print("Nothing has changed since the last build.")
+    wanted = [(each, resolve(each, at_scale(root, each, scale))) for each in chapters(root)]
+    with _alone(build_folder):
+        pages = {each.name: executed(root, build_folder, each, parameters) for each, parameters in wanted}
+        source, html = folder / "source", folder / "html"
+        stage(root, source, pages)
+        key = _site_key(root, source)
+        stamp = html / ".key"
+        if stamp.is_file() and stamp.read_text() == key:
+            print("Nothing has changed since the last build.")
+            return html
+        new = build_pages(source, folder / "work")
+        (new / ".key").write_text(key)
+        shutil.rmtree(html, ignore_errors=True)
+        new.rename(html)
+        shutil.rmtree(folder / "work")
         return html
-    new = build_pages(source, folder / "work")
-    (new / ".key").write_text(key)
-    shutil.rmtree(html, ignore_errors=True)
-    new.rename(html)
-    shutil.rmtree(folder / "work")
-    return html
 
 
 def at_scale(root: Path, notebook: Notebook, scale: str) -> dict[str, Any]:
     """Return the parameters that a scale gives to a notebook.
 
     Raises:
-        UserError: The notebook takes parameters and `notebooks/params/<notebook>_<scale>.yaml` is missing.
+        UserError: The scale is unknown, or the notebook takes parameters and
+            `notebooks/params/<notebook>_<scale>.yaml` is missing.
     """
-    _known(scale)
+    if scale not in SCALES:
+        raise UserError(f"scale {scale!r} is unknown; allowed are {', '.join(SCALES)}")
     if not notebook.defaults:
         return {}
     return read_yaml(root / "notebooks" / "params" / f"{notebook.name}_{scale}.yaml")
@@ -141,10 +136,7 @@ def executed(
     place = folder / f"{notebook.name}-{notebook_key(root, notebook, parameters)[:16]}.ipynb"
     if not place.is_file():
         print(f"{notebook.path.relative_to(root)}: executing", flush=True)
-        done = execute(notebook, parameters, root, failed=folder / f"{notebook.name}-failed.ipynb")
-        unfinished = place.with_suffix(".part")
-        nbformat.write(done, unfinished)
-        os.replace(unfinished, place)
+        execute(notebook, parameters, root, place, failed=folder / f"{notebook.name}-failed.ipynb")
     return _with_outputs(notebook, nbformat.read(place, as_version=4))
 
 
@@ -185,67 +177,29 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     for path in (source / "ledgers").glob("*.yaml"):
         title = path.stem.upper().replace("_FULL", ", full scale")
         path.with_suffix(".md").write_text(LEDGER.format(name=title, file=path.name))
-    toc = source / "_toc.yml"
-    toc.write_text(
-        yaml.safe_dump(_without_empty_globs(yaml.safe_load(toc.read_text()), source), sort_keys=False)
-    )
 
 
 def api_pages(package: Path) -> dict[str, str]:
     """Return the pages of the API reference, by name: one for each part of a package, from its files."""
-    groups: dict[str, list[str]] = {}
+    pages: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).with_suffix("").parts
-        if path.stem in ("__init__", "__main__"):
-            continue
-        group = parts[0] if len(parts) > 1 else "rest"
-        groups.setdefault(group, []).append(".".join([package.name, *parts]))
-    return {group: _api_page(package.name, group, modules) for group, modules in groups.items()}
-
-
-def _api_page(package: str, group: str, modules: list[str]) -> str:
-    name = package if group == "rest" else f"{package}.{group}"
-    head = [f"# `{name}`", ""]
-    if group != "rest":
-        head += [f"```{{eval-rst}}\n.. automodule:: {name}\n```", ""]
-    body = []
-    for module in modules:
-        body += [f"## `{module.removeprefix(name + '.')}`", ""]
-        body += [f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```", ""]
-    return "\n".join(head + body)
+        if path.stem not in ("__init__", "__main__"):
+            *folders, stem = path.relative_to(package.parent).with_suffix("").parts
+            name = ".".join(folders)
+            group = folders[1] if folders[1:] else "rest"
+            if group not in pages:
+                pages[group] = f"# `{name}`\n" + (AUTOMODULE.format(name) if folders[1:] else "")
+            pages[group] += f"\n## `{stem}`\n" + AUTOMODULE.format(f"{name}.{stem}\n   :members:")
+    return pages
 
 
 def chapters(root: Path) -> Iterator[Notebook]:
     """The notebooks that are pages of the book; each must be in the table of contents."""
-    listed = set(_files(yaml.safe_load((root / "book" / "_toc.yml").read_text())))
+    listed = re.findall(r"\b(?:file|root): *(\S+)", (root / "book" / "_toc.yml").read_text())
     for path in sorted((root / "notebooks").glob("*.py")):
         if path.stem not in listed:
             raise UserError(f"{path.relative_to(root)} is not in book/_toc.yml")
         yield read_notebook(path)
-
-
-def _files(toc: Any) -> Iterator[str]:
-    if isinstance(toc, dict):
-        for name, value in toc.items():
-            if name in ("file", "root"):
-                yield value
-            else:
-                yield from _files(value)
-    elif isinstance(toc, list):
-        for entry in toc:
-            yield from _files(entry)
-
-
-def _without_empty_globs(toc: Any, source: Path) -> Any:
-    """Leave out a pattern that no file matches yet, and a list of pages that is empty then."""
-    if isinstance(toc, dict):
-        return {
-            name: value for name, part in toc.items() if (value := _without_empty_globs(part, source)) != []
-        }
-    if isinstance(toc, list):
-        kept = [entry for entry in toc if "glob" not in entry or any(source.glob(entry["glob"] + ".md"))]
-        return [_without_empty_globs(entry, source) for entry in kept]
-    return toc
 
 
 @contextmanager
@@ -261,41 +215,25 @@ def _alone(build_folder: Path) -> Iterator[None]:
         yield
 
 
-def _known(scale: str) -> None:
-    if scale not in SCALES:
-        raise UserError(f"scale {scale!r} is unknown; allowed are {', '.join(SCALES)}")
-
-
 def _with_outputs(notebook: Notebook, done: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return the notebook as written now, with the outputs that its code gave."""
     node = nbformat.from_dict(notebook.node)
     node.metadata["language_info"] = done.metadata["language_info"]
-    ran = [cell for cell in done.cells if cell.cell_type == "code"]
-    cells = []
+    ran = {cell.id: cell for cell in done.cells}
     for cell in node.cells:
         if cell.cell_type == "code":
-            result = ran.pop(0)
-            cell["outputs"], cell["execution_count"] = result.outputs, result.execution_count
-        cells.append(cell)
-        if ran and INJECTED in ran[0].metadata.get("tags", []) and cell.cell_type == "code":
-            injected = ran.pop(0)
-            injected["id"] = INJECTED
-            injected["metadata"] = {"tags": [INJECTED]}
-            cells.append(injected)
-    node["cells"] = cells
+            cell.update(outputs=ran[cell.id].outputs, execution_count=ran[cell.id].execution_count)
+    for before, cell in pairwise(done.cells):  # papermill's own cell stands behind that of the parameters
+        if INJECTED in cell.metadata.get("tags", []):
+            cell.update(id=INJECTED, metadata={"tags": [INJECTED]})
+            node.cells.insert([known.id for known in node.cells].index(before.id) + 1, cell)
     return node
 
 
 def _site_key(root: Path, source: Path) -> str:
     """Return a hash of everything that the site is made from: pages, and the docstrings of the library."""
-    files = [path for path in source.rglob("*") if path.is_file()]
-    files += [*(root / "vidattn").rglob("*.py"), root / "requirements.txt"]
-    return digest(
-        {
-            path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path): file_key(path)
-            for path in sorted(files)
-        }
-    )
+    files = [*source.rglob("*"), *(root / "vidattn").rglob("*.py"), root / "requirements.txt"]
+    return digest({os.path.relpath(path, root): file_key(path) for path in files if path.is_file()})
 
 
 def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
@@ -313,13 +251,8 @@ def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
     work.mkdir(parents=True)
     print("Building the pages", flush=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
-    command += [
-        "--path-output",
-        str(work),
-        "--all",
-        "--quiet",
-        *(("-W", "-n", "--keep-going") if strict else ()),
-    ]
+    command += ["--path-output", str(work), "--all", "--quiet"]
+    command += ["-W", "-n", "--keep-going"] if strict else []
     surroundings = {**os.environ, "PYTHONWARNINGS": "ignore"}
     # warnings go to stderr and are shown; what goes to stdout names folders that are about to move
     done = subprocess.run(command, env=surroundings, stdout=subprocess.DEVNULL, check=False)

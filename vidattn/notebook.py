@@ -41,9 +41,9 @@ The kernel runs in the project's root folder: a notebook names its files from th
 
 import ast
 import difflib
-import importlib
-import re
+import pkgutil
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,7 +58,6 @@ from vidattn.errors import UserError
 TAG = "parameters"
 INJECTED = "injected-parameters"  # papermill's tag
 KERNEL_START = 300  # seconds: a busy machine starts a kernel slowly
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CellError(Exception):
@@ -96,24 +95,18 @@ class Notebook:
         """The pydantic model that the header names, or None for a notebook without parameters.
 
         Raises:
-            UserError: The header names none although there are parameters, or names what cannot be imported.
+            UserError: The header names none although there are parameters, or something else.
         """
         place = self.node.metadata.get("vidattn", {}).get("parameters")
-        if place is None:
-            if self.defaults:
-                raise UserError(
-                    f"{self.path}: the header must name the model of its parameters: 'module:Class'"
-                )
+        if place is None and not self.defaults:
             return None
         try:
-            module, _, attribute = place.partition(":")
-            found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise UserError(
-                f"{self.path}: the parameters' model {place!r} cannot be imported: {error}"
-            ) from None
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            raise UserError(f"{self.path}: {place!r} is no pydantic model")
+            found = pkgutil.resolve_name(place or "")
+            if not issubclass(found, BaseModel):
+                raise TypeError("no pydantic model")
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            said = f"the header must name the parameters' model, 'module:Class', not {place!r}: {error}"
+            raise UserError(f"{self.path}: {said}") from None
         return found
 
 
@@ -129,9 +122,12 @@ def read_notebook(path: Path) -> Notebook:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.py"))) or "none"
         raise UserError(f"no notebook {path.stem!r} in {path.parent}; there are: {known}")
     node = jupytext.read(path, fmt="py:percent")
-    # jupytext draws random ids; the same notebook must give the same file
-    for number, cell in enumerate(node.cells):
-        cell["id"] = f"cell-{number}"
+    # jupytext draws random ids; the same notebook must give the same file, and outputs find their code again
+    # where prose was added
+    numbers: Counter[str] = Counter()
+    for cell in node.cells:
+        numbers[cell.cell_type] += 1
+        cell["id"] = f"{cell.cell_type}-{numbers[cell.cell_type]}"
     return Notebook(path, node)
 
 
@@ -160,23 +156,23 @@ def resolve(notebook: Notebook, given: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(f"{notebook.path}: the '{TAG}' cell and {model.__name__} differ in: {names}")
     try:
         parameters = model(**values)
-        check = getattr(parameters, "check", None)
-        if check is not None:
-            check()
-    except ValidationError as error:
-        raise UserError(_prefixed(notebook.name, explain(error))) from None
+        if hasattr(parameters, "check"):
+            parameters.check()
     except ValueError as error:
-        raise UserError(_prefixed(notebook.name, str(error))) from None
+        said = explain(error) if isinstance(error, ValidationError) else str(error)
+        lines = [f"{notebook.name}: {line}" for line in said.splitlines() if line.strip()]
+        raise UserError("\n".join(lines)) from None
     return values
 
 
-def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, failed: Path) -> nbformat.NotebookNode:
-    """Run a notebook in a kernel of this Python and return it with its outputs.
+def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, done: Path, failed: Path) -> None:
+    """Run a notebook in a kernel of this Python and write it with its outputs.
 
     Args:
         notebook: The notebook.
         given: Parameters that differ from the notebook's own; already checked by `resolve`.
         root: Folder in which the kernel runs.
+        done: File to write, whole or not at all.
         failed: File that keeps the notebook as it stood when a cell failed.
 
     Raises:
@@ -189,7 +185,7 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, failed: Pa
     failed.parent.mkdir(parents=True, exist_ok=True)
     different = {name: value for name, value in given.items() if value != notebook.defaults[name]}
     try:
-        done = papermill.execute_notebook(
+        papermill.execute_notebook(
             nbformat.from_dict(notebook.node),
             str(failed),
             parameters=different,
@@ -201,15 +197,13 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, failed: Pa
             extra_arguments=["--log-level=ERROR"],  # the kernel's, which warns of its own transport
         )
     except PapermillExecutionError as error:
+        # An error outside the cells' own code has no traceback.
+        shown = str(error) if error.traceback else f"\n{error.source}\n\n{error.ename}: {error.evalue}\n"
         where = f"{notebook.path}, cell {error.cell_index + 1}"
-        traceback = "\n".join(COLOURS.sub("", line) for line in error.traceback)
-        said = f"{error.ename}: {COLOURS.sub('', error.evalue)}"
-        shown = traceback if traceback else f"{error.source}\n\n{said}"
-        raise CellError(f"{where} failed:\n\n{shown}\n\nThe notebook as it stood: {failed}") from None
+        raise CellError(f"{where} failed:\n{shown}\nThe notebook as it stood: {failed}") from None
     except DeadKernelError as error:
         raise CellError(f"{notebook.path}: the kernel died ({error}); out of memory?") from None
-    failed.unlink(missing_ok=True)
-    return done
+    failed.replace(done)
 
 
 def _literals(source: str, path: Path) -> dict[str, Any]:
@@ -217,18 +211,14 @@ def _literals(source: str, path: Path) -> dict[str, Any]:
     for statement in ast.parse(source).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                pass
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                pass
+                try:
+                    values[name] = ast.literal_eval(value)
+                except ValueError:
+                    said = f"parameter {name} must be a literal, not: {ast.unparse(value)}"
+                    raise UserError(f"{path}: {said}") from None
             case _:
                 line = ast.unparse(statement).splitlines()[0]
                 raise UserError(f"{path}: the '{TAG}' cell takes assignments only, not: {line}")
-        try:
-            values[name] = ast.literal_eval(value)
-        except ValueError:
-            raise UserError(
-                f"{path}: parameter {name} must be a literal, not: {ast.unparse(value)}"
-            ) from None
     return values
 
 
@@ -237,7 +227,3 @@ def _unknown(notebook: Notebook, name: str) -> str:
     hint = f" (did you mean {close[0]}?)" if close else ""
     allowed = ", ".join(notebook.defaults) or "none"
     return f"{notebook.name}: {name}: unknown parameter{hint}; allowed are: {allowed}"
-
-
-def _prefixed(name: str, lines: str) -> str:
-    return "\n".join(f"{name}: {line}" for line in lines.splitlines() if line.strip())
