@@ -4,6 +4,7 @@ import mmap
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -20,9 +21,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, object]]:
     """Memory without processes: a number for each kind. The calls are noted."""
     calls: list[tuple[object, object]] = []
 
-    def peak(wanted: bench.Wanted, shape: tuple[int, ...]) -> tuple[float, float]:
+    def peak(wanted: bench.Wanted, shape: tuple[int, ...]) -> dict[str, float]:
         calls.append((wanted, shape))
-        return (10.0, 40.0) if wanted == ("nonlocal", {}) else (5.0, 10.0)
+        return dict(
+            zip(bench.PASSES, (10.0, 40.0) if wanted == ("nonlocal", {}) else (5.0, 10.0), strict=True)
+        )
 
     monkeypatch.setattr(bench, "peak_in_process", peak)
     return calls
@@ -39,15 +42,12 @@ def test_every_block_has_a_row_at_every_place_and_the_first_is_one(quick, name) 
     assert [(row.place, row.label) for row in rows] == [(p, label) for p in "ab" for label in suite.blocks]
     assert quick == [(w, shape) for shape in suite.shapes.values() for w in suite.blocks.values()]
     for row in rows:
-        assert len(row.forward) == len(row.training) == len(row.forward_ratios) == 3
-        assert min(row.forward) > 0 and min(row.training) > 0
+        assert all(len(row.seconds[what]) == 3 and min(row.seconds[what]) > 0 for what in bench.PASSES)
         shape = suite.shapes[row.place]
         cost = count(bench.build(suite.blocks[row.label], shape[1]), shape)
         assert (row.macs, row.parameters) == (cost.macs, cost.params)
         own = next(other for other in rows if other.place == row.place)
-        assert row.training_ratios == tuple(a / b for a, b in zip(row.training, own.training, strict=True))
         if row is own:
-            assert row.forward_ratios == row.training_ratios == (1.0, 1.0, 1.0)
             assert suite.blocks[row.label] == ("nonlocal", {})
 
 
@@ -110,21 +110,30 @@ def test_the_formula_is_the_count_without_the_combination(scales) -> None:
     assert scales != 2 or bench.predicted(("pyramid", {"scales": 2}), shape) == f"{by_hand:.4f}"
 
 
-def test_a_round_passes_every_block_before_the_next_one_begins() -> None:
+def test_a_round_passes_every_block_before_the_next_one_begins(monkeypatch) -> None:
     order: list[str] = []
-
-    def noted(name: str):
-        return lambda: order.append(name)
-
-    times = bench._interleaved({"a": noted("a"), "b": noted("b")}, rounds=2)
-    assert order == ["a", "b"] * 3  # the first round warms up
+    monkeypatch.setattr(bench, "_pass", lambda block, shape, what: lambda: order.append((block, shape, what)))
+    times = bench._interleaved({"a": "A", "b": "B"}, (1, 2), "forward", rounds=2)
+    assert order == [("A", (1, 2), "forward"), ("B", (1, 2), "forward")] * 3  # the first round warms up
     assert {kind: len(seconds) for kind, seconds in times.items()} == {"a": 2, "b": 2}
+
+
+def test_times_are_ratios_round_by_round(quick, monkeypatch) -> None:
+    seconds = {"a": np.array([1.0, 2.0, 4.0]), "b": np.array([3.0, 1.0, 4.0])}
+    memory = dict.fromkeys(bench.PASSES, 1.0)
+    rows = [
+        bench.Measured(label, "p", 1, 1, dict.fromkeys(bench.PASSES, times), memory)
+        for label, times in seconds.items()
+    ]
+    monkeypatch.setattr(bench, "measure", lambda suite, rounds: rows)
+    cells = [cell.strip() for cell in bench.table(tiny("rnl")).splitlines()[5].strip("|").split("|")]
+    assert cells[4] == cells[6] == "1 (0.5 to 3)"
 
 
 def test_a_training_pass_gives_gradients_and_a_forward_pass_none() -> None:
     block = nn.Conv3d(4, 4, 1)
-    assert not bench._forward(block, (1, 4, 2, 3, 3))().requires_grad
-    run = bench._training(block, (1, 4, 2, 3, 3))
+    assert not bench._pass(block, (1, 4, 2, 3, 3), "forward")().requires_grad
+    run = bench._pass(block, (1, 4, 2, 3, 3), "training")
     run()
     once = block.weight.grad.clone()
     run()
@@ -135,10 +144,10 @@ def test_a_training_pass_gives_gradients_and_a_forward_pass_none() -> None:
 def test_memory_of_the_control_shows_the_matrix_and_that_of_the_block_does_not() -> None:
     shape = (1, 32, 8, 16, 16)  # N = 2048: N x N is 16 MiB, the input 0.25 MiB
     matrix = 2048**2 * 4 / 2**20
-    naive, naive_training = bench.peak_in_process(bench.CONTROL, shape)
-    forward, training = bench.peak_in_process(("pyramid", {"scales": 2}), shape)
-    assert naive > matrix and naive_training > matrix
-    assert 0 < forward < matrix / 2 and 0 < training < matrix / 2
+    naive = bench.peak_in_process(bench.CONTROL, shape)
+    pyramid = bench.peak_in_process(("pyramid", {"scales": 2}), shape)
+    for what in bench.PASSES:
+        assert naive[what] > matrix and 0 < pyramid[what] < matrix / 2
 
 
 @on_linux

@@ -10,16 +10,17 @@ import json
 import math
 import os
 import platform
-import statistics
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +30,7 @@ from vidattn.cost import count
 Shape = tuple[int, int, int, int, int]
 Wanted = tuple[str, Mapping[str, Any]]  # a block's kind and options
 CONTROL: Wanted = ("naive", {})
+PASSES = ("forward", "training")  # without gradients; with the backward pass
 
 
 @dataclass(frozen=True)
@@ -46,26 +48,31 @@ class Suite:
     formula: bool = False
 
 
+# Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map whose sides 8 divides,
+# beside one where 28 / 8 is no whole number.
+_RES50: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
+_SIDES: dict[str, Shape] = {"32 x 32": (1, 512, 8, 32, 32), "28 x 28": (1, 512, 8, 28, 28)}
 _RNL = ("nonlocal", "region", "squeeze_excite", "additive_squeeze_excite", "cbam", "global_context", "chain")
-_PNL: dict[str, Wanted] = {
+_NL: dict[str, Wanted] = {
     "NL": ("nonlocal", {}),
     "NL, keys pooled after": ("nonlocal", {"pool_keys": "after"}),
+}
+_PNL: dict[str, Wanted] = {
+    **_NL,
     "NL, keys pooled before": ("nonlocal", {"pool_keys": "before"}),
     "PNL, n = 2": ("pyramid", {"scales": 2}),
     "PNL, n = 4": ("pyramid", {"scales": 4}),
 }
 _RCCA: dict[str, Wanted] = {
-    "NL": ("nonlocal", {}),
-    "NL, keys pooled after": ("nonlocal", {"pool_keys": "after"}),
+    **_NL,
     "RCCA-3D, R = 1": ("recurrent_crisscross", {"passes": 1}),
     "RCCA-3D, R = 3": ("recurrent_crisscross", {}),
 }
-# Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map whose sides 8 divides,
-# beside one where 28 / 8 is no whole number.
-_RES50: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
-_SIDES: dict[str, Shape] = {"32 x 32": (1, 512, 8, 32, 32), "28 x 28": (1, 512, 8, 28, 28)}
-SUITES = {"rnl": Suite(_RES50, {k: (k, {}) for k in _RNL}), "pnl": Suite(_SIDES, _PNL, formula=True)}
-SUITES["rcca"] = Suite(_RES50, _RCCA)
+SUITES = {
+    "rnl": Suite(_RES50, {kind: (kind, {}) for kind in _RNL}),
+    "pnl": Suite(_SIDES, _PNL, formula=True),
+    "rcca": Suite(_RES50, _RCCA),
+}
 
 
 class NaiveRegion(RegionNonLocal):
@@ -76,33 +83,24 @@ class NaiveRegion(RegionNonLocal):
         return (q @ k.transpose(1, 2)).softmax(dim=-1) @ v
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a block costs at a place, each measure with those of the same round of the suite's first block.
+class Measured(NamedTuple):
+    """What a block costs at a place.
 
     Attributes:
         label: Name of the block in the suite.
         place: Name of the shape.
         macs: Multiply-adds of a forward pass.
         parameters: Number of parameters.
-        forward: Seconds of each round's forward pass without gradients.
-        training: Seconds of each round's forward and backward pass.
-        forward_mib: Peak memory of a forward pass without gradients beyond weights and input, in MiB.
-        training_mib: The same of a forward and backward pass, gradients included.
-        forward_ratios: `forward` over the first block's, round by round.
-        training_ratios: `training` over the first block's, round by round.
+        seconds: Those of each round, for each of `PASSES`.
+        mib: Peak memory of each of `PASSES` beyond weights and input, in MiB; gradients count.
     """
 
     label: str
     place: str
     macs: int
     parameters: int
-    forward: tuple[float, ...]
-    training: tuple[float, ...]
-    forward_mib: float
-    training_mib: float
-    forward_ratios: tuple[float, ...]
-    training_ratios: tuple[float, ...]
+    seconds: Mapping[str, np.ndarray]
+    mib: Mapping[str, float]
 
 
 def build(wanted: Wanted, channels: int) -> nn.Module:
@@ -124,16 +122,11 @@ def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
     rows = []
     for place, shape in suite.shapes.items():
         blocks = {label: build(wanted, shape[1]) for label, wanted in suite.blocks.items()}
-        forward = _interleaved({label: _forward(block, shape) for label, block in blocks.items()}, rounds)
-        training = _interleaved({label: _training(block, shape) for label, block in blocks.items()}, rounds)
-        first = next(iter(blocks))
+        seconds = {what: _interleaved(blocks, shape, what, rounds) for what in PASSES}
         for label, block in blocks.items():
-            cost = count(block, shape)
-            rows.append(Measured(
-                label, place, cost.macs, cost.params, forward[label], training[label],
-                *peak_in_process(suite.blocks[label], shape),
-                _ratios(forward[label], forward[first]), _ratios(training[label], training[first]),
-            ))  # fmt: skip
+            cost, mib = count(block, shape), peak_in_process(suite.blocks[label], shape)
+            own = {what: seconds[what][label] for what in PASSES}
+            rows.append(Measured(label, place, cost.macs, cost.params, own, mib))
     return rows
 
 
@@ -164,65 +157,63 @@ def table(suite: Suite, rounds: int = 5) -> str:
     rounds, with the smallest and the largest in brackets. The first block's own row has what they are
     ratios of.
     """
-    lines = [machine(), ""]
+    lines = []
     for row in (rows := measure(suite, rounds)):
         own = next(other for other in rows if other.place == row.place)
-        cells = {
+        line = {
             "block": row.label, "place": row.place, "parameters M": f"{row.parameters / 1e6:.3f}",
             "GMAC": f"{row.macs / 1e9:.3g}",
         }  # fmt: skip
         if suite.formula:
-            cells["MACs: formula"] = predicted(suite.blocks[row.label], suite.shapes[row.place])
-            cells["MACs: counted"] = f"{row.macs / own.macs:.4f}"
-        cells |= {
-            "forward: time": _time(row.forward_ratios, row.forward, row is own),
-            "forward: memory": _memory(row.forward_mib, own.forward_mib, row is own),
-            "training: time": _time(row.training_ratios, row.training, row is own),
-            "training: memory": _memory(row.training_mib, own.training_mib, row is own),
-        }
-        if row is rows[0]:
-            lines += [_line(cells), _line("---" if i < 2 else "---:" for i in range(len(cells)))]
-        lines.append(_line(cells.values()))
+            line["MACs: formula"] = predicted(suite.blocks[row.label], suite.shapes[row.place])
+            line["MACs: counted"] = f"{row.macs / own.macs:.4f}"
+        for what in PASSES:
+            ratios, memory = row.seconds[what] / own.seconds[what], row.mib[what] / own.mib[what]
+            line[f"{what}: time"] = f"{np.median(ratios):.2g} ({ratios.min():.2g} to {ratios.max():.2g})"
+            line[f"{what}: memory"] = f"{memory:.2f}"
+            if row is own:
+                line[f"{what}: time"] = f"1 = {1000 * np.median(row.seconds[what]):.1f} ms"
+                line[f"{what}: memory"] = f"1 = {row.mib[what]:.0f} MiB"
+        lines.append(line)
+    sides = ["---", "---", *["---:"] * (len(lines[0]) - 2)]
+    shown = [f"| {' | '.join(cells)} |" for cells in (lines[0], sides, *(line.values() for line in lines))]
     control = [
         f"Control, RNL with the N x N matrix written out, {place}: forward "
-        f"{peak_in_process(CONTROL, shape)[0]:.0f} MiB, "
+        f"{peak_in_process(CONTROL, shape)['forward']:.0f} MiB, "
         f"of which the matrix {math.prod(shape[2:]) ** 2 / 2**18:.0f} MiB."
         for place, shape in suite.shapes.items()
     ]
-    return "\n".join([*lines, "", *control])
+    return "\n".join([machine(), "", *shown, "", *control])
 
 
 def machine() -> str:
     """Return a line that says what was measured on what."""
-    name = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
-    if information.is_file():
-        names = [line.partition(":")[2].strip() for line in information.read_text().splitlines()
-                 if line.startswith("model name")]  # fmt: skip
-        name = names[0] if names else name
+    found = re.search(r"model name\s*: (.+)", information.read_text()) if information.is_file() else None
+    name = found[1] if found else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
     used = f"{threads} thread{'s' * (threads != 1)} of {os.cpu_count()} CPUs"
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     return f"One clip, float32; {name}, {used}; {versions}"
 
 
-def peak_in_process(wanted: Wanted, shape: Sequence[int]) -> tuple[float, float]:
-    """Return the extra peak memory of a block's forward pass and of its forward and backward pass, in MiB.
+def peak_in_process(wanted: Wanted, shape: Sequence[int]) -> dict[str, float]:
+    """Return the extra peak memory of a block in each of `PASSES`, in MiB.
 
     Measured in a process of its own, so that no other block's memory lies about. Not a number where there is
     no /proc.
     """
     if not Path("/proc/self/status").exists():
-        return float("nan"), float("nan")
+        return dict.fromkeys(PASSES, math.nan)
     # The allocator then returns each large tensor when it is freed: the peak is what is alive, without holes
     # in the heap.
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": root}
-    words = json.dumps([wanted, list(shape), torch.get_num_threads()])
+    words = json.dumps([wanted, shape, torch.get_num_threads()])
     command = [sys.executable, "-m", "vidattn.bench", words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    forward, training = json.loads(done.stdout)
-    return forward, training
+    mib: dict[str, float] = json.loads(done.stdout)
+    return mib
 
 
 def peak(run: Callable[[], object]) -> float:
@@ -246,69 +237,44 @@ def _resident(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def _forward(block: nn.Module, shape: Sequence[int]) -> Callable[[], Tensor]:
-    x = torch.randn(*shape)
+def _pass(block: nn.Module, shape: Sequence[int], what: str) -> Callable[[], Tensor]:
+    training = what == "training"
+    x, slope = torch.randn(*shape, requires_grad=training), torch.randn(*shape)
 
     def run() -> Tensor:
-        with torch.no_grad():
-            return block.eval()(x)
-
-    return run
-
-
-def _training(block: nn.Module, shape: Sequence[int]) -> Callable[[], Tensor]:
-    x = torch.randn(*shape, requires_grad=True)
-    slope = torch.randn(*shape)
-
-    def run() -> Tensor:
-        block.zero_grad()
-        x.grad = None
-        z = block.eval()(x)
-        z.backward(slope)
+        with torch.set_grad_enabled(training):
+            z = block.eval()(x)
+        if training:
+            block.zero_grad()
+            x.grad = None
+            z.backward(slope)
         return z
 
     return run
 
 
-def _interleaved(passes: Mapping[str, Callable[[], Tensor]], rounds: int) -> dict[str, tuple[float, ...]]:
+def _interleaved(
+    blocks: Mapping[str, nn.Module], shape: Sequence[int], what: str, rounds: int
+) -> dict[str, np.ndarray]:
+    passes = {label: _pass(block, shape, what) for label, block in blocks.items()}
     seconds: dict[str, list[float]] = {label: [] for label in passes}
     for _ in range(rounds + 1):
         for label, run in passes.items():
             start = time.perf_counter()
             run()
             seconds[label].append(time.perf_counter() - start)
-    return {label: tuple(times[1:]) for label, times in seconds.items()}
+    return {label: np.array(times[1:]) for label, times in seconds.items()}
 
 
-def _ratios(times: Sequence[float], reference: Sequence[float]) -> tuple[float, ...]:
-    return tuple(a / b for a, b in zip(times, reference, strict=True))
-
-
-def _time(ratios: Sequence[float], seconds: Sequence[float], reference: bool) -> str:
-    if reference:
-        return f"1 = {1000 * statistics.median(seconds):.1f} ms"
-    return f"{statistics.median(ratios):.2g} ({min(ratios):.2g} to {max(ratios):.2g})"
-
-
-def _memory(mib: float, reference_mib: float, reference: bool) -> str:
-    return f"1 = {mib:.0f} MiB" if reference else f"{mib / reference_mib:.2f}"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _measure_here(wanted: Wanted, shape: Sequence[int], threads: int) -> tuple[float, float]:
+def _peaks(wanted: Wanted, shape: Sequence[int], threads: int) -> dict[str, float]:
     """The other end of `peak_in_process`."""
     torch.set_num_threads(threads)
     block = build(wanted, shape[1])
-    small = [*shape[:2], *(min(size, most) for size, most in zip(shape[2:], (3, 9, 9), strict=True))]
-    _forward(block, small)()
-    _training(block, small)()  # loads the libraries
+    for what in PASSES:  # loads the libraries
+        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:2], 3, 9, 9), strict=True)], what)()
     block.zero_grad()
-    forward = peak(_forward(block, shape))
-    return forward, peak(_training(block, shape))
+    return {what: peak(_pass(block, shape, what)) for what in PASSES}
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure_here(*json.loads(sys.argv[1]))))
+    print(json.dumps(_peaks(*json.loads(sys.argv[1]))))
