@@ -33,10 +33,11 @@ def test_a_book_is_executed_once_and_built_once(
     assert (html / "chapter.html").stat().st_mtime_ns == built
 
     source = root / "notebooks" / "chapter.py"
-    source.write_text(source.read_text().replace("It has one equation", "Reworded"))
+    text = source.read_text().replace("It has one equation", "Reworded")
+    source.write_text(text.replace("# %% tags", "# %% [markdown]\n# An added cell.\n\n# %% tags"))
     build(root, root / "built", "smoke")
     page = (html / "chapter.html").read_text()
-    assert "Reworded" in page
+    assert "Reworded" in page and page.index("An added cell") < page.index("steps taken: 3")
     assert "steps taken: 3" in page
     assert executions(root) == 1
 
