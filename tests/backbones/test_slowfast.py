@@ -4,9 +4,9 @@ Feichtenhofer et al., SlowFast, ICCV 2019, Table 2 (G multiply-adds at 256 x 256
 65.7; 8x8 R101 106; 16x8 R101 213. They are the convolutions and the linear layer (106 is 106.51, cut); R101
 looks along time in the first 6 blocks of res4 there.
 PyTorchVideo, docs/source/model_zoo.md (parameters in M, FLOPs in G): 34.57, 65.71 (8x8 R50); 34.48, 36.69
-(4x16 R50); 62.83, 127.20 (8x8 R101); 53.77, 215.61 (16x8 R101). Its 8x8 R101 looks along time in all 23 blocks
-of res4: another network than the paper's. Its figures are multiply-adds and 5 for each element that batch
-normalisation gives, as fvcore counts a network in training mode; 8x8 R50 alone is multiply-adds only.
+(4x16 R50); 62.83, 127.20 (8x8 R101); 53.77, 215.61 (16x8 R101). Its 8x8 R101 looks along time in all 23
+blocks of res4: another network than the paper's. Its figures are multiply-adds and 5 for each element that
+batch normalisation gives, as fvcore counts a network in training mode; 8x8 R50 alone is multiply-adds only.
 """
 
 from collections.abc import Callable

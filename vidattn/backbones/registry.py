@@ -6,6 +6,7 @@ from torch import nn
 
 from vidattn.backbones.mfnet import mfnet, mfnet_mini
 from vidattn.backbones.resnet import resnet50, resnet101, resnet_local, resnet_mini
+from vidattn.backbones.slowfast import slowfast50, slowfast101, slowfast_mini
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
@@ -14,4 +15,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "resnet_local": resnet_local,
     "mfnet": mfnet,
     "mfnet_mini": mfnet_mini,
+    "slowfast50": slowfast50,
+    "slowfast101": slowfast101,
+    "slowfast_mini": slowfast_mini,
 }
