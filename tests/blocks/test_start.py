@@ -10,15 +10,18 @@ from vidattn.blocks import BLOCKS, NonLocal, RegionNonLocal
 
 IDENTITIES = (
     "nonlocal", "region", "additive_squeeze_excite", "global_context", "chain", "pyramid", "cgnl",
-    "double_attention",
+    "double_attention", "spatial_attention", "temporal_attention", "decoupled_nonlocal",
+    "global_temporal_attention",
 )  # fmt: skip
+# What a kind needs besides its channels, to fit clips of 3 frames.
+NEEDS = {"global_temporal_attention": {"frames": 3}}
 
 
 @pytest.mark.parametrize("kind", IDENTITIES)
 @pytest.mark.parametrize("training", [False, True])
 def test_a_fresh_block_is_the_identity_and_can_leave_it(kind, training):
     torch.manual_seed(0)
-    block = BLOCKS[kind](32).double().train(training)
+    block = BLOCKS[kind](32, **NEEDS.get(kind, {})).double().train(training)
     x = oracle.clip_like(2, 32, 3, 5, 4, seed=0)
     z = block(x)
     assert torch.equal(z, x)
@@ -48,13 +51,13 @@ def test_gates_are_not_the_identity_at_the_start(kind):
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_shape_and_layout_are_kept(kind):
     # In float32, where the CPU's convolutions hand the layout of their input on to the next stage.
-    block = oracle.randomise(BLOCKS[kind](32), 1).float()
+    block = oracle.randomise(BLOCKS[kind](32, **NEEDS.get(kind, {})), 1).float()
     z = block(oracle.clip_like(2, 32, 3, 5, 4, seed=1).float())
     assert z.shape == (2, 32, 3, 5, 4)
     assert z.is_contiguous()
 
 
-MIXED = [(kind, {}) for kind in BLOCKS]
+MIXED = [(kind, NEEDS.get(kind, {})) for kind in BLOCKS]
 MIXED += [("nonlocal", {"form": form}) for form in ("gaussian", "dot_product", "concatenation")]
 MIXED += [("pyramid", {"form": form}) for form in ("gaussian", "dot_product", "concatenation")]
 MIXED += [("region", {"form": form}) for form in ("dot_product", "cosine")]

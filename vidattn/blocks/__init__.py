@@ -7,15 +7,17 @@ from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
 from vidattn.blocks.crisscross import CrissCross3d, RecurrentCrissCross3d
 from vidattn.blocks.double import DoubleAttention
+from vidattn.blocks.gta import GlobalTemporalAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.pyramid import PyramidNonLocal
 from vidattn.blocks.region import RegionNonLocal
 from vidattn.blocks.registry import BLOCKS, block_options, make_block
 from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
+from vidattn.blocks.temporal import DecoupledNonLocal, SpatialAttention, TemporalAttention
 
 __all__ = [
     "BLOCKS", "CBAM", "AdditiveSqueezeExcite", "AttentionChain", "CompactGeneralizedNonLocal",
-    "CompactGlobalDescriptor", "CrissCross3d", "DoubleAttention", "GlobalContext", "NonLocal",
-    "PyramidNonLocal", "RecurrentCrissCross3d", "RegionNonLocal", "SqueezeExcite", "block_options",
-    "make_block",
+    "CompactGlobalDescriptor", "CrissCross3d", "DecoupledNonLocal", "DoubleAttention", "GlobalContext",
+    "GlobalTemporalAttention", "NonLocal", "PyramidNonLocal", "RecurrentCrissCross3d", "RegionNonLocal",
+    "SpatialAttention", "SqueezeExcite", "TemporalAttention", "block_options", "make_block",
 ]  # fmt: skip

@@ -15,11 +15,13 @@ from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
 from vidattn.blocks.crisscross import CrissCross3d, RecurrentCrissCross3d
 from vidattn.blocks.double import DoubleAttention
+from vidattn.blocks.gta import GlobalTemporalAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.options import check_choice
 from vidattn.blocks.pyramid import PyramidNonLocal
 from vidattn.blocks.region import RegionNonLocal
 from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
+from vidattn.blocks.temporal import DecoupledNonLocal, SpatialAttention, TemporalAttention
 
 BLOCKS: dict[str, type[nn.Module]] = {
     "nonlocal": NonLocal,
@@ -35,13 +37,20 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "double_attention": DoubleAttention,
     "crisscross": CrissCross3d,
     "recurrent_crisscross": RecurrentCrissCross3d,
+    "spatial_attention": SpatialAttention,
+    "temporal_attention": TemporalAttention,
+    "decoupled_nonlocal": DecoupledNonLocal,
+    "global_temporal_attention": GlobalTemporalAttention,
 }
+
+# Kinds that take the options of a block that they contain, too.
+CONTAINED: dict[str, type[nn.Module]] = {"chain": RegionNonLocal, "decoupled_nonlocal": TemporalAttention}
 
 
 def block_options(kind: str) -> tuple[str, ...]:
     """Returns the names of the options that a kind of block takes."""
     names = _keywords(BLOCKS[kind])
-    return names + _keywords(RegionNonLocal) if kind == "chain" else names
+    return names + _keywords(CONTAINED[kind]) if kind in CONTAINED else names
 
 
 def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
@@ -70,5 +79,6 @@ def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
 
 
 def _keywords(block: type[nn.Module]) -> tuple[str, ...]:
-    parameters = inspect.signature(block).parameters.values()
-    return tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+    # Those of the classes that a block is derived from, too.
+    parameters = [p for part in block.__mro__ for p in inspect.signature(part).parameters.values()]
+    return tuple(dict.fromkeys(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY))
