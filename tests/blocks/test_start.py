@@ -11,7 +11,7 @@ from vidattn.blocks import BLOCKS, NonLocal, RegionNonLocal
 IDENTITIES = (
     "nonlocal", "region", "additive_squeeze_excite", "global_context", "chain", "pyramid", "cgnl",
     "double_attention", "spatial_attention", "temporal_attention", "decoupled_nonlocal",
-    "global_temporal_attention",
+    "global_temporal_attention", "glore", "decoupled_rival",
 )  # fmt: skip
 # What a kind needs besides its channels, to fit clips of 3 frames.
 NEEDS = {"global_temporal_attention": {"frames": 3}}

@@ -7,6 +7,7 @@ from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
 from vidattn.blocks.crisscross import CrissCross3d, RecurrentCrissCross3d
 from vidattn.blocks.double import DoubleAttention
+from vidattn.blocks.glore import DecoupledRival, GloRe
 from vidattn.blocks.gta import GlobalTemporalAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.pyramid import PyramidNonLocal
@@ -17,7 +18,8 @@ from vidattn.blocks.temporal import DecoupledNonLocal, SpatialAttention, Tempora
 
 __all__ = [
     "BLOCKS", "CBAM", "AdditiveSqueezeExcite", "AttentionChain", "CompactGeneralizedNonLocal",
-    "CompactGlobalDescriptor", "CrissCross3d", "DecoupledNonLocal", "DoubleAttention", "GlobalContext",
-    "GlobalTemporalAttention", "NonLocal", "PyramidNonLocal", "RecurrentCrissCross3d", "RegionNonLocal",
-    "SpatialAttention", "SqueezeExcite", "TemporalAttention", "block_options", "make_block",
+    "CompactGlobalDescriptor", "CrissCross3d", "DecoupledNonLocal", "DecoupledRival", "DoubleAttention",
+    "GloRe", "GlobalContext", "GlobalTemporalAttention", "NonLocal", "PyramidNonLocal",
+    "RecurrentCrissCross3d", "RegionNonLocal", "SpatialAttention", "SqueezeExcite", "TemporalAttention",
+    "block_options", "make_block",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from vidattn.blocks.chain import AttentionChain
 from vidattn.blocks.context import GlobalContext
 from vidattn.blocks.crisscross import CrissCross3d, RecurrentCrissCross3d
 from vidattn.blocks.double import DoubleAttention
+from vidattn.blocks.glore import DecoupledRival, GloRe
 from vidattn.blocks.gta import GlobalTemporalAttention
 from vidattn.blocks.nonlocal_ import NonLocal
 from vidattn.blocks.options import check_choice
@@ -41,6 +42,8 @@ BLOCKS: dict[str, type[nn.Module]] = {
     "temporal_attention": TemporalAttention,
     "decoupled_nonlocal": DecoupledNonLocal,
     "global_temporal_attention": GlobalTemporalAttention,
+    "glore": GloRe,
+    "decoupled_rival": DecoupledRival,
 }
 
 # Kinds that take the options of a block that they contain, too.
