@@ -91,6 +91,7 @@ def test_table_of_the_network() -> None:
             operation = f"[{extent}x1x1, {inner}; 1x3x3, {inner}; 1x1x1, {4 * inner}] x {number}"
             assert rows[f"{path}.res{index + 2}"] == (operation, (frames, side, side))
     deep = {r.layer: r.operation for r in describe(partial(slowfast101, looking=6), (1, 3, 4, 32, 32))}
+    assert deep["lateral.0.conv"] == "5x1x1, 16, stride 4,1,1"
     for path, inner in (("slow", 256), ("fast", 32)):
         rest = f"{inner}; 1x3x3, {inner}; 1x1x1, {4 * inner}]"
         assert deep[f"{path}.res4"] == f"[3x1x1, {rest} x 6 + [1x1x1, {rest} x 17"
