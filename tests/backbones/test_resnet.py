@@ -85,7 +85,7 @@ def test_description_of_a_network_with_placed_blocks_leaves_it_as_it_is() -> Non
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_logits_of_a_clip(name: str) -> None:
-    for temporal in ("none",) if name.startswith("mfnet") else ("none", "tsm", "pool"):
+    for temporal in ("none",) if name.startswith(("mfnet", "slowfast")) else ("none", "tsm", "pool"):
         model = meta_copy(lambda temporal=temporal: BACKBONES[name](num_classes=7, temporal=temporal))
         assert model(torch.empty(2, 3, 8, 48, 48, device="meta")).shape == (2, 7)
 

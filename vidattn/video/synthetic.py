@@ -17,9 +17,9 @@ decoder as any other video. The tasks share one renderer:
   move along the other one: for networks that do not see which frame came first.
 - ``apart``: as ``cue``, with small objects that move past each other within one corner of the picture while
   the ring stands in the opposite one: ring and objects share no row, no column and no frame, so no line and
-  no plane. There are two colours and two directions only, and the other object has the other ones: the class is
-  the exclusive or of the ring's colour and of the way that the red object goes. Some frames are empty between
-  ring and objects.
+  no plane. The ground is one grey, there are two colours and two directions only, and the other object has
+  the other ones: the class is the exclusive or of the ring's colour and of the way that the red object goes.
+  Some frames are empty between ring and objects.
 - ``aligned``: the same, but the ring stands in the middle of where the objects move: it shares rows, columns
   and lines along time with them. Neither is to be cropped: the corners are used.
 
@@ -184,7 +184,7 @@ def _small_paths(
     size, length = spec.size, spec.size / 4
     low, high = size * 0.52, size - 4  # of all that an object's centre passes
     turned = rng.random(2) < 0.5  # which corner
-    place = rng.uniform(4.5, size * 0.2, 2) if spec.task == "apart" else np.full(2, (low + high) / 2)
+    place = rng.uniform(5.5, size * 0.155, 2) if spec.task == "apart" else np.full(2, (low + high) / 2)
     along = np.linspace(-0.5, 0.5, steps)[:, None] * length
     ways = np.array([_STEP[direction] for direction in directions])
     best, widest = np.zeros(0), -1.0
@@ -222,7 +222,8 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
     if spec.task == "lone":
         colours[0] = label // 4
-    if spec.task in ("apart", "aligned"):
+    lines = spec.task in ("apart", "aligned")
+    if lines:
         mine, other = rng.permutation([RED, CYAN])
         colours = [mine] + [other] * spec.distractors
         directions = [DIRECTIONS[label]] + [DIRECTIONS[1 - label]] * spec.distractors
@@ -230,13 +231,14 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         directions = directions[:1]
 
     grid = np.arange(spec.size, dtype=float)
-    image = np.repeat(_smooth_background(rng, spec.size)[None], spec.frames, axis=0).repeat(3, axis=3)
+    back = np.full((spec.size, spec.size, 1), 0.4) if lines else _smooth_background(rng, spec.size)
+    image = np.repeat(back[None], spec.frames, axis=0).repeat(3, axis=3)
     target = np.zeros(image.shape[:3], dtype=bool)
     ring = np.zeros_like(target)
     palette = np.array(list(COLOURS.values()))
     # The ring's frames at either end; the objects move in the frames between.
     end = start = spec.frames // 4 if spec.task != "lone" else 0
-    if spec.task in ("apart", "aligned"):
+    if lines:
         # With a pause, so that a network that looks a few frames ahead does not see ring and object at once.
         end, start = spec.frames // 10, 3 * spec.frames // 10
     moving = np.arange(start, spec.frames - start)
@@ -244,8 +246,8 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     place: np.ndarray | None = None  # of the ring; None: where there is room
     # Painted from last to first: the target is never hidden by a distractor.
     order = np.arange(len(directions))
-    if spec.task in ("apart", "aligned"):
-        sizes = np.full(len(directions) + 1, RADII[0])
+    if lines:
+        sizes = np.array([RADII[0]] * len(directions) + [5.0])
         paths, place = _small_paths(rng, spec, directions, len(moving))
         order = rng.permutation(order)
     else:
