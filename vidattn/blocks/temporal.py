@@ -186,9 +186,10 @@ class TemporalAttention(SelfAttention):
 
     Source:
         GTA paper, as above, section 3.2, section 4.3 ('Miscellaneous') and Figure 12. It says neither which
-        positional encoding TAPE has nor where it enters: both kinds leave the printed cost as it is. Ours:
-        that of Vaswani et al. (Attention is all you need, section 3.5), added to the input of all three
-        projections; learned ones start with standard deviation 0.02. How TAPE has cross-channel heads is not
+        positional encoding TAPE has nor where it enters. Its 31.2M parameters (Figure 7) fit an encoding
+        without parameters; learned for all C channels it would make them 31.25M. Ours: that of Vaswani et al.
+        (Attention is all you need, section 3.5), added to the input of all three projections; learned ones
+        start with standard deviation 0.02. How TAPE has cross-channel heads is not
         said either: of Eq. 7's G x G matrices, ours relate the queries of group k with the keys of group g,
         which asks for no further parameters.
     """
