@@ -111,7 +111,7 @@ def test_the_description_of_a_run_counts_but_not_its_folder_or_name(study: Study
     assert evidence.described(study.experiment("NL", 1)) != evidence.described(run)
 
 
-CHAPTERS = ("rnl", "pnl", "pnl_c2d", "pnl_c2d_axes")
+CHAPTERS = ("rnl", "pnl", "pnl_c2d", "pnl_c2d_axes", "rcca")
 chapters = pytest.mark.parametrize("chapter", CHAPTERS)
 
 

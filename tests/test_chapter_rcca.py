@@ -88,7 +88,7 @@ def test_every_numbered_equation_has_its_label_and_its_code():
     prose = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown")
     code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
     for number in range(1, 8):
-        assert f"$$ (rcca-eq-{number})" in prose
+        assert f"(rcca-eq-{number})=\n$$\n" in prose and f"\\tag{{{number}}}" in prose
         assert f"# ({number})" in code
 
 
