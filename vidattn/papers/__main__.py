@@ -7,9 +7,9 @@ import sys
 import pandas as pd
 
 from vidattn.errors import UserError
-from vidattn.papers import pnl, rcca, rnl
+from vidattn.papers import gta, pnl, rcca, rnl
 
-EXPLAINED = {"RNL": rnl.efficiency, "PNL": pnl.efficiency, "RCCA-3D": rcca.efficiency}
+EXPLAINED = {"RNL": rnl.efficiency, "PNL": pnl.efficiency, "RCCA-3D": rcca.efficiency, "GTA": gta.efficiency}
 
 
 def main(arguments: list[str] | None = None) -> int:
