@@ -54,7 +54,10 @@ def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
         ({"scale": "huge"}, "rcca: scale: must be 'smoke', 'reduced' or 'full', not 'huge'"),
         ({"seeds": 0}, "rcca: seeds: must be greater than or equal to 1"),
         ({"epochs": 1.5}, "rcca: epochs: must be a valid integer, not 1.5"),
-        ({"data": "/no/such/folder"}, "rcca: data: there is no folder '/no/such/folder'"),
+        (
+            {"data": "/no/such/folder", "variants": ["RCCA"]},
+            "rcca: data: there is no folder '/no/such/folder'",
+        ),
         ({"backbone": "resnet18"}, "rcca: backbone: 'resnet18' is unknown: allowed are resnet50"),
         ({"variants": ["RCCA", "PNL"]}, "rcca: variants: 'PNL' is unknown: allowed are "),
         ({"places": {"res3": [9]}}, "rcca: places: res3 has no block 9: allowed are 1 to"),

@@ -83,6 +83,17 @@ def test_with_one_pass_a_b_and_d_are_one_function():
         assert not torch.allclose(one(x), other(x), atol=1e-3)
 
 
+def test_what_is_not_given_is_the_paper_s_choice():
+    # Section IV-C: R = 3, structure a, C' = C / 4, gamma from 1.
+    torch.manual_seed(0)
+    given = RecurrentCrissCross3d(8, passes=3, structure="a", reduction=4, gamma=1.0).double()
+    silent = RecurrentCrissCross3d(8).double()
+    assert silent.gamma == 1
+    silent.load_state_dict(given.state_dict())
+    x = oracle.clip_like(1, 8, *UNEVEN, seed=6)
+    assert torch.equal(silent(x), given(x))
+
+
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_the_start(structure):
     # Gamma 0 is the identity, and can leave it; the default, 1, is not.

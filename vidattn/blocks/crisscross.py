@@ -24,7 +24,8 @@ class CrissCross3d(nn.Module):
     q, k and v are 1x1x1 convolutions with biases. A position lies on all three of its lines and counts once.
     Nothing is scaled or normalised, and x is not added: that is left to `RecurrentCrissCross3d`. Each line is
     a product of its own under the joint softmax, so that memory grows with N (T + H + W). The products take
-    N (T + H + W) (C' + C) MACs: the position itself is multiplied three times and masked out twice.
+    N (T + H + W) (C' + C) MACs (2 C' with `reduce_values`): the position itself is multiplied three times and
+    masked out twice.
 
     Args:
         channels: C of the input.
@@ -100,7 +101,8 @@ class RecurrentCrissCross3d(nn.Module):
 
     Y_0 = X, r = 1 .. R, the output is Y_R; gamma is one learnable scalar for all passes. After one pass an
     output depends on its three lines, after two on the three planes through it, after three on all positions.
-    With one pass a, b and d are the same. Eq. 5 is printed with two F where its text has three: a misprint.
+    With one pass a, b and d are the same. In the text at hand Eq. 5 has two F where its description has
+    three: a misprint.
 
     Args:
         channels: C of the input.
