@@ -549,7 +549,7 @@ assert len(cases) == 64 and table["error"].max() < 1e-9
 glue("worst", f"{table['error'].max():.0e}", display=False)
 table = table.pivot_table(index="structure", columns="R", values="error", aggfunc="max")
 table.style.format("{:.1e}").set_caption(
-    "Largest relative error of values and gradients between the clear module and the library's; columns: passes."
+    "Largest relative error of values and gradients between the clear module and the library's."
 )
 
 # %% [markdown]
@@ -795,7 +795,10 @@ plt.show()
 # a matrix $\mathbf{P}$, $p_{ij} = 1/L$ on the lines, and the structures become four ways to sum *walks* along lines:
 #
 # $$
-# a: \mathbf{1} + \mathbf{P} + \mathbf{P}^2 + \mathbf{P}^3, \qquad b: (\mathbf{1} + \mathbf{P})^3 = \mathbf{1} + 3\mathbf{P} + 3\mathbf{P}^2 + \mathbf{P}^3, \qquad d: \mathbf{1} + \mathbf{P}^3, \qquad \text{Eq. (5) as printed: } 2 \cdot \mathbf{1} + \mathbf{P} + \mathbf{P}^2.
+# \begin{aligned}
+# a:&\quad \mathbf{1} + \mathbf{P} + \mathbf{P}^2 + \mathbf{P}^3, & b:&\quad (\mathbf{1} + \mathbf{P})^3 = \mathbf{1} + 3\mathbf{P} + 3\mathbf{P}^2 + \mathbf{P}^3, \\
+# d:&\quad \mathbf{1} + \mathbf{P}^3, & \text{(5) as printed}:&\quad 2 \cdot \mathbf{1} + \mathbf{P} + \mathbf{P}^2.
+# \end{aligned}
 # $$
 #
 # The cell asserts that of the library's modules. It also answers the question. From a position to one off its planes there are $3! = 6$ walks of three steps, each worth $1/L^3$. The table says where the weight of $\mathbf{P}^R$ lies at `res3`, $8 \times 28 \times 28$, by how many
@@ -1163,7 +1166,11 @@ from vidattn import evidence
 
 study, card, records = evidence.open_records(Path("."), "rcca")
 judged = evidence.judge(study, records, card)
-say(evidence.claims_table(study, judged, card))
+say(
+    evidence.claims_table(study, judged, card)
+    if judged
+    else "**No verdict yet**: the ledger's seeds are not all recorded."
+)
 accuracy = evidence.accuracies(study, records)
 means = {name: np.mean(found) for name, found in accuracy.items()}
 listed = [name for name in dict.fromkeys((*study.primary, "oracle")) if name in means]
@@ -1200,7 +1207,7 @@ def by_rule(curve):
     return {
         "best epoch": curve.max(),
         "last epoch": curve[-1],
-        "mean of the last two": curve[-2:].mean(),
+        "last two": curve[-2:].mean(),
     }
 
 
@@ -1217,7 +1224,7 @@ tested = pd.DataFrame(
 average = tested.groupby("network", sort=False)[RULES].mean()
 lift = (average["best epoch"] - average["last epoch"]).rename("best less last")
 ranks = (
-    average.rank(ascending=False).astype(int).add_prefix("rank by ") if len(average) else average
+    average.rank(ascending=False).astype(int).add_prefix("rank, ") if len(average) else average
 )
 display(
     pd.concat([average, lift, ranks], axis=1)

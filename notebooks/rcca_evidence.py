@@ -38,7 +38,11 @@ study, card, rows = evidence.open_records(Path("."), "rcca")
 judged = evidence.judge(study, rows, card)
 accuracy = evidence.accuracies(study, rows)
 KINDS = {
-    name: placed[0].kind if placed else "oracle" if name == "oracle" else "baseline"
+    name: placed[0].kind.removeprefix("recurrent_")
+    if placed
+    else "oracle"
+    if name == "oracle"
+    else "baseline"
     for name, placed in study.variants.items()
 }
 for part in ("train", "test"):
@@ -59,7 +63,11 @@ Markdown(
 # {glue:text}`rcca-train-clips` training clips, {glue:text}`rcca-test-clips` test clips and one backbone.
 
 # %% tags=["hide-input"]
-Markdown(evidence.claims_table(study, judged, card))
+Markdown(
+    evidence.claims_table(study, judged, card)
+    if judged
+    else f"**No verdict yet**: {min(seeds)} of {study.seeds} seeds are recorded."
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims: mean paired difference of accuracies in the claimed direction and its 95% interval over the seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-rcca-claims"}, "image": {"alt": "Horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 shown = [claim for claim in study.claims if claim.id in judged]
@@ -67,7 +75,7 @@ named = {claim.id: f"{claim.better} over {claim.worse}" for claim in shown}
 figures.interval_plot(
     {named[claim.id]: judged[claim.id].interval for claim in shown},
     "difference of accuracies, positive as claimed",
-    kinds={name: "recurrent_crisscross" for name in named.values()},
+    kinds={name: "crisscross" for name in named.values()},
     predicted={named[claim.id]: claim.effect for claim in shown},
 )
 
