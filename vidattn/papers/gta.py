@@ -192,7 +192,7 @@ def _saving(row: dict[str, str]) -> Figure:
     name = "R2D" if "2D" in row["row"] else "SlowFast"
     nl, dnl = ([cost(network)[0] for _, network in readings("Fig3", f"{name}+{b}")] for b in ("NL", "DNL"))
     base, why = cost(Network(BACKBONES["Fig3", name]))[0], readings("Fig3", f"{name}+NL")[1][0]
-    text, whole = (100 * (1 - dnl[i] / nl[i]) for i in (0, 1))
-    alone = 100 * (1 - (dnl[1] - base) / (nl[1] - base))
-    tens = (f"{why}; {TENS}", float(round(whole, -1)))
-    return judge(row, text, text, [(why, whole), tens, (f"{why}; {ALONE}", alone)], "all")
+    text, whole = (100 * (1 - d / n) for d, n in zip(dnl[:2], nl[:2], strict=True))
+    alone = f"{why}; {ALONE}", 100 * (1 - (dnl[1] - base) / (nl[1] - base))
+    figure = judge(row, text, text, [(why, whole), (f"{why}; {TENS}", float(round(whole, -1))), alone])
+    return replace(figure, convention="all")
