@@ -1,0 +1,131 @@
+"""The GTA chapter, a draft: what its parameters refuse, what its notebook promises."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vidattn.errors import UserError
+from vidattn.notebook import read_notebook, resolve
+from vidattn.papers import parameters
+from vidattn.yamlfile import read_yaml
+
+DRAFTS = Path(__file__).resolve().parent
+CHAPTER = read_notebook(DRAFTS / "gta.py")
+DRAWS = re.compile(r"plt\.show\(\)|figures\.(dot_plot|interval_plot|lines_with_bands|show_\w+)\(")
+LEDGER = "base: {model: {temporal: none}}\nvariants: {baseline: [], NL: [], DNL: [], GTA: []}\n"
+
+
+@pytest.fixture(autouse=True)
+def ledgers(tmp_path, monkeypatch):
+    """Ledgers with the draft's variants, until there are real ones."""
+    folder = tmp_path / "ledgers"
+    folder.mkdir()
+    for name in ("gta", "gta_full"):
+        (folder / f"{name}.yaml").write_text(LEDGER)
+    monkeypatch.setattr(parameters, "LEDGERS", folder)
+
+
+def at_scale(scale):
+    return read_yaml(DRAFTS / "params" / f"gta_{scale}.yaml")
+
+
+def refusal(**given):
+    with pytest.raises(UserError) as caught:
+        resolve(CHAPTER, given)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+def test_its_own_parameters_and_those_of_the_small_scales_are_accepted():
+    values = resolve(CHAPTER, {})
+    assert (values["frames"], values["groups"], values["paths"]) == (8, 8, ["pixel", "region"])
+    for scale in ("smoke", "reduced"):
+        assert resolve(CHAPTER, at_scale(scale))["scale"] == scale
+    assert resolve(CHAPTER, {"paths": ["pixel"], "spatial": False, "regions": 4, "cross_channel": False})
+
+
+def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
+    full = at_scale("full")
+    assert refusal(**full).startswith("gta: data: scale 'full' needs a folder")
+    for index in ("train.csv", "val.csv"):
+        assert f"holds no {index}" in refusal(**full, data=str(tmp_path))
+        (tmp_path / index).write_text("path,label\n")
+    values = resolve(CHAPTER, full | {"data": str(tmp_path)})
+    assert (values["backbone"], values["epochs"]) == ("resnet50", 50)
+    assert values["places"] == {"res3": [1, 3], "res4": [1, 3, 5]}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"frames": 0}, "gta: frames: must be greater than or equal to 1"),
+        ({"groups": 2.5}, "gta: groups: must be a valid integer, not 2.5"),
+        ({"groups": 5000}, "gta: groups=5000 is not possible"),
+        ({"groups": 500}, "gta: places: groups=500 is not possible; allowed"),
+        ({"cross_channel": "yes"}, "gta: cross_channel: must be a valid boolean, not 'yes'"),
+        ({"paths": ["frame"]}, "gta: paths"),
+        ({"paths": []}, "gta: paths=() is not possible; allowed: 'pixel', 'region', or both"),
+        ({"regions": 0}, "gta: regions: must be greater than or equal to 1"),
+        ({"spatial": 1}, "gta: spatial: must be a valid boolean, not 1"),
+        ({"scale": "huge"}, "gta: scale: must be 'smoke', 'reduced' or 'full', not 'huge'"),
+        ({"data": "/no/such/folder"}, "gta: data: there is no folder '/no/such/folder'"),
+        ({"backbone": "resnet18"}, "gta: backbone: 'resnet18' is unknown: allowed are resnet50"),
+        ({"variants": ["GTA", "PNL"]}, "gta: variants: 'PNL' is unknown: allowed are "),
+        ({"places": {"res3": [9]}}, "gta: places: res3 has no block 9: allowed are 1 to"),
+        ({"places": {}}, "gta: places: at least one place for a block is needed"),
+        ({"grups": 2}, "gta: grups: unknown parameter (did you mean groups"),
+    ],
+)
+def test_every_fault_is_named(given, said):
+    assert refusal(**given).startswith(said)
+
+
+def test_the_main_path_is_at_most_40_cells():
+    assert len(CHAPTER.node.cells) <= 40
+
+
+def test_every_solution_asserts_what_it_says():
+    solutions = [cell for cell in CHAPTER.node.cells if "solution" in cell.metadata.get("tags", [])]
+    text = "\n".join(cell.source for cell in solutions)
+    exercises = next(cell.source for cell in CHAPTER.node.cells if "## Exercises" in cell.source)
+    for number in (1, 2, 3, 4):
+        assert f"\n{number}. " in exercises and f"\n**{number}.** " in exercises
+        rest = text.partition(f"# exercise {number}")[2]
+        assert "assert " in rest.partition(f"Exercise {number}:")[0]
+        assert f"Exercise {number}:" in rest
+
+
+def test_every_numbered_equation_has_its_label_and_its_code():
+    prose = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown")
+    code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
+    for number in range(1, 9):
+        assert f"(gta-eq-{number})=\n$$\n" in prose and f"\\tag{{{number}}}" in prose
+        assert f"# ({number})" in code
+    assert "(gta-eq-regions)=\n$$\n" in prose
+
+
+def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it():
+    drawing = [cell for cell in CHAPTER.node.cells if DRAWS.search(cell.source)]
+    assert drawing
+    for cell in drawing:
+        shown = cell.metadata["mystnb"]
+        assert len(shown["figure"]["caption"]) > 40
+        assert len(shown["image"]["alt"]) > 40
+
+
+def test_all_seven_figures_of_the_paper_but_the_graph_without_numbers_are_remade():
+    captions = [
+        cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in CHAPTER.node.cells
+    ]
+    text = " ".join(captions)
+    for number in (1, 2, 8, 15, 16, 17):
+        assert re.search(rf"Figures?[^.]*\b{number}\b", text), number
+
+
+def test_every_glued_name_that_the_prose_shows_is_glued():
+    prose = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown")
+    code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
+    for name in re.findall(r"\{glue:text\}`([^`]+)`", prose):
+        assert f'"{name}"' in code, name
