@@ -224,7 +224,7 @@ def still_true(study: Study, rows: list[Row], steps: int = 5) -> str:
 
 def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
     """Train one variant, unless it is done, and read off what the study wants to know."""
-    from vidattn.measures import measure
+    from vidattn.measures import measure, order
 
     torch.set_num_threads(1)
     experiment = study.experiment(variant, seed)
@@ -237,6 +237,8 @@ def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
     for noise in study.measures.noise:
         _, test = build_data(at_noise(experiment, noise))
         row[f"noise {noise:g}"] = evaluate(model, test).top1
+    if study.measures.reversals:
+        row |= order(model, experiment)
     if variant in study.primary and study.variants[variant]:
         row |= measure(model, experiment, study.measures)
     return row

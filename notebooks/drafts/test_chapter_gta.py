@@ -66,7 +66,7 @@ def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
         ({"groups": 500}, "gta: places: groups=500 is not possible; allowed"),
         ({"cross_channel": "yes"}, "gta: cross_channel: must be a valid boolean, not 'yes'"),
         ({"paths": ["frame"]}, "gta: paths"),
-        ({"paths": []}, "gta: paths=() is not possible; allowed: 'pixel', 'region', or both"),
+        ({"paths": []}, "gta: paths=[] is not possible; allowed: 'pixel', 'region', or both"),
         ({"regions": 0}, "gta: regions: must be greater than or equal to 1"),
         ({"spatial": 1}, "gta: spatial: must be a valid boolean, not 1"),
         ({"scale": "huge"}, "gta: scale: must be 'smoke', 'reduced' or 'full', not 'huge'"),

@@ -5,6 +5,7 @@ decoder as any other video. The tasks share one renderer:
 
 - ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
+- ``shapes``: the same, but the class is its shape and direction (12 classes).
 - ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
   each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
   colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
@@ -51,6 +52,7 @@ VERSION = 1  # raise it when the same spec would render other pixels: run folder
 
 DIRECTIONS = ("left", "right", "up", "down")
 REVERSED = {"left": "right", "right": "left", "up": "down", "down": "up"}
+SHAPES = ("disc", "square", "diamond")
 # Six hues of about equal lightness, so that brightness alone does not tell them apart.
 COLOURS = {
     "red": (0.88, 0.30, 0.28),
@@ -69,14 +71,14 @@ class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
+        task: ``"lone"``, ``"shapes"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
         frames: frames a clip.
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
-        distractors: objects besides the target (not in ``lone``; 0 leaves the answer in plain sight: the
-            oracle's data).
+        distractors: objects besides the target (not in ``lone`` and ``shapes``; 0 leaves the answer in plain
+            sight: the oracle's data).
         alone: share of the clips that show the target alone, as if ``distractors`` were 0.
         gap: least distance in pixels between the ring's centre and the target's path, where there is room for
             it; else the farthest of 64 places is taken.
@@ -84,7 +86,7 @@ class SyntheticSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
+    task: Literal["lone", "shapes", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -102,15 +104,16 @@ class SyntheticSpec(BaseModel):
 
     @model_validator(mode="after")
     def _lone_has_no_distractors(self) -> "SyntheticSpec":
-        if self.task == "lone" and self.distractors != 0:
-            raise ValueError("task 'lone' has exactly one object: set distractors to 0")
+        if self.task in ("lone", "shapes") and self.distractors != 0:
+            raise ValueError(f"task {self.task!r} has exactly one object: set distractors to 0")
         return self
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the labels."""
-        if self.task == "lone":
-            return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
+        if self.task in ("lone", "shapes"):
+            looks = COLOURS if self.task == "lone" else SHAPES
+            return tuple(f"{look} {direction}" for look in looks for direction in DIRECTIONS)
         if self.task in ("apart", "aligned"):
             return DIRECTIONS[:2]
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
@@ -128,7 +131,7 @@ class Scene:
         frames: uint8 ``(T, H, W, 3)``.
         label: index into the classes of the description.
         target: boolean ``(T, H, W)``, where the object that decides the class is seen.
-        ring: boolean ``(T, H, W)``, where the ring is seen (all false in ``lone``).
+        ring: boolean ``(T, H, W)``, where the ring is seen (all false where there is none).
     """
 
     frames: np.ndarray
@@ -237,7 +240,8 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     ring = np.zeros_like(target)
     palette = np.array(list(COLOURS.values()))
     # The ring's frames at either end; the objects move in the frames between.
-    end = start = spec.frames // 4 if spec.task != "lone" else 0
+    ringless = spec.task in ("lone", "shapes")
+    end = start = 0 if ringless else spec.frames // 4
     if lines:
         # With a pause, so that a network that looks a few frames ahead does not see ring and object at once.
         end, start = spec.frames // 10, 3 * spec.frames // 10
@@ -259,14 +263,15 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         paths = [_path(rng, spec, *pair, len(moving)) for pair in zip(directions, margins, strict=False)]
 
     for i in order[::-1]:
-        kind = ("disc", "square", "diamond")[rng.integers(3)]
+        drawn = int(rng.integers(len(SHAPES)))
+        kind = SHAPES[label // 4 if spec.task == "shapes" else drawn]
         radius = rng.choice([4.0, 5.5, 7.0]) if sizes is None else sizes[i]
         for t, (row, column) in zip(moving, paths[i], strict=True):
             cover = _cover(kind, grid[:, None] - row, grid[None] - column, radius)
             image[t] += cover[:, :, None] * (palette[colours[i]] - image[t])
             if i == 0:
                 target[t] = cover > 0.5
-    if spec.task != "lone":
+    if not ringless:
         radius, margin = (6.5, 7) if sizes is None else (sizes[-1], max(sizes[-1], 7))
         row, column = _place_ring(rng, spec, paths[0], margin) if place is None else place
         cover = _cover("ring", grid[:, None] - row, grid[None] - column, radius)
