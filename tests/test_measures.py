@@ -141,6 +141,10 @@ def test_order_is_seen_by_who_tells_clips_from_their_reversals(experiment: Exper
     assert found(labels, backwards) == {"within pairs": 1, "within reversals": 1}
     assert found(labels, labels) == {"within pairs": 1, "within reversals": 0.5}  # known by heart
     assert found([labels[0], *backwards[1:]], backwards) == {"within pairs": 0.25, "within reversals": 0.625}
+    specs = {part: {"task": "axes", "clips": 4, "seed": seed} for part, seed in (("train", 1), ("test", 2))}
+    data = {**experiment.data.model_dump(), **specs}
+    without = make_experiment({**experiment.model_dump(), "data": data})
+    assert measures.order(Told([]), without) == {}
 
 
 def test_the_clip_that_is_played_backwards_is_the_clip(experiment: Experiment) -> None:
@@ -193,6 +197,9 @@ def test_regions_are_chosen_on_training_clips_and_judged_on_test_clips(
     right = overlap([])
     assert min(right["ring overlap"], right["object overlap"]) > 0.7
     assert max(right["ring overlap, untrained"], right["object overlap, untrained"]) < 0.4
+    monkeypatch.setattr(measures, "_cells", lambda *_: (torch.zeros(SHAPE), cells[0][1]))
+    assert set(overlap([])) == {"object overlap", "object overlap, untrained"}
+    monkeypatch.undo()
     wrong = overlap([4, 5, 6, 7])  # on test clips another region than on training clips has the ring
     assert wrong["ring overlap"] < 0.3 and wrong["object overlap"] == pytest.approx(right["object overlap"])
 

@@ -59,11 +59,13 @@ def order(model: nn.Module, experiment: Experiment) -> dict[str, float]:
     Returns:
         `within pairs`: how often the right one of the class and its reversal scores higher, over the test
         clips. `within reversals`: the same over these clips and their reversals: 0.5 for a network that gives
-        both the same scores.
+        both the same scores. Nothing where no class is another one's reversal.
     """
     _, test = build_data(experiment)
     assert isinstance(experiment.data, Synthetic)
     pairs = reversed_pairs(experiment.data.test.classes)
+    if not pairs:
+        return {}
     partner = dict(pairs) | {b: a for a, b in pairs}
     device = next(model.parameters()).device
     scores: list[np.ndarray] = []
@@ -94,7 +96,8 @@ def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, f
         clips: Number of training clips, and of test clips.
 
     Returns:
-        `ring overlap`, `object overlap`; with `, untrained` the same features under a W_G drawn anew.
+        `ring overlap` where there is a ring, `object overlap`; with `, untrained` the same features under a
+        W_G drawn anew.
     """
     data, found = experiment.data, {}
     assert isinstance(data, Synthetic)
@@ -105,8 +108,9 @@ def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, f
         sides = [list(_maps_and_masks(model, each, clips, weight)) for each in (seen, experiment)]
         sizes = torch.stack([masks for _, masks in sides[0]]).sum(dim=-1).double().mean(dim=0).round().int()
         on_seen, unseen = (_mean_iou(side, sizes.tolist()) for side in sides)
-        for thing, train, test in zip(("ring", "object"), on_seen, unseen, strict=True):
-            found[f"{thing} {name}"] = test[train.argmax()].item()
+        for thing, size, train, test in zip(("ring", "object"), sizes, on_seen, unseen, strict=True):
+            if size:  # some clips have no ring
+                found[f"{thing} {name}"] = test[train.argmax()].item()
     return found
 
 
@@ -129,7 +133,7 @@ def _mean_iou(side: list[tuple[Tensor, Tensor]], sizes: list[int]) -> Tensor:
         rows = []
         for mask, size in zip(masks, sizes, strict=True):
             top = torch.zeros_like(maps, dtype=torch.bool).scatter(1, maps.topk(size).indices, True)
-            rows.append((top & mask).sum(dim=1) / (top | mask).sum(dim=1))
+            rows.append((top & mask).sum(dim=1) / (top | mask).sum(dim=1).clamp(min=1))
         ious.append(torch.stack(rows))
     return torch.stack(ious).mean(dim=0)
 

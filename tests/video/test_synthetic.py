@@ -146,7 +146,7 @@ def test_eight_sampled_frames_show_the_ring_and_the_motion_and_are_symmetric_in_
 @pytest.mark.parametrize(
     "task, distractors",
     [("cue", 1), ("cue", 3), ("sizes", 2), ("axes", 1), ("apart", 1), ("aligned", 3), ("lone", 0),
-     ("shapes", 0)],
+     ("colours", 0)],
 )
 def test_classes_are_balanced_and_clips_are_decided_by_the_description(task: str, distractors: int) -> None:
     spec = SyntheticSpec(task=task, clips=48, seed=1, distractors=distractors)  # type: ignore[arg-type]
@@ -165,20 +165,16 @@ def test_a_lone_object_has_the_colour_and_direction_of_its_class() -> None:
         assert spec.classes[scene.label] == name
 
 
-FILLED = {"square": 1.0, "disc": 0.785, "diamond": 0.53}  # share of its bounding box; the edges are soft
-
-
-def test_a_lone_shape_has_the_shape_and_direction_of_its_class() -> None:
-    spec = SyntheticSpec(task="shapes", clips=24, seed=4, noise=0.0, distractors=0, size=64)
+def test_where_the_class_is_a_colour_each_colour_goes_every_way() -> None:
+    spec = SyntheticSpec(task="colours", clips=24, seed=4, noise=0.0, distractors=0)
+    seen = set()
     for index in range(24):
         scene = render(spec, index)
         assert not scene.ring.any()
-        filled = []
-        for mask in scene.target:
-            rows, columns = np.nonzero(mask)
-            filled.append(mask.sum() / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1)))
-        off = {name: abs(share - np.mean(filled)) for name, share in FILLED.items()}
-        assert spec.classes[scene.label] == f"{min(off, key=off.__getitem__)} {travelled(scene.target)}"
+        colour = list(COLOURS)[nearest_colour(scene.frames[scene.target])]
+        assert spec.classes[scene.label] == colour
+        seen.add((colour, travelled(scene.target)))
+    assert len(seen) == 24
 
 
 def test_noise_has_the_stated_deviation() -> None:
@@ -205,7 +201,7 @@ def test_every_field_counts_in_the_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 47}, {"noise": -0.1}, {"clips": 0}, {"task": "shapes"}, {"task": "x"}, {"n": 1}]
+    "wrong", [{"size": 47}, {"noise": -0.1}, {"clips": 0}, {"task": "colours"}, {"task": "x"}, {"n": 1}]
 )
 def test_refusals(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

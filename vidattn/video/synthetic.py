@@ -5,7 +5,7 @@ decoder as any other video. The tasks share one renderer:
 
 - ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
-- ``shapes``: the same, but the class is its shape and direction (12 classes).
+- ``colours``: the same, but the class is its colour alone (6 classes): the order of the frames says nothing.
 - ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
   each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
   colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
@@ -52,7 +52,6 @@ VERSION = 1  # raise it when the same spec would render other pixels: run folder
 
 DIRECTIONS = ("left", "right", "up", "down")
 REVERSED = {"left": "right", "right": "left", "up": "down", "down": "up"}
-SHAPES = ("disc", "square", "diamond")
 # Six hues of about equal lightness, so that brightness alone does not tell them apart.
 COLOURS = {
     "red": (0.88, 0.30, 0.28),
@@ -71,13 +70,13 @@ class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"``, ``"shapes"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
+        task: ``"lone"``, ``"colours"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
         frames: frames a clip.
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
-        distractors: objects besides the target (not in ``lone`` and ``shapes``; 0 leaves the answer in plain
+        distractors: objects besides the target (not in ``lone`` and ``colours``; 0 leaves the answer in plain
             sight: the oracle's data).
         alone: share of the clips that show the target alone, as if ``distractors`` were 0.
         gap: least distance in pixels between the ring's centre and the target's path, where there is room for
@@ -86,7 +85,7 @@ class SyntheticSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "shapes", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
+    task: Literal["lone", "colours", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -104,16 +103,16 @@ class SyntheticSpec(BaseModel):
 
     @model_validator(mode="after")
     def _lone_has_no_distractors(self) -> "SyntheticSpec":
-        if self.task in ("lone", "shapes") and self.distractors != 0:
+        if self.task in ("lone", "colours") and self.distractors != 0:
             raise ValueError(f"task {self.task!r} has exactly one object: set distractors to 0")
         return self
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the labels."""
-        if self.task in ("lone", "shapes"):
-            looks = COLOURS if self.task == "lone" else SHAPES
-            return tuple(f"{look} {direction}" for look in looks for direction in DIRECTIONS)
+        if self.task in ("lone", "colours"):
+            ways = [f" {direction}" for direction in DIRECTIONS] if self.task == "lone" else [""]
+            return tuple(colour + way for colour in COLOURS for way in ways)
         if self.task in ("apart", "aligned"):
             return DIRECTIONS[:2]
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
@@ -215,16 +214,18 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         The clip and its ground truth, before encoding.
     """
     rng = np.random.default_rng([VERSION, spec.seed, index])
+    ringless = spec.task in ("lone", "colours")
     # Labels run through the classes in turn, so any prefix of the set is balanced to within one clip.
     label = index % len(spec.classes)
     colours = list(rng.permutation(len(COLOURS)))
-    directions = [DIRECTIONS[label % 4]]
+    way = index // len(spec.classes) if spec.task == "colours" else label  # each colour in all directions
+    directions = [DIRECTIONS[way % 4]]
     directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][: spec.distractors]
     if spec.task == "axes":
         both = DIRECTIONS[:2], DIRECTIONS[2:]
         directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
-    if spec.task == "lone":
-        colours[0] = label // 4
+    if ringless:
+        colours[0] = label // 4 if spec.task == "lone" else label
     lines = spec.task in ("apart", "aligned")
     if lines:
         mine, other = rng.permutation([RED, CYAN])
@@ -240,7 +241,6 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     ring = np.zeros_like(target)
     palette = np.array(list(COLOURS.values()))
     # The ring's frames at either end; the objects move in the frames between.
-    ringless = spec.task in ("lone", "shapes")
     end = start = 0 if ringless else spec.frames // 4
     if lines:
         # With a pause, so that a network that looks a few frames ahead does not see ring and object at once.
@@ -263,8 +263,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         paths = [_path(rng, spec, *pair, len(moving)) for pair in zip(directions, margins, strict=False)]
 
     for i in order[::-1]:
-        drawn = int(rng.integers(len(SHAPES)))
-        kind = SHAPES[label // 4 if spec.task == "shapes" else drawn]
+        kind = ("disc", "square", "diamond")[rng.integers(3)]
         radius = rng.choice([4.0, 5.5, 7.0]) if sizes is None else sizes[i]
         for t, (row, column) in zip(moving, paths[i], strict=True):
             cover = _cover(kind, grid[:, None] - row, grid[None] - column, radius)
