@@ -1237,9 +1237,8 @@ figures.run_card(
 
 # %% tags=["hide-input"]
 live = load_study("book/ledgers/gta_full.yaml") if parameters.data else study
-block = Placed(
-    kind="global_temporal_attention", options=parameters.options(), places=parameters.places
-)
+options = {**live.variants["GTA"][0].options, **parameters.options()}
+block = Placed(kind="global_temporal_attention", options=options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "GTA": (block,)}})
 changes = {
     "optim": {"epochs": parameters.epochs},
