@@ -355,25 +355,6 @@ def test_differences_with_what_was_predicted() -> None:
     assert predicted.get_xydata().tolist() == [[0.06, 1]]
 
 
-def test_lines_are_means_and_bands_intervals() -> None:
-    noise = [0.0, 0.1]
-    values = {"NL": np.array([[0.9, 0.5], [0.7, 0.4], [0.8, 0.6]]), "RNL": np.array([[0.9, 0.8]])}
-    kinds = {"NL": "nonlocal", "RNL": "region"}
-    (axis,) = figures.lines_with_bands(noise, values, "noise", "accuracy", kinds=kinds).axes
-    one, two = axis.get_lines()
-    assert one.get_xydata() == pytest.approx(np.array([[0, 0.8], [0.1, 0.5]]))
-    assert two.get_ydata().tolist() == [0.9, 0.8]
-    assert (one.get_label(), one.get_color()) == ("NL", style.COLOURS["nonlocal"])
-    assert one.get_marker() != two.get_marker()
-    (band,) = axis.collections  # one seed has none
-    corners = band.get_paths()[0].vertices
-    interval = mean_interval([0.9, 0.7, 0.8])
-    ends = sorted({float(y) for x, y in corners if x == 0})
-    assert ends == pytest.approx([interval.low, interval.high])
-    with pytest.raises(UserError, match=r"'NL' has values of shape \(3, 2\), not \(seeds, 3\)"):
-        figures.lines_with_bands([0, 1, 2], values, "noise", "accuracy")
-
-
 # Style
 
 

@@ -9,12 +9,11 @@ from vidattn.figures.card import run_card
 from vidattn.figures.diagram import diagram, layers_that_ran
 from vidattn.figures.maps import activation_maps, attention_maps, capture, correlated_regions, in_and_out
 from vidattn.figures.pictures import show_activation, show_channels, show_maps, show_regions
-from vidattn.figures.plots import dot_plot, interval_plot, lines_with_bands
+from vidattn.figures.plots import dot_plot, interval_plot
 from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH, use_style
 
 __all__ = [
     "COLOURS", "INK", "MARKERS", "WIDTH", "activation_maps", "attention_figure", "attention_maps", "capture",
     "correlated_regions", "diagram", "dot_plot", "in_and_out", "interval_plot", "layers_that_ran",
-    "lines_with_bands", "run_card", "show_activation", "show_channels", "show_maps", "show_regions",
-    "use_style",
+    "run_card", "show_activation", "show_channels", "show_maps", "show_regions", "use_style",
 ]  # fmt: skip

@@ -52,9 +52,7 @@ def show_maps(
             opacity = 0.9 * np.asarray(norm(heat)) ** 0.8
             lay_over(axis, heat, size, cmap="inferno", norm=norm, alpha=opacity)
         row, column = (np.array(query[1:]) + 0.5) * cell - 0.5
-        axes[q, query[0]].plot(
-            column, row, "o", color="#00d5ff", markersize=4.5, markeredgecolor="black", markeredgewidth=0.8
-        )
+        axes[q, query[0]].plot(column, row, "o", color="#00d5ff", ms=4.5, mec="black", mew=0.8)
     return figure
 
 

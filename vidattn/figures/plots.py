@@ -1,21 +1,17 @@
-"""Means over seeds with their 95 % intervals: as rows of dots, as differences, and as lines with bands."""
+"""Means over seeds with their 95 % intervals: as rows of dots, and as differences."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from vidattn.errors import UserError
 from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH
 from vidattn.training.stats import Interval, mean_interval
 
+Kinds = Mapping[str, str] | None  # for each variant the mechanism in `COLOURS` that it is drawn as
+
 
 def dot_plot(
-    values: Mapping[str, Sequence[float]],
-    label: str,
-    *,
-    kinds: Mapping[str, str] | None = None,
-    reference: float | None = None,
+    values: Mapping[str, Sequence[float]], label: str, *, kinds: Kinds = None, reference: float | None = None
 ) -> Figure:
     """Draw a row for each variant: a faint dot a seed, the mean over seeds and its 95 % interval.
 
@@ -38,7 +34,7 @@ def interval_plot(
     intervals: Mapping[str, Interval],
     label: str,
     *,
-    kinds: Mapping[str, str] | None = None,
+    kinds: Kinds = None,
     predicted: Mapping[str, float] | None = None,
     reference: float | None = 0,
 ) -> Figure:
@@ -70,50 +66,12 @@ def interval_plot(
     return figure
 
 
-def lines_with_bands(
-    x: Sequence[float],
-    values: Mapping[str, np.ndarray],
-    x_label: str,
-    y_label: str,
-    *,
-    kinds: Mapping[str, str] | None = None,
-) -> Figure:
-    """Draw a line for each variant: the mean over seeds, and its pointwise 95 % interval as a band.
-
-    Args:
-        x: n positions, such as noise levels.
-        values: For each variant `(seeds, n)`; a variant of one seed gets no band.
-        x_label: What x is, with unit.
-        y_label: What the values are, with unit.
-        kinds: As in `dot_plot`.
-
-    Raises:
-        UserError: A variant's values are not `(seeds, n)`.
-    """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    axis = figure.subplots()
-    for name, given in values.items():
-        table = np.asarray(given, dtype=float)
-        if table.ndim != 2 or table.shape[1] != len(x):
-            raise UserError(f"{name!r} has values of shape {table.shape}, not (seeds, {len(x)})")
-        mean, low, high = np.transpose([_interval(column) for column in table.T])
-        colour, marker = _look(name, kinds)
-        axis.plot(x, mean, color=colour, marker=marker, markersize=6, label=name)
-        if len(table) > 1:
-            axis.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
-    axis.set(xlabel=x_label, ylabel=y_label)
-    axis.grid(axis="y")
-    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
-
-
-def _look(name: str, kinds: Mapping[str, str] | None) -> tuple[str, str]:
+def _look(name: str, kinds: Kinds) -> tuple[str, str]:
     """Return the colour and the marker of a variant's mechanism."""
     kind = (kinds or {}).get(name, name)
     return COLOURS.get(kind, COLOURS["baseline"]), MARKERS.get(kind, "o")
 
 
-def _interval(seeds: Sequence[float] | np.ndarray) -> Interval:
-    values = [float(value) for value in seeds]
+def _interval(seeds: Sequence[float]) -> Interval:
     # Two seeds have an interval, too, but one that is many times as wide as the plot.
-    return mean_interval(values) if len(values) > 2 else Interval(*[sum(values) / len(values)] * 3)
+    return mean_interval(seeds) if len(seeds) > 2 else Interval(*[sum(seeds) / len(seeds)] * 3)

@@ -43,15 +43,12 @@ def use_style() -> None:
         palette=list(COLOURS.values()),
         font="DejaVu Sans",  # comes with matplotlib: the same on every machine
         rc={
-            "figure.figsize": (WIDTH, 3.2),
             **dict.fromkeys(TRANSPARENT, "none"),
             "figure.dpi": 110,
             "savefig.dpi": 200,
             "legend.frameon": False,
             **dict.fromkeys(INKED, INK),
-            "axes.linewidth": 0.8,
             "grid.alpha": 0.2,
-            "grid.linewidth": 0.6,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "lines.linewidth": 1.8,
