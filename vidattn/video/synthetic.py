@@ -5,7 +5,8 @@ decoder as any other video. The tasks share one renderer:
 
 - ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
-- ``colours``: the same, but the class is its colour alone (6 classes): the order of the frames says nothing.
+- ``colours``: the same, but the class is its colour alone, or that there is no object (7 classes): the order
+  of the frames says nothing. (Without the seventh a network need not see one of the six colours.)
 - ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
   each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
   colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
@@ -110,9 +111,10 @@ class SyntheticSpec(BaseModel):
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the labels."""
-        if self.task in ("lone", "colours"):
-            ways = [f" {direction}" for direction in DIRECTIONS] if self.task == "lone" else [""]
-            return tuple(colour + way for colour in COLOURS for way in ways)
+        if self.task == "lone":
+            return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
+        if self.task == "colours":
+            return (*COLOURS, "nothing")
         if self.task in ("apart", "aligned"):
             return DIRECTIONS[:2]
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
@@ -226,6 +228,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
     if ringless:
         colours[0] = label // 4 if spec.task == "lone" else label
+        directions = directions[: colours[0] < len(COLOURS)]
     lines = spec.task in ("apart", "aligned")
     if lines:
         mine, other = rng.permutation([RED, CYAN])
