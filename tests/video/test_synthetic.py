@@ -146,7 +146,7 @@ def test_eight_sampled_frames_show_the_ring_and_the_motion_and_are_symmetric_in_
 @pytest.mark.parametrize(
     "task, distractors",
     [("cue", 1), ("cue", 3), ("sizes", 2), ("axes", 1), ("apart", 1), ("aligned", 3), ("lone", 0),
-     ("colours", 0)],
+     ("colours", 0), ("ways", 0)],
 )
 def test_classes_are_balanced_and_clips_are_decided_by_the_description(task: str, distractors: int) -> None:
     spec = SyntheticSpec(task=task, clips=48, seed=1, distractors=distractors)  # type: ignore[arg-type]
@@ -165,6 +165,16 @@ def test_a_lone_object_has_the_colour_and_direction_of_its_class() -> None:
         scene = render(spec, index)
         name = f"{list(COLOURS)[nearest_colour(scene.frames[scene.target])]} {travelled(scene.target)}"
         assert spec.classes[scene.label] == name
+
+
+def test_where_the_class_is_a_direction_each_has_several_colours() -> None:
+    spec = SyntheticSpec(task="ways", clips=24, seed=4, noise=0.0, distractors=0)
+    colours: dict[str, set[int]] = {name: set() for name in spec.classes}
+    for index in range(24):
+        scene = render(spec, index)
+        assert not scene.ring.any() and spec.classes[scene.label] == travelled(scene.target)
+        colours[spec.classes[scene.label]].add(nearest_colour(scene.frames[scene.target]))
+    assert spec.classes == ("left", "right") and min(map(len, colours.values())) > 2
 
 
 def test_where_the_class_is_a_colour_each_colour_goes_every_way() -> None:

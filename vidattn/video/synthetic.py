@@ -7,6 +7,8 @@ decoder as any other video. The tasks share one renderer:
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
 - ``colours``: the same, but the class is its colour alone, or that there is no object (7 classes): the order
   of the frames says nothing. (Without the seventh a network need not see one of the six colours.)
+- ``ways``: the same, but it goes to the left or to the right, and that is the class: only the order of the
+  frames tells.
 - ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
   each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
   colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
@@ -63,6 +65,7 @@ COLOURS = {
     "magenta": (0.82, 0.36, 0.80),
 }
 RED, CYAN = 0, 3  # the two that "apart" and "aligned" use: opposite hues
+RINGLESS = ("lone", "colours", "ways")
 RADII = (3.5, 6.0, 10.0)  # of ring and objects in "sizes", in pixels
 _STEP = {"left": (0.0, -1.0), "right": (0.0, 1.0), "up": (-1.0, 0.0), "down": (1.0, 0.0)}
 
@@ -71,13 +74,14 @@ class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"``, ``"colours"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
+        task: ``"lone"``, ``"colours"``, ``"ways"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or
+            ``"aligned"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
         frames: frames a clip.
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
-        distractors: objects besides the target (not in ``lone`` and ``colours``; 0 leaves the answer in plain
+        distractors: objects besides the target (none where there is no ring; 0 leaves the answer in plain
             sight: the oracle's data).
         alone: share of the clips that show the target alone, as if ``distractors`` were 0.
         gap: least distance in pixels between the ring's centre and the target's path, where there is room for
@@ -86,7 +90,7 @@ class SyntheticSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "colours", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
+    task: Literal["lone", "colours", "ways", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -104,7 +108,7 @@ class SyntheticSpec(BaseModel):
 
     @model_validator(mode="after")
     def _lone_has_no_distractors(self) -> "SyntheticSpec":
-        if self.task in ("lone", "colours") and self.distractors != 0:
+        if self.task in RINGLESS and self.distractors != 0:
             raise ValueError(f"task {self.task!r} has exactly one object: set distractors to 0")
         return self
 
@@ -115,7 +119,7 @@ class SyntheticSpec(BaseModel):
             return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
         if self.task == "colours":
             return (*COLOURS, "nothing")
-        if self.task in ("apart", "aligned"):
+        if self.task in ("ways", "apart", "aligned"):
             return DIRECTIONS[:2]
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
 
@@ -216,7 +220,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         The clip and its ground truth, before encoding.
     """
     rng = np.random.default_rng([VERSION, spec.seed, index])
-    ringless = spec.task in ("lone", "colours")
+    ringless = spec.task in RINGLESS
     # Labels run through the classes in turn, so any prefix of the set is balanced to within one clip.
     label = index % len(spec.classes)
     colours = list(rng.permutation(len(COLOURS)))
@@ -226,9 +230,11 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     if spec.task == "axes":
         both = DIRECTIONS[:2], DIRECTIONS[2:]
         directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
-    if ringless:
-        colours[0] = label // 4 if spec.task == "lone" else label
-        directions = directions[: colours[0] < len(COLOURS)]
+    if spec.task == "lone":
+        colours[0] = label // 4
+    if spec.task == "colours":
+        colours[0] = label
+        directions = directions[: label < len(COLOURS)]
     lines = spec.task in ("apart", "aligned")
     if lines:
         mine, other = rng.permutation([RED, CYAN])
