@@ -62,6 +62,11 @@ def test_the_suites_have_the_blocks_and_places_of_their_chapters() -> None:
     built = [bench.build(wanted, 16) for wanted in rcca.blocks.values()]
     assert [getattr(block, "pool_keys", None) for block in built] == [None, "after", None, None]
     assert [getattr(block, "passes", None) for block in built] == [None, None, 1, 3]
+    gta = bench.SUITES["gta"]
+    assert gta.shapes == rnl.shapes
+    kinds = [(type(bench.build(wanted, 64)).__name__, wanted[1]) for wanted in gta.blocks.values()]
+    both, pooled = ("DecoupledNonLocal", "GlobalTemporalAttention"), {"pool_keys": "after"}
+    assert kinds[2:] == [(name, options) for name in both for options in ({}, pooled)]
 
 
 def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:

@@ -65,10 +65,18 @@ _RCCA: dict[str, Wanted] = {
     "RCCA-3D, R = 1": ("recurrent_crisscross", {"passes": 1}),
     "RCCA-3D, R = 3": ("recurrent_crisscross", {}),
 }
+_GTA: dict[str, Wanted] = {
+    **_NL,
+    "DNL": ("decoupled_nonlocal", {}),
+    "DNL, keys pooled after": ("decoupled_nonlocal", {"pool_keys": "after"}),
+    "GTA": ("global_temporal_attention", {}),
+    "GTA, keys pooled after": ("global_temporal_attention", {"pool_keys": "after"}),
+}
 SUITES = {
     "rnl": Suite(_RES50, {kind: (kind, {}) for kind in _RNL}),
     "pnl": Suite(_SIDES, _PNL),
     "rcca": Suite(_RES50, _RCCA),
+    "gta": Suite(_RES50, _GTA),
 }
 
 
