@@ -30,7 +30,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from vidattn import figures
-from vidattn.bench import SUITES, build
+from vidattn.bench import SUITES, build, ratios
 from vidattn.cost import count
 from vidattn.papers import agrees
 from vidattn.papers.explain import letters
@@ -349,15 +349,7 @@ assert 1.7 < g["res4", THREE] / g["res4", POOLED] < 2
 # %% tags=["hide-input"]
 recorded = Path("book/results/rcca/bench.md").read_text()
 display(Markdown(recorded))
-cells = [
-    [cell.strip() for cell in line.split("|")[1:-1]]
-    for line in recorded.splitlines()
-    if line.startswith("| ")
-]
-ratio = {
-    (name, place_): [1.0 if text.startswith("1 =") else float(text.split()[0]) for text in measured]
-    for name, place_, _, _, *measured in cells[2:]
-}
+ratio = ratios(recorded)
 rcca3, rcca4 = (ratio["RCCA-3D, R = 3", place_] for place_ in ("res3", "res4"))
 pooled3, pooled4 = (ratio["NL, keys pooled after", place_] for place_ in ("res3", "res4"))
 assert max(rcca3[0], rcca3[2]) < 1 < min(rcca4[0], rcca4[2], rcca3[1], rcca3[3], rcca4[1], rcca4[3])

@@ -36,7 +36,7 @@ def tiny(name: str, **shapes: bench.Shape) -> bench.Suite:
 
 @pytest.mark.parametrize("name", bench.SUITES)
 def test_every_block_has_a_row_at_every_place_and_the_first_is_one(quick, name) -> None:
-    suite = tiny(name, a=(1, 16, 2, 5, 4), b=(1, 32, 2, 3, 4))
+    suite = tiny(name, a=(1, 32, 8, 5, 4), b=(1, 64, 8, 3, 4))  # GTA has 8 groups, of 8 frames
     rows = bench.measure(suite, rounds=3)
     assert [(row.place, row.label) for row in rows] == [(p, label) for p in "ab" for label in suite.blocks]
     assert quick == [(w, shape) for shape in suite.shapes.values() for w in suite.blocks.values()]
@@ -83,6 +83,9 @@ def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:
     assert nonlocal_[5] == "1 = 10 MiB" and nonlocal_[7] == "1 = 40 MiB"
     assert nonlocal_[4].startswith("1 = ") and nonlocal_[4].endswith(" ms")
     assert region[5] == "0.50" and region[7] == "0.25"
+    read = bench.ratios(text)
+    assert read["nonlocal", "tiny"] == [1, 1, 1, 1] and len(read) == len(blocks)
+    assert read["region", "tiny"] == [float(region[4].split()[0]), 0.5, float(region[6].split()[0]), 0.25]
     assert text.endswith("Control, RNL with the N x N matrix written out, tiny: forward 5 MiB, "
                          "of which the matrix 0 MiB.")  # fmt: skip
 

@@ -168,6 +168,15 @@ def table(suite: Suite, rounds: int = 5) -> str:
     return "\n".join([machine(), "", *shown, "", *control])
 
 
+def ratios(text: str) -> dict[tuple[str, str], list[float]]:
+    """Read a table's ratios: by block and place those of `PASSES`, time and memory of each."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    return {
+        (label, place): [1.0 if cell.startswith("1 =") else float(cell.split()[0]) for cell in cells]
+        for label, place, _, _, *cells in lines[2:]
+    }
+
+
 def machine() -> str:
     """Return a line that says what was measured on what."""
     information = Path("/proc/cpuinfo")
@@ -244,6 +253,6 @@ def _peaks(wanted: Wanted, shape: Sequence[int], threads: int) -> dict[str, floa
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**16)
     block = build(wanted, shape[1])
     for what in PASSES:  # loads the libraries
-        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:2], 3, 9, 9), strict=True)], what)()
+        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:3], 9, 9), strict=True)], what)()
     block.zero_grad()
     return {what: peak(_pass(block, shape, what)) for what in PASSES}
