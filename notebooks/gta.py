@@ -135,7 +135,7 @@ def error(found, wanted):
     return ((found - wanted).abs().max() / wanted.abs().max()).item()
 
 
-pairs = reversed_pairs(spec.classes)
+reversals = reversed_pairs(spec.classes)
 partner = np.array([1, 0])  # left, right
 fig, axes = plt.subplots(2, 6, figsize=(figures.WIDTH, 2.7), layout="constrained")
 shown = np.linspace(2, spec.frames - 3, 6).round().astype(int)
@@ -164,7 +164,7 @@ for name, kind in {"single frames (R2D)": "none", "temporal shift (TSM)": "tsm"}
         scores, back, other = (
             network(each) for each in (clips, clips.flip(2), clips[:, :, shuffled])
         )
-    told = within_pairs(torch.cat([scores, back]).numpy(), np.r_[labels, partner[labels]], pairs)
+    told = within_pairs(torch.cat([scores, back]).numpy(), np.r_[labels, partner[labels]], reversals)
     lines_.append([name, error(back, scores), error(other, scores), told])
     if kind == "none":
         assert max(lines_[-1][1:3]) < 1e-12 and told == 0.5
@@ -1285,7 +1285,7 @@ if parameters.data is None:
                 both = [
                     load_trained(result.folder).eval()(each) for each in (decoded, decoded.flip(2))
                 ]
-            told = within_pairs(torch.cat(both).numpy(), np.r_[truth, partner[truth]], pairs)
+            told = within_pairs(torch.cat(both).numpy(), np.r_[truth, partner[truth]], reversals)
             lines_.append([name, s, result.steps, 100 * result.top1, error(*both), 100 * told])
             if name in ("baseline", "NL", "DNL"):  # blind, by the table above
                 assert error(*both) < 1e-3 and abs(told - 0.5) < 0.01
