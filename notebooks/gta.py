@@ -1038,14 +1038,18 @@ pd.DataFrame(lines_, columns=["place", *costs, "cheaper: regions"]).style.hide(a
 
 # %%
 from vidattn.papers import printed_accuracy
-from vidattn.papers.gta import GUESS, efficiency
+from vidattn.papers.gta import efficiency
+from vidattn.papers.models import says
 
 costs_printed = efficiency()
 verdicts = pd.Series([figure.verdict for figure in costs_printed]).value_counts()
-guessed = sum(GUESS in f.reading for f in costs_printed if f.verdict == "agrees, fitted")
+agreeing, fitted, unexplained = (
+    int(verdicts.get(key, 0)) for key in ("agrees", "agrees, fitted", "not explained")
+)
+guessed = sum(says("guess") in f.reading for f in costs_printed if f.verdict == "agrees, fitted")
 recount = (
-    f"Of {len(costs_printed)} printed costs {verdicts['agrees']} follow from the text, {verdicts['agrees, fitted'] - guessed} more from inner widths and pooled keys that the text does not have, "
-    f"{guessed} of GTA's own only from a composition that was searched for; {verdicts['not explained']} are quoted from other papers and do not follow."
+    f"Of {len(costs_printed)} printed costs {agreeing} follow from the text, {fitted - guessed} more only from choices that the text does not have, inner widths and pooled keys among them, "
+    f"{guessed} of GTA's own only from a composition that was searched for; {unexplained} remain unexplained."
 )
 glue("recount", Markdown(recount), display=False)
 say(recount)
