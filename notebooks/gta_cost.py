@@ -151,7 +151,7 @@ small(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
 #
 # The rows of NL, SA, TA and DNL, recounted by polynomials under twelve pairs of widths and three treatments of the keys. Parameters do not see the keys, and ask for $C/2$ in NL and $C/4$ in SA and TA: so
 # one DNL has as many as one NL, which the text does not say, and which makes them comparable. FLOPs then ask for pooled keys, and for different ones in the two halves of Figure 3. That is
-# two NL blocks under one name. PySlowFast, which the appendix names for SlowFast and for Kinetics, pools before the projections; TSM's code, which has the other two-dimensional recipe, after them.
+# two NL blocks under one name. PySlowFast, which the appendix names for R2D-50 on Kinetics and whose authors' strategy it takes for SlowFast, pools before the projections; TSM's public code pools after them.
 
 
 # %% tags=["hide-input"]
@@ -368,8 +368,7 @@ for row in ("R2D+NL", "R2D+DNL", "SlowFast+NL", "SlowFast+DNL"):
     say(f"{row}: {f.printed} G printed; keys pooled after {figures_of[POOLED['after']]:.1f}, before {figures_of[POOLED['before']]:.1f}, all keys {figures_of[POOLED[None]]:.1f}.")  # fmt: skip
 
 # %% [markdown]
-# **Figure 4's two networks of 137 G are equal by rounding, and have three blocks.** With the text's five, GTA would be the cheaper by far. The crops are of 256 pixels there, which is why R2D's rows are
-# dearer than in Figure 3.
+# **Figure 4's two networks of 137 G are equal by rounding, and have three blocks.** With the text's five, GTA would be a tenth cheaper. Crops of 256 pixels, as PySlowFast tests, give R2D's rows there.
 
 # %% tags=["hide-input"]
 for kind in ("NL", "GTA"):
@@ -448,7 +447,7 @@ assert all(
     ours[part] > theirs[part] for ours, theirs in ((gta3, nl3), (gta4, nl4)) for part in (1, 3)
 )
 say(
-    f"**In time the claim holds, in memory it does not:** beside NL with pooled keys, both as the paper counts them, GTA takes {gta3[0] / nl3[0]:.0%} of the forward time and {gta3[2] / nl3[2]:.0%} of the training time "
+    f"**Fewer multiply-adds are less time here, but more memory:** beside NL with pooled keys, both as the paper counts them, GTA takes {gta3[0] / nl3[0]:.0%} of the forward time and {gta3[2] / nl3[2]:.0%} of the training time "
     f"at res3, {gta4[0] / nl4[0]:.0%} and {gta4[2] / nl4[2]:.0%} at res4, and {gta3[1] / nl3[1]:.1f} to {gta4[1] / nl4[1]:.1f} times the memory forward, {gta3[3] / nl3[3]:.1f} to {gta4[3] / nl4[3]:.1f} times in training: "
     "it keeps more maps of the input's size, and the library's NL keeps no matrix of pairs."
 )
