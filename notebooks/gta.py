@@ -1131,7 +1131,7 @@ pd.DataFrame(lines_, columns=["the text says of", "points", "from the cells", "a
 #
 # What would be run, what was claimed and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/gta`). It is the ledger's second version: before it, one seed of GTA (100%) and one of attention with positions (53%) had been seen on other clips, so in which direction the claims about them would go was known. DNL cannot exceed chance here: the claims against it ask only whether the other network learns. All networks start from one backbone of single frames, pre-trained to name the colour of single objects.
 #
-# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it holds the tolerance. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of
+# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it holds the tolerance. *Needs more seeds*: it holds the tolerance and is too wide to have seen the predicted effect. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of
 # Something-Something; the seeds are training seeds, and all runs share their clips and the backbone they start from.
 #
 # The second table has the accuracy within pairs: how often the class scores higher than its reversal. Chance is 50%. On the test clips as they are, a network that is blind to order strays from it by chance alone, and would stray by more if the video files betrayed the direction by anything but the order of

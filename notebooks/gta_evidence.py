@@ -53,7 +53,7 @@ Markdown(
 # ## The four primary claims
 #
 # How a verdict comes about, and what it can and cannot say, stands in {ref}`rnl-evidence`: *reproduced* means that the whole 95% interval of the paired difference lies
-# above the tolerance, *not reproduced* that none of it does, *undecided* that it holds the tolerance. The intervals are over training seeds; all runs share
+# above the tolerance, *not reproduced* that none of it does, *undecided* that it holds the tolerance. *Needs more seeds*: the interval holds the tolerance and is too wide to have seen the predicted effect, which is no verdict. The intervals are over training seeds; all runs share
 # {glue:text}`gta-train-clips` training clips, {glue:text}`gta-test-clips` test clips and one backbone. With two classes, each the other's reversal, accuracy is accuracy within pairs.
 
 # %% tags=["hide-input"]
@@ -233,7 +233,15 @@ gains = [pairs[0][seed] - pairs[1][seed] for seed in pairs[0]]
 if len(gains) > 1:
     lines.append(("difference", len(gains), *mean_interval(gains)))
 columns = ["GTA", "seeds", "mean IoU", "low", "high"]
-pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=3)
+display(pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=3))
+if len(gains) > 1:
+    _, low, high = mean_interval(gains)
+    found = (
+        "excludes zero"
+        if low > 0 or high < 0
+        else "holds zero: nothing says that training found the object as a region; what is found, the features had"
+    )
+    display(Markdown(f"The interval of the difference {found}."))
 
 # %% [markdown]
 # ## Are these the runs of this code?

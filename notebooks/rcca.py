@@ -1158,7 +1158,7 @@ assert f"{float(top1['VI', 'TSM+NL*1', 'hmdb51']):.1f}" == top1["XI", "TSM + NL 
 # What would be run, what was claimed and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/rcca`). All networks start from one backbone, pre-trained on clips of single objects.
 #
 # First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it
-# holds the tolerance. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of UCF101; the seeds are training seeds, and all runs share their clips and the backbone they start from.
+# holds the tolerance. *Needs more seeds*: it holds the tolerance and is too wide to have seen the predicted effect. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of UCF101; the seeds are training seeds, and all runs share their clips and the backbone they start from.
 # {doc}`rcca_evidence` has every run.
 
 # %% tags=["hide-input"]
