@@ -1058,7 +1058,7 @@ recount = (
     f"Of {len(costs_printed)} printed costs {agreeing} follow from the text, {fitted - guessed} more only from choices that the text does not have, inner widths and pooled keys among them, "
     f"{guessed} of GTA's own only from a composition that was searched for; {unexplained} remain unexplained."
 )
-glue("recount", Markdown(recount), display=False)
+glue("recount", recount, display=False)
 say(recount)
 
 top1 = {
