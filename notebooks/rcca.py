@@ -57,11 +57,8 @@ reduction = 4  # C / C': how much narrower queries and keys are than the feature
 places = {"res3": [1]}  # modules stand after these blocks of these stages, counted from 1
 backbone = "resnet_local"  # resnet_local | resnet_mini | mfnet_mini | resnet50 | mfnet
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
-variants = [
-    "aligned baseline",
-    "aligned RCCA R=1",
-    "RCCA",
-]  # networks that are trained live, by their names in the ledger
+# Networks that are trained live, by their names in the ledger.
+variants = ["aligned RCCA R=1", "RCCA"]
 seeds = 1  # seeds of each
 epochs = 3  # passes over the training clips
 
