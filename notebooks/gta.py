@@ -60,7 +60,7 @@ places = {"res3": [1]}  # blocks stand after these blocks of these stages, count
 backbone = "resnet_mini"  # resnet_mini | resnet50
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
 # Networks that are trained live, by their names in the ledger.
-variants = ["baseline", "NL", "DNL", "GTA", "GTA colours"]
+variants = ["NL", "DNL", "GTA", "GTA colours"]
 seeds = 1  # seeds of each
 epochs = 2  # passes over the training clips
 
