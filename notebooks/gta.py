@@ -1023,9 +1023,8 @@ for where, numbers in {"res3": {C_: 512, P_: 784}, "res4": {C_: 1024, P_: 196}}.
     assert mixing == 4 and max(shares) < 0.1
     assert whole["GTA"] < whole["NL"] and whole["GTA"] > whole["DNL"]
     lines_.append([where, *whole.values(), cheaper])
-pd.DataFrame(lines_, columns=["place", *costs, "cheaper: regions"]).style.hide(axis="index").format(
-    precision=2
-).set_caption(
+by_place = pd.DataFrame(lines_, columns=["", *costs, "cheaper: regions"]).set_index("").T
+by_place.style.format(precision=2).set_caption(
     "GMAC of one block behind a stage of a ResNet-50, 8 frames of 224 × 224, G = 8, K = C/8."
 )
 
