@@ -60,7 +60,7 @@ data = None  # a folder of video files with train.csv and val.csv; None: synthet
 # Networks that are trained live, by their names in the ledger.
 variants = ["aligned RCCA R=1", "RCCA"]
 seeds = 1  # seeds of each
-epochs = 3  # passes over the training clips
+epochs = 2  # passes over the training clips
 
 # %% tags=["hide-input"]
 import time
@@ -1202,7 +1202,7 @@ figures.run_card(
 #
 # The second table asks what a reader of a paper sees: one run of each network. Over all pairs of one recorded run of a network and one of the bare backbone, how often does the run of the network win, by each rule? And if each side may show the best of three runs, each after its best epoch?
 #
-# Then live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. At the reduced scale they are as long as the ledger's
+# Then live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. At the reduced scale they take two thirds of the steps of the ledger's
 # runs; one seed is enough to see what happens, and not enough to judge by. *RCCA* is the module that this page's parameters describe, the others are the ledger's. One recorded run is replayed for its first steps, too: other losses than the recorded ones would mark the records as stale. Notice $\gamma$ in the last column.
 
 
