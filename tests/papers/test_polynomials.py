@@ -29,7 +29,7 @@ def test_the_count_is_the_polynomial(name: str) -> None:
         cost = count(lambda s=size, o=options: make_block(of["kind"], **o)(s[0]), (1, *size))
         assert cost.macs == sum(evaluate(term, size) for term in of["terms"].values()), size
         wanted = evaluate(of["terms"].get("convolutions", "0"), size)
-        wanted += evaluate(of["terms"].get("F_theta", "0"), size)
+        wanted += evaluate(of["terms"].get("neighbourhoods", "0"), size)
         if name not in ("GloRe", "GloRe, in space and time"):  # a part of its graph is a convolution
             assert cost.by_kind["conv"] == wanted, size
 
