@@ -75,6 +75,18 @@ def test_readings_are_named_after_what_they_change(figures: dict[tuple[str, str,
     assert figures["3", "self-attention", "FLOPs G"].convention == pnl.CONVENTION
 
 
+def test_a_row_that_no_reading_explains_shows_what_was_tried(
+    figures: dict[tuple[str, str, str], Figure],
+) -> None:
+    c, positions = 384, 1568
+    params, flops = (figures["5", "MFNet-NL", metric] for metric in ("params M", "FLOPs G"))
+    assert [len(params.others), len(flops.others)] == [3, 3]
+    tried = dict(params.others)["an inner width of C, not C / 2"]
+    assert tried - params.computed == pytest.approx((4 * c + 3) * (c // 2) / 1e6)
+    tried = dict(flops.others)["keys pooled before their projections"]
+    assert flops.computed - tried == pytest.approx(2 * (c + 1) * (c // 2) * 3 / 4 * positions / 1e9)
+
+
 def test_norms_are_counted_and_linear_layers_once_and_biases_cannot_be_told() -> None:
     fits = {tuple(f.choices.values()): f.agreeing for f in pnl.conventions()}
     assert {f.rows for f in pnl.conventions()} == {7}

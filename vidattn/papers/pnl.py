@@ -12,8 +12,11 @@ Source:
     Module for Action Recognition, 2020, Tables 3, 5, 6, Section 4.
 """
 
+from dataclasses import replace
+from functools import partial
 from math import floor
 
+from vidattn.blocks import NonLocal
 from vidattn.cost import Convention
 from vidattn.papers.explain import Figure, Fit, ways_of_counting
 from vidattn.papers.models import differences, narrow_pyramid, readings, says
@@ -24,6 +27,11 @@ CONVENTION: Convention = "modules, linear layers once"
 IMAGENET = 1000
 UNSHARED, NARROW = says("unshared"), says("unshared", "narrow_linear")
 ROWS = readings("PNL")
+OTHER_NL = {
+    "without batch normalisation": partial(NonLocal, norm=False),
+    "keys pooled before their projections": partial(NonLocal, pool_keys="before"),
+    "an inner width of C, not C / 2": lambda channels: NonLocal(channels, inner=channels),
+}
 
 __all__ = [
     "CONVENTION",
@@ -65,5 +73,10 @@ def _figure(row: dict[str, str]) -> Figure:
         figure = difference(row)
         ten = (name, metric) == ("self-attn vs concat", "params M")
         return difference(row, [(says("decimal_point"), 10 * figure.text)]) if ten else figure
-    cut = (name, metric) == ("MFNet", "FLOPs G")
-    return cell(row, [(says("cut_two"), floor(cell(row).text * 100) / 100)] if cut else [])
+    more: list[tuple[str, float]] = []
+    if (name, metric) == ("MFNet", "FLOPs G"):
+        more = [(says("cut_two"), floor(cell(row).text * 100) / 100)]
+    elif name == "MFNet-NL":
+        text = ROWS[row["table"], name].text
+        more = [(why, replace(text, make=make).value(metric)) for why, make in OTHER_NL.items()]
+    return cell(row, more)
