@@ -20,8 +20,7 @@ DRAWS = re.compile(r"plt\.show\(\)|\.picture\(")
 
 
 def page(name: str):
-    place = ROOT / "notebooks" / f"{name}.py"
-    return read_notebook(place if place.is_file() else ROOT / "notebooks" / "drafts" / f"{name}.py")
+    return read_notebook(ROOT / "notebooks" / f"{name}.py")
 
 
 def code(name: str) -> list[str]:
