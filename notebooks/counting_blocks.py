@@ -44,6 +44,7 @@ from vidattn import bench, figures
 from vidattn.backbones import BACKBONES, place
 from vidattn.blocks import make_block
 from vidattn.cost import activation_bytes, count
+from vidattn.figures import say, show_table
 from vidattn.papers.counting_parameters import Parameters
 from vidattn.papers.models import DATA
 from vidattn.yamlfile import read_yaml
@@ -54,17 +55,6 @@ torch.manual_seed(0)
 RECORDS = Path("book/results/counting")
 PLACES = {"res3": (512, 8, 28, 28), "res4": (1024, 8, 14, 14)}
 OF = {"res3": "8 × 28 × 28 × 512", "res4": "8 × 14 × 14 × 1024"}
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
-
-
-def small(frame):
-    """Show a table in a smaller type."""
-    style = frame.style.hide(axis="index").set_table_attributes('style="font-size: 0.85em"')
-    display(style)
 
 
 # %% [markdown]
@@ -125,18 +115,24 @@ for where, size in PLACES.items():
         exact = counted[name, where].macs == at(COSTS[name], size)
         assert exact == (name != "PNL"), name
 
+
 # %% tags=["hide-input"]
+def millions(macs):
+    """Multiply-adds in millions: whole ones, or two digits of what is less than ten."""
+    return f"{macs / 1e6:,.0f}" if macs > 1e7 else f"{macs / 1e6:.2g}"
+
+
 for where in PLACES:
     nl = counted["NL", where]
     lines = []
     for name in BLOCKS:
         cost = counted[name, where]
-        lines.append((name, f"{cost.params / 1e6:.3f}", f"{cost.macs / 1e9:.4f}", f"{cost.macs / nl.macs:.3f}",
+        lines.append((name, f"{cost.params / 1e6:.3f}", millions(cost.macs), f"{cost.macs / nl.macs:.3f}",
                       f"{cost.by_kind['conv'] / cost.macs:.0%}", f"{kept[name, where]:.1f}",
                       f"{kept[name, where] / kept['NL', where]:.2f}"))  # fmt: skip
-    names = ["block", "parameters, M", "GMAC", "NL = 1", "of which convolutions", "kept, MiB", "NL = 1 "]  # fmt: skip
+    names = ["block", "parameters, M", "MMAC", "NL = 1", "of which convolutions", "kept, MiB", "NL = 1 "]  # fmt: skip
     say(f"**{OF[where]}**")
-    small(pd.DataFrame(lines, columns=names))
+    show_table(pd.DataFrame(lines, columns=names))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places, on a logarithmic axis, ordered by the first. The papers' blocks are filled, others hollow. The gates (GC, CBAM, SE, CGD) do less than a hundredth of a GMAC and are left out.", "name": "fig-all-blocks"}, "image": {"alt": "Two panels of dots, a row for each block. At res3 NL, RNL and SE + RNL lead with over 20 GMAC, GloRe in space and time follows with 15, the pooled forms of NL and RCCA-3D have 7 to 8, PNL, GTA and SA + TA about 5, the others 1.5 to 3. At res4 GloRe in space and time is far ahead with 25, RCCA-3D second with 8, and PNL last with 1."}}
 COLOUR = {"NL": "nonlocal", "RNL": "region", "SE + RNL": "chain", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal"}  # fmt: skip
@@ -150,7 +146,8 @@ for axis, where in zip(axes, PLACES, strict=True):
         colour = figures.COLOURS[COLOUR.get(name.partition(",")[0], "baseline")]
         style = {"color": colour, "markerfacecolor": colour if name in COLOUR else "none"}
         axis.plot(counted[name, where].macs / 1e9, row, "o", **style)
-    axis.set(xscale="log", xlabel=f"GMAC, {OF[where]}")
+    axis.set(xscale="log", xlabel=f"GMAC, {OF[where]}", xticks=(1, 2, 5, 10, 20), xlim=(0.8, 32))
+    axis.xaxis.set(major_formatter="{x:g}", minor_formatter="")
     axis.grid(axis="x")
 axes[0].set_yticks(range(len(order)), order)
 axes[0].invert_yaxis()
@@ -182,7 +179,7 @@ for name, terms in TERMS.items():
         ruling = max(values, key=values.get)
         row += [ruling, f"{float(values[ruling] / sum(values.values())):.0%}"]
     lines.append(row)
-small(pd.DataFrame(lines, columns=["block", "res3: largest term", "share", "res4: largest term", "share "]))  # fmt: skip
+show_table(pd.DataFrame(lines, columns=["block", "res3: largest term", "share", "res4: largest term", "share "]))  # fmt: skip
 border = sympy.solve(TERMS["NL"]["pairs of positions"] - TERMS["NL"]["convolutions"], N)
 assert border == [2 * C]
 lines_border = sympy.solve((TERMS["RCCA-3D"]["pairs on lines"] - TERMS["RCCA-3D"]["convolutions"]).subs(W, H), H)  # fmt: skip
@@ -198,7 +195,7 @@ say(
 #
 # On logarithmic axes a power is a straight line, and its slope the power. From the map of `res3` one size is changed at a time; $H$ and $W$ enter alike.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds from the polynomials as T, H or both sides grow from the map of res3 (dotted line), C = 512. Whoever relates all pairs of positions ends with a slope of two in T and H, and of four in the sides.", "name": "fig-growth"}, "image": {"alt": "Three panels with logarithmic axes. In each the line of NL starts among the others and is soon far above them; NL with pooled keys and PNL run parallel below it. RCCA-3D, GTA, SA + TA and A2 grow with a slope near one in T and H and near two in the sides, SA + TA bending up in the last panel."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds from the polynomials as T, H or both sides grow from the map of res3 (dotted line), C = 512. Whoever relates all pairs of positions ends with a slope of two in T and H, and of four in the sides. GTA lies just above SA + TA.", "name": "fig-growth"}, "image": {"alt": "Three panels with logarithmic axes. In each the line of NL starts among the others and is soon far above them; NL with pooled keys and PNL run parallel below it. RCCA-3D, GTA, SA + TA and A2 grow with a slope near one in T and H and near two in the sides, SA + TA bending up in the last panel."}}
 DRAWN = {"NL": "nonlocal", "NL, keys pooled after": "nonlocal", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal", "SA + TA": "chain", "A2": "baseline"}  # fmt: skip
 c, t, h, w = PLACES["res3"]
 GROWS = {
@@ -232,7 +229,7 @@ for name, cost in COSTS.items():
         slopes[name, letter] = row[-3:]
     lines.append(row)
 names = [f"{letter}: {where}" for letter in "THC" for where in ("res3", "res4", "far out")]
-small(pd.DataFrame(lines, columns=["block", *names]))
+show_table(pd.DataFrame(lines, columns=["block", *names]))
 assert slopes["NL", T][-1] == slopes["PNL", T][-1] == 2 and slopes["RCCA-3D", T][-1] == 2
 say(f"RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more frames costs it {slopes['RCCA-3D', T][0]}%, NL {slopes['NL', T][0]}%.")  # fmt: skip
 
@@ -281,7 +278,7 @@ for which, plain in bare.items():
     for name in BLOCKS:
         macs, params = in_networks[which, name]
         lines.append((name, f"{params / 1e6:.2f}", f"{params / plain.params - 1:+.1%}", f"{macs / 1e9:.2f}", f"{macs / plain.macs - 1:+.1%}"))  # fmt: skip
-    small(pd.DataFrame(lines, columns=["block × 5", "parameters, M", "more", "GMAC", "more "]))
+    show_table(pd.DataFrame(lines, columns=["block × 5", "parameters, M", "more", "GMAC", "more "]))
 assert in_networks["TSM ResNet-50", "NL"][0] > 2.5 * bare["TSM ResNet-50"].macs
 assert in_networks["TSM ResNet-50", "A2"][0] < 1.3 * bare["TSM ResNet-50"].macs
 
@@ -346,6 +343,6 @@ if (RECORDS / "networks.csv").is_file():
                 row[f"{what}: memory"] = f"1 = {own[f'{what} MiB'].min():.0f} MiB"
         row["kept"] = f"{own['kept MiB'].max() / plain['kept MiB'].max():.2f}" if name != "bare" else f"1 = {own['kept MiB'].max():.0f} MiB"  # fmt: skip
         lines.append(row)
-    small(pd.DataFrame(lines))
+    show_table(pd.DataFrame(lines))
 else:
     say("The networks have not been measured yet.")

@@ -87,8 +87,8 @@ def table() -> str:
     space: dict[str, object] = {"figures_found": figures}
     imports = [line for line in start.splitlines() if line.startswith(("from", "import"))]
     exec("\n".join(imports), space)
-    *parts, last = (source for source in code("counting_table") if re.match(r"MARKS|STYLE|heads", source))
-    exec("\n".join([*parts, last.replace("\nHTML(", "\nmade = HTML(")]), space)
+    (cell,) = (source for source in code("counting_table") if source.startswith("MARKS"))
+    exec(cell.replace("\nHTML(", "\nmade = HTML("), space)
     return space["made"].data  # type: ignore[attr-defined]
 
 
