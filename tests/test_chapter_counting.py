@@ -15,8 +15,8 @@ from vidattn.papers.explain import judge
 from vidattn.yamlfile import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("counting", "counting_table", "counting_blocks", "errata")
-DRAWS = re.compile(r"plt\.show\(\)|\.picture\(")
+PAGES = ("verdicts", "counting", "counting_table", "counting_blocks", "errata")
+DRAWS = re.compile(r"interval_plot\(|plt\.show\(\)|\.picture\(")
 
 
 def page(name: str):
