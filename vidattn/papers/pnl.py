@@ -19,7 +19,7 @@ from math import floor
 from vidattn.blocks import NonLocal
 from vidattn.cost import Convention
 from vidattn.papers.explain import Figure, Fit, ways_of_counting
-from vidattn.papers.models import differences, narrow_pyramid, readings, says
+from vidattn.papers.models import MakeBlock, differences, narrow_pyramid, readings, says
 from vidattn.papers.printed import printed_efficiency
 from vidattn.papers.rows import cell, difference
 
@@ -27,7 +27,7 @@ CONVENTION: Convention = "modules, linear layers once"
 IMAGENET = 1000
 UNSHARED, NARROW = says("unshared"), says("unshared", "narrow_linear")
 ROWS = readings("PNL")
-OTHER_NL = {
+OTHER_NL: dict[str, MakeBlock] = {
     "without batch normalisation": partial(NonLocal, norm=False),
     "keys pooled before their projections": partial(NonLocal, pool_keys="before"),
     "an inner width of C, not C / 2": lambda channels: NonLocal(channels, inner=channels),
