@@ -244,6 +244,8 @@ for verdict, mark in marks.items():
         above.plot([], [], mark, color=figures.INK, label=names[verdict])
 above.set(xscale="log", yscale="log", ylabel="recomputed: G, M, %")
 below.set_yscale("symlog", linthresh=1)
+below.set_ylim(-1e3, 1e3)
+assert drawn["off"].abs().max() < 1e3
 below.set(xlabel="printed: G, M, %", ylabel="recomputed less printed,\nunits of the last digit")
 above.legend(ncols=2)
 plt.show()
