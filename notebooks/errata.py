@@ -20,7 +20,7 @@
 # found, with the cell that shows it, and each cell is a test of the book. What is merely left open is not here but in the chapters' own sections. The papers' texts are those at hand; a misprint may be gone in another
 # version.
 #
-# How each is known differs. **Arithmetic**: what the paper prints contradicts itself. **Recount**: we counted a network or a block. **Fit**: the text's reading does not give the figure, and another one does; that it is what the authors did is a guess. Where a second
+# How each is known differs. **Arithmetic**: what the paper prints contradicts itself. **Recount**: we counted a network or a block. **Fit**: the text's reading does not give the figure, and another one does; that it is what the authors did is a guess, a better one where public code has it. Where a second
 # explanation is at hand, the cell computes it, and the entry says whether it is excluded.
 
 # %% tags=["hide-input"]
