@@ -40,7 +40,7 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         ("sampling.flip", 1, "sampling.flip: must be a valid boolean, not 1"),
         ("sampling.size", 64, "sampling: size 64 must not exceed resize 28"),
         ("model", {"backbone": "resnet_mini"}, "model.num_classes: missing"),
-        ("data.kind", "web", "data.kind: must be one of 'synthetic', 'folder', not 'web'"),
+        ("data.kind", "web", "data.kind: must be one of 'synthetic', 'folder', 'kinetics400'"),
         ("data.train.nois", 1, "data.train.nois: unknown; allowed are task, clips, seed, size"),
         ("data.test.seed", 0, "data: train and test share the seed 0, and so their clips"),
         (

@@ -23,10 +23,10 @@ def corner(clip: torch.Tensor) -> tuple[int, int]:
 def test_resize_keeps_the_proportion_and_the_mean():
     rng = np.random.default_rng(0)
     clip = torch.from_numpy(rng.integers(0, 256, (2, 60, 81, 3), dtype=np.uint8))
-    assert augment.resize_short_side(clip, 30).shape == (2, 30, 40, 3)  # 40.5 rounds to even
-    assert augment.resize_short_side(clip.transpose(1, 2), 30).shape == (2, 40, 30, 3)
-    assert augment.resize_short_side(clip, 60) is clip
-    assert augment.resize_short_side(clip, 120).shape == (2, 120, 162, 3)
+    assert augment.scale(clip, 30).shape == (2, 30, 40, 3)  # 40.5 rounds to even
+    assert augment.scale(clip.transpose(1, 2), 30).shape == (2, 40, 30, 3)
+    assert augment.scale(clip, 60) is clip
+    assert augment.scale(clip, 120).shape == (2, 120, 162, 3)
     small = augment.resize(clip, 20, 27)
     assert small.dtype == torch.uint8 and abs(small.float().mean() - clip.float().mean()) < 1.5
 
@@ -43,17 +43,21 @@ def test_crops_by_hand():
     assert corner(augment.crop(clip, 2, 5, 4, 6)) == (2, 5)
     assert augment.crop(clip, 2, 5, 4, 6).shape == (3, 4, 6, 3)
     assert corner(augment.centre_crop(clip, 6)) == (2, 4)
-    wide = augment.three_crops(clip, 10)
+    wide = augment.test_views(clip, 10, 3)
     assert wide.shape == (3, 3, 10, 10, 3) and [corner(view) for view in wide] == [(0, 0), (0, 2), (0, 4)]
-    tall = augment.three_crops(ramp(3, 14, 10), 8)
+    tall = augment.test_views(ramp(3, 14, 10), 8, 3)
     assert [corner(view) for view in tall] == [(0, 1), (3, 1), (6, 1)]
     assert wide[1, :, 0, 0, 2].tolist() == [0, 1, 2]  # every frame at the same place, in order
+    assert torch.equal(augment.test_views(clip, 6, 1), augment.centre_crop(clip, 6)[None])
+    ten = augment.test_views(clip, 6, 10)
+    assert [corner(view) for view in ten[:5]] == [(0, 0), (0, 8), (2, 4), (4, 0), (4, 8)]
+    assert torch.equal(ten[5:], ten[:5].flip(-2))
 
 
 @pytest.mark.parametrize("cut", [
     lambda clip: augment.crop(clip, 0, 0, 11, 4),
     lambda clip: augment.crop(clip, -1, 0, 4, 4),
-    lambda clip: augment.centre_crop(clip, 11), lambda clip: augment.three_crops(clip, 11),
+    lambda clip: augment.centre_crop(clip, 11), lambda clip: augment.test_views(clip, 11, 3),
     lambda clip: augment.random_crop(clip, 11, np.random.default_rng(0)),
 ])
 def test_a_crop_outside_the_frame_is_refused(cut):

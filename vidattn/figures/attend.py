@@ -105,12 +105,10 @@ def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Quer
     return [(middle, row + rim, column + rim) for row, column in places]
 
 
-def _network_frames(path: str | Path, sampling: Sampling, resize: int | None) -> np.ndarray:
+def _network_frames(path: str | Path, sampling: Sampling, resize: int | tuple[int, int] | None) -> np.ndarray:
     """Sample, resize and cut a clip as a test does: uint8 `(T, size, size, 3)`."""
     chosen = read_frames(path, lambda n: sample(sampling.mode, n, sampling.frames, sampling.stride)[0])
-    clip = torch.from_numpy(chosen)
-    if resize is not None:
-        clip = augment.resize_short_side(clip, resize)
+    clip = augment.scale(torch.from_numpy(chosen), resize)
     size = sampling.test_size or sampling.size
     if min(clip.shape[1:3]) < size:
         found = f"{clip.shape[1]} x {clip.shape[2]}"
