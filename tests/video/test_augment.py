@@ -38,6 +38,29 @@ def test_resize_anti_aliases():
     assert (inner - 127.5).abs().max() < 20  # without anti-aliasing they would be 0 or 255 somewhere
 
 
+def test_random_scale_draws_the_shorter_side_and_keeps_the_proportion():
+    rng = np.random.default_rng(0)
+    clip = torch.zeros(1, 60, 90, 3, dtype=torch.uint8)
+    shapes = [augment.random_scale(clip, (28, 31), rng).shape[1:3] for _ in range(200)]
+    assert set(shapes) == {(28, 42), (29, 44), (30, 45), (31, 47)}  # both ends
+    tall = [augment.random_scale(clip.transpose(1, 2), (31, 28), rng).shape[1:3] for _ in range(100)]
+    assert set(tall) == {(b, a) for a, b in set(shapes)}
+    square = augment.random_scale(clip, (30, 30), rng, shape=(256, 256))
+    assert square.shape == (1, 30, 30, 3)
+
+
+def test_random_scale_stretches_either_way():
+    """MFNet: made square, broader or narrower by a factor whose square is the proportion."""
+    rng = np.random.default_rng(0)
+    clip = torch.zeros(1, 60, 90, 3, dtype=torch.uint8)
+    shapes = [augment.random_scale(clip, (200, 200), rng, stretch=1.25, shape=(1, 1)).shape[1:3]
+              for _ in range(400)]  # fmt: skip
+    ratios = np.array([width / height for height, width in shapes])
+    assert all(min(shape) == 200 for shape in shapes)
+    assert 0.64 <= ratios.min() < 0.66 and 1.53 < ratios.max() <= 1.5626
+    assert abs((ratios > 1).mean() - 0.5) < 0.08  # drawn evenly from 0.8 to 1.25 alone it would be 0.56
+
+
 def test_crops_by_hand():
     clip = ramp(3, 10, 14)
     assert corner(augment.crop(clip, 2, 5, 4, 6)) == (2, 5)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from vidattn.errors import UserError
 from vidattn.video import augment
 from vidattn.video.datasets import VideoDataset
 from vidattn.video.decode import VideoError, read_frames, write_video
@@ -103,6 +104,51 @@ def test_flip_and_jitter(folder):
     same = [torch.equal(a, b) for a, b in zip(flipped, never, strict=True)]
     assert all(m != s for m, s in zip(mirrored, same, strict=True)) and any(mirrored) and any(same)
     assert not torch.equal(training(folder, jitter=True)[0][0], training(folder, jitter=False)[0][0])
+
+
+def test_a_class_that_tells_left_from_right_is_never_mirrored(folder):
+    videos = read_index(folder)
+
+    def mirrored(*classes: str) -> list[bool]:
+        """Says of clips 0, 1, 2, whose classes these are, whether any of 8 seeds mirrors them."""
+        options = dict(frames=1, size=36, resize=None, train=True)
+        named = videos._replace(classes=classes)
+        on, off = ([VideoDataset(named, flip=flip, seed=seed, **options) for seed in range(8)]
+                   for flip in (True, False))  # fmt: skip
+        pairs = list(zip(on, off, strict=True))
+        return [any(not torch.equal(a[index][0], b[index][0]) for a, b in pairs) for index in range(3)]
+
+    names = "Pushing something from left to right", "Putting something upright", "Turning it RIGHT"
+    assert mirrored(*names) == [False, True, False]
+    assert mirrored("leftovers", "bright", "a") == [True, True, True]
+    with pytest.raises(UserError, match="10 crops mirror the views, but a class has the word left or right"):
+        VideoDataset(videos._replace(classes=names), crops=10)
+
+
+def test_a_height_and_a_width_change_the_proportions(folder):
+    """GTA on Something-Something: 240 x 320 whatever the video's shape, then a crop."""
+    views, _ = VideoDataset(read_index(folder), frames=2, size=24, resize=(24, 32))[0]
+    frames = torch.from_numpy(read_frames(folder / "0.mp4", [6, 17]))
+    expected = augment.centre_crop(augment.resize(frames, 24, 32), 24)
+    assert torch.equal(views, augment.normalise(expected)[None])
+
+
+def test_training_draws_the_scale_and_a_test_does_not(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(augment, "random_scale", lambda clip, sides, rng, **options: (
+        asked.append((sides, options)), augment.scale(clip, 30))[1])  # fmt: skip
+    options = dict(frames=2, size=24, scales=(28, 34), stretch=1.25)
+    for resize in ((32, 32), 32):
+        clip, _ = VideoDataset(read_index(folder), resize=resize, train=True, **options)[0]
+        views, _ = VideoDataset(read_index(folder), resize=resize, **options)[0]
+        assert clip.shape == (3, 2, 24, 24) and views.shape == (1, 3, 2, 24, 24)
+    assert asked == [((28, 34), dict(stretch=1.25, shape=shape)) for shape in ((32, 32), None)]
+
+
+def test_ten_views_of_each_clip(folder):
+    views, _ = VideoDataset(read_index(folder), frames=4, size=24, resize=None, clips=2, crops=10)[0]
+    assert views.shape == (20, 3, 4, 24, 24)
+    assert torch.equal(views[5], views[0].flip(-1)) and torch.equal(views[19], views[14].flip(-1))
 
 
 def test_cache_decodes_once_and_changes_nothing(folder, monkeypatch):

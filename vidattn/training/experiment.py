@@ -120,8 +120,8 @@ class Official(Part):
         Raises:
             UserError: An annotation file or the report is missing or faulty.
         """
-        _, *lists = read_lists(self.kind, self.root, self.split, self.leave_out)
-        return digest([self.kind, [[clip[1:3] for clip in listed] for listed in lists]])
+        classes, *lists = read_lists(self.kind, self.root, self.split, self.leave_out)
+        return digest([classes, [[(clip.name, clip.label) for clip in listed] for listed in lists]])
 
     def clips(self) -> tuple[Clips, Clips]:
         """Return the training and the test clips.
@@ -368,6 +368,9 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 def dump(experiment: Experiment, path: str | Path) -> None:
-    """Write a description as YAML, whole: defaults included."""
+    """Write a description as YAML, whole: defaults included; and beside it, which clips it leaves out."""
     text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
     write_atomically(Path(path), lambda file: file.write(text.encode()))
+    if isinstance(experiment.data, Official) and experiment.data.leave_out is not None:
+        report = Path(experiment.data.leave_out).read_bytes()
+        write_atomically(Path(path).with_name("left_out.csv"), lambda file: file.write(report))

@@ -95,10 +95,11 @@ def check_dataset(
     train, test = read_dataset(kind, root, split)
     _, classes, official = DATASETS[kind]
     faults, said = [], [counted("classes", len(train.classes), classes)]
+    paths = [clip.path for clip in (*train.rows, *test.rows)]
+    complaints = survive(Complaints(paths, quick), workers=workers)
     for name, clips, number in (("training", train, official[split][0]), ("test", test, official[split][1])):
-        complaints = survive(Complaints([clip.path for clip in clips.rows], quick), workers=workers)
-        bad = [Fault(clip.where, clip.name, "unreadable", complaint)
-               for clip, complaint in zip(clips.rows, complaints, strict=True) if complaint]  # fmt: skip
+        asked = ((clip, next(complaints)) for clip in clips.rows)
+        bad = [Fault(clip.where, clip.name, "unreadable", text) for clip, text in asked if text]
         kinds = Counter(fault.kind for fault in (*clips.faults, *bad))
         line = [counted(f"{name} clips", len(clips.rows) + len(clips.faults), number)]
         line += [f"{len(clips.rows) - len(bad)} usable", *(f"{n} {kind}" for kind, n in kinds.items())]

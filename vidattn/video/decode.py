@@ -65,11 +65,11 @@ class VideoError(UserError):
     """A video cannot be read as promised; `path` names it.
 
     The message is the only required argument, since a data loader rebuilds a worker's exception from its text
-    alone.
+    alone; that text is the traceback, whose last line is the message.
     """
 
     def __init__(self, message: str, path: str | Path | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message.rsplit("VideoError: ", 1)[-1].strip())
         self.path = None if path is None else str(path)
 
 
@@ -107,11 +107,11 @@ def _reason(error: Exception) -> str:
 def _open(path: str) -> "decord.VideoReader":
     if not os.path.isfile(path):
         raise VideoError(f"{path}: no such video file or folder of frames", path)
-    if os.path.getsize(path) == 0:
-        raise VideoError(f"{path}: the file is empty", path)
-    if missing := missing_bytes(path):
-        raise VideoError(f"{path}: cut off, {missing} bytes are missing at its end", path)
     with _named(path):
+        if os.path.getsize(path) == 0:
+            raise VideoError(f"{path}: the file is empty", path)
+        if missing := missing_bytes(path):
+            raise VideoError(f"{path}: cut off, {missing} bytes are missing at its end", path)
         with av.open(path) as container:
             if container.format.name == "mpegts":
                 raise VideoError(f"{path}: MPEG transport streams are decoded wrongly; remux it to mp4", path)
@@ -131,7 +131,8 @@ def _open(path: str) -> "decord.VideoReader":
 
 def _numbered_frames(folder: str) -> list[str]:
     """Lists `1.jpg`, `00002.jpg` ... of a folder in the order of their numbers, none missing."""
-    images = [name for name in os.listdir(folder) if Path(name).suffix.lower() in (".jpg", ".jpeg")]
+    with _named(folder):
+        images = [name for name in os.listdir(folder) if Path(name).suffix.lower() in (".jpg", ".jpeg")]
     found = sorted((int(Path(name).stem), name) for name in images if Path(name).stem.isdecimal())
     if not found:
         raise VideoError(f"{folder}: holds no numbered JPEG frame (00001.jpg ...)", folder)

@@ -9,6 +9,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +82,9 @@ def find_clips(
     def is_there(path: str) -> bool:
         parent, name = os.path.split(path)
         if parent not in present:
-            present[parent] = set(os.listdir(parent)) if os.path.isdir(parent) else set()
+            present[parent] = set()
+            with suppress(OSError):
+                present[parent].update(os.listdir(parent))
         return name in present[parent]
 
     rows, faults = [], []
