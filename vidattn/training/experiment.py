@@ -1,5 +1,6 @@
 """One validated description of a run: everything that decides its result, and nothing else."""
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -243,7 +244,8 @@ class Optim(Part):
         weight_decay: Weight decay.
         decay_norm: Apply weight decay to vectors, too: biases and batch normalisation.
         schedule: `"cosine"` or `"step"`.
-        milestones: Epochs at which the step schedule multiplies the rate by `gamma`.
+        milestones: Epochs at which the step schedule multiplies the rate by `gamma`; after the end they never
+            come.
         gamma: Factor of the step schedule.
         warmup_epochs: Epochs of linear warm-up.
         clip_grad: Largest norm of the gradient, if it is to be clipped.
@@ -279,8 +281,6 @@ class Optim(Part):
             raise ValueError("milestones belong to the schedule 'step', which needs at least one")
         if any(late <= early for early, late in zip(self.milestones, self.milestones[1:], strict=False)):
             raise ValueError(f"milestones {list(self.milestones)} must increase")
-        if self.milestones and self.milestones[-1] >= self.epochs:
-            raise ValueError(f"milestones {list(self.milestones)} must be below epochs {self.epochs}")
         return self
 
 
@@ -310,15 +310,8 @@ class Experiment(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Positive = 1
     device: Literal["cpu", "cuda"] = "cpu"
-    test_every_epoch: bool = False
-
-    @pydantic.model_serializer(mode="wrap")
-    def _without_later_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Records are matched by the dump: a field that came after them must not show where it is unused.
-        dumped: dict[str, Any] = dump(self)
-        if not self.test_every_epoch:
-            dumped.pop("test_every_epoch", None)
-        return dumped
+    # Records are matched by the dump: a field that came after them must not show where it is unused.
+    test_every_epoch: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":
@@ -340,10 +333,13 @@ class Experiment(Part):
         description = self.model_dump(mode="json", exclude={"name", "data"})
         if self.model.pretrained:
             description["model"]["pretrained"] = file_key(Path(self.model.pretrained))
+        return digest([description, self.code(), self.data.key()])[:16]
+
+    def code(self) -> str:
+        """Return a hash of the library's code that decides the result."""
         makers: list[Callable[..., object] | None] = [BACKBONES.get(self.model.backbone)]
         makers += [BLOCKS.get(placed.kind) for placed in self.blocks]
-        modules = sorted({maker.__module__ for maker in makers if maker})
-        return digest([description, code_key(*modules), self.data.key()])[:16]
+        return code_key(*sorted({maker.__module__ for maker in makers if maker}))
 
 
 def make_experiment(description: Mapping[str, Any]) -> Experiment:
