@@ -71,9 +71,8 @@ def _data(options: argparse.Namespace) -> None:
     from vidattn.training.checkpoint import write_atomically
     from vidattn.video.check import check_dataset, report
 
-    faults, summary = check_dataset(
-        options.kind, options.root, options.split, quick=options.quick, workers=options.workers
-    )
+    how = {"quick": options.quick, "workers": options.workers}
+    faults, summary = check_dataset(options.kind, options.root, options.split, **how)
     write_atomically(options.out, lambda file: file.write(report(faults).encode()))
     print("\n".join([*map(str, faults), summary]))
     if faults:

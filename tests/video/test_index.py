@@ -50,7 +50,7 @@ def test_faults_name_file_and_line(tmp_path, index, words):
 
 
 def test_missing_folder_and_file(tmp_path):
-    with pytest.raises(UserError, match="none: no such data folder"):
+    with pytest.raises(UserError, match=r"none/index\.csv: no such file"):
         read_index(tmp_path / "none")
     with pytest.raises(UserError, match=r"val\.csv: no such file"):
         read_index(tmp_path, "val.csv")

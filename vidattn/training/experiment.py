@@ -58,8 +58,7 @@ class Synthetic(Part):
 
     def clips(self) -> tuple[Clips, Clips]:
         """Return the training and the test clips, rendered unless they are found again."""
-        train, test = (read_index(write_clips(spec, self.root)) for spec in (self.train, self.test))
-        return train, test
+        return (read_index(write_clips(self.train, self.root)), read_index(write_clips(self.test, self.root)))
 
 
 class Folder(Part):
@@ -107,9 +106,7 @@ class Official(Part):
         cache: Keep the decoded frames in memory.
     """
 
-    kind: Literal[
-        "kinetics400", "mini_kinetics200", "something_v1", "something_v2", "ucf101", "hmdb51"
-    ]  # fmt: skip
+    kind: Literal["kinetics400", "mini_kinetics200", "something_v1", "something_v2", "ucf101", "hmdb51"]
     root: str
     split: Positive = 1
     leave_out: str | None = None

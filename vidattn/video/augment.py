@@ -184,13 +184,10 @@ def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
         RCCA-3D's Table X call 10 crops.
     """
     down, across = clip.shape[1] - size, clip.shape[2] - size
-    middle = (down // 2, across // 2)
-    places = {
-        1: [middle],
-        3: [(middle[0], 0), middle, (middle[0], across)] if across >= down
-           else [(0, middle[1]), middle, (down, middle[1])],
-        10: [(0, 0), (0, across), middle, (down, 0), (down, across)],
-    }[crops]  # fmt: skip
+    y, x = down // 2, across // 2
+    corners = [(0, 0), (0, across), (down, 0), (down, across)]
+    first, last = ((y, 0), (y, across)) if across >= down else ((0, x), (down, x))
+    places = {1: [(y, x)], 3: [first, (y, x), last], 10: [*corners, (y, x)]}[crops]
     cut = torch.stack([crop(clip, *place, size, size) for place in places])
     return torch.cat([cut, flip(cut)]) if crops == 10 else cut
 

@@ -101,10 +101,10 @@ def check_dataset(
         asked = ((clip, next(complaints)) for clip in clips.rows)
         bad = [Fault(clip.where, clip.name, "unreadable", text) for clip, text in asked if text]
         kinds = Counter(fault.kind for fault in (*clips.faults, *bad))
-        line = [counted(f"{name} clips", len(clips.rows) + len(clips.faults), number)]
-        line += [f"{len(clips.rows) - len(bad)} usable", *(f"{n} {kind}" for kind, n in kinds.items())]
+        usable = [f"{len(clips.rows) - len(bad)} usable", *(f"{n} {kind}" for kind, n in kinds.items())]
+        listed = counted(f"{name} clips", len(clips.rows) + len(clips.faults), number)
+        said.append(", ".join([listed, *usable]))
         faults += [*clips.faults, *bad]
-        said.append(", ".join(line))
     return faults, "\n".join(said)
 
 

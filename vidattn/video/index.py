@@ -150,8 +150,6 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
         UserError: no such folder or file, a wrong header or line, a label that is no class, a clip that is
             not there or outside the folder.
     """
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such data folder")
     index = Path(folder) / split_file
     reader = csv.reader(io.StringIO(read_text(index), newline=""))
     if next(reader, None) != ["path", "label"]:
