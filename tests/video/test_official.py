@@ -165,10 +165,12 @@ def test_kinetics_as_laboratories_have_it(tmp_path: Path, annotation: str, clip:
 
 
 def test_mini_kinetics_names_a_clip_that_kinetics_lacks(tmp_path: Path) -> None:
-    lay_out("mini_kinetics200", tmp_path)
+    lay_out("mini_kinetics200", tmp_path, [*TRAIN, ("_-a_b", "arm wrestling")])
     with open(tmp_path / "val_ytid_list.txt", "a") as file:
         file.write("unknown0000\n")
-    (fault,) = read_dataset("mini_kinetics200", tmp_path)[1].faults
+    train, test = read_dataset("mini_kinetics200", tmp_path)
+    assert train.rows[3].name == "_-a_b_000003_000013.mp4"
+    (fault,) = test.faults
     assert fault[:3] == ("val_ytid_list.txt, line 3", "unknown0000", "label")
     assert fault.detail == "the annotations do not say its class"
 
@@ -224,6 +226,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
     ("kinetics400", "annotations/train.csv", "label,youtube_id,time_start,time_end\na,x,soon,9\n", "line 2"),
     ("kinetics400", "annotations/train.csv", "label,youtube_id,time_start,time_end\na,x,inf,9\n", "line 2"),
     ("kinetics400", "annotations/val.csv", "label,youtube_id,time_start,time_end\na,x\n", "line 2"),
+    ("kinetics400", "annotations/train.csv", 'label,"' + 140_000 * "x", "line 1: field larger than"),
     ("something_v2", "labels/train.json", "[{", "train.json: not JSON"),
     ("something_v2", "labels/train.json", "{}", "train.json: must be a JSON list"),
     ("something_v2", "labels/labels.json", "[]", "labels.json: must be a JSON dict"),

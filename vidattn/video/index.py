@@ -8,7 +8,7 @@ line, number 0 first. The annotations of the six public data sets are read in `v
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -123,6 +123,19 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: must be text in UTF-8") from None
 
 
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows of a CSV file and the numbers of their lines, without empty ones.
+
+    Raises:
+        UserError: it is not there, or is no CSV file.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        yield from ((reader.line_num, row) for row in reader if row)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}") from None
+
+
 def read_classes(folder: str | Path) -> tuple[str, ...]:
     """Reads `classes.txt`.
 
@@ -151,12 +164,12 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
             not there or outside the folder.
     """
     index = Path(folder) / split_file
-    reader = csv.reader(io.StringIO(read_text(index), newline=""))
-    if next(reader, None) != ["path", "label"]:
+    rows = read_rows(index)
+    if next(rows, (1, []))[1] != ["path", "label"]:
         raise UserError(f"{index}, line 1: the header must be path,label")
     listed = []
-    for row in reader:
-        where = f"{index}, line {reader.line_num}"
+    for number, row in rows:
+        where = f"{index}, line {number}"
         if len(row) != 2 or not row[1].isdecimal():
             raise UserError(f"{where}: must be a path and a class number from 0, not {','.join(row)!r}")
         listed.append(Listed(where, row[0], str(int(row[1]))))

@@ -5,15 +5,13 @@ data sets' pages and from public code that reads them: MMAction2 (tools/data), C
 (tools and ops/dataset_config), torchvision's datasets, MFNet's lists.
 """
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from vidattn.errors import UserError
-from vidattn.video.index import Clips, Listed, find_clips, read_classes, read_text
+from vidattn.video.index import Clips, Listed, find_clips, read_classes, read_rows, read_text
 
 # Where the annotation files and the videos are looked for, below the data folder.
 ANNOTATIONS = ("", "annotations", "labels", "splits", "ucfTrainTestlist", "testTrainMulti_7030_splits")
@@ -65,17 +63,19 @@ def _kinetics400(root: Path, split: int) -> Lists:
         places = ["replacement/replacement_for_corrupted_k400"]
         places += [before + word for word in words for before in ("", "videos_", "videos/")] + ["videos", ""]
         places = [place for place in places if (root / place).is_dir()]
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        for row in reader:
+        rows = read_rows(path)
+        _, header = next(rows, (1, []))
+        for number, row in rows:
+            field = dict(zip(header, row, strict=False))
             try:
-                label, times = row["label"], [int(float(row[time])) for time in ("time_start", "time_end")]
-                name = f"{row['youtube_id']}_{times[0]:06d}_{times[1]:06d}.mp4"
-                inner = ("", label, label.replace(" ", "_"))
-            except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+                start, end = (int(float(field[time])) for time in ("time_start", "time_end"))
+                label, name = field["label"], f"{field['youtube_id']}_{start:06d}_{end:06d}.mp4"
+            except (KeyError, ValueError, OverflowError):
                 needed = "label, youtube_id, time_start, time_end"
-                raise UserError(f"{path}, line {reader.line_num}: must have {needed}") from None
+                raise UserError(f"{path}, line {number}: must have {needed}") from None
+            inner = ("", label, label.replace(" ", "_"))
             folders = tuple(f"{place}/{folder}".strip("/") for place in places for folder in inner)
-            yield Listed(f"{path.name}, line {reader.line_num}", name, label, folders)
+            yield Listed(f"{path.name}, line {number}", name, label, folders)
 
     train, test = list(listed("train")), list(listed("val", "validate"))
     return Lists(_classes(root, train), train, test)
@@ -164,8 +164,8 @@ def _hmdb51(root: Path, split: int) -> Lists:
     for label in sorted(files):
         for where, name, use in _lines(files[label], " "):
             known = use.strip() if use.strip() in lists else None
-            clip = Listed(where, f"{label}/{name}", known and label, VIDEOS)
-            lists[known or "1"].append(clip)  # with a use that is none: reported with the training list
+            # With a use that is none it is reported with the training list.
+            lists[known or "1"].append(Listed(where, f"{label}/{name}", known and label, VIDEOS))
     return Lists(read_classes(root) or tuple(sorted(files)), lists["1"], lists["2"])
 
 
@@ -204,8 +204,9 @@ def read_lists(kind: str, root: str | Path, split: int = 1, report: str | Path |
     lists = DATASETS[kind].read(Path(root), split)
     if report is None:
         return lists
-    header, *rows = list(csv.reader(io.StringIO(read_text(Path(report)), newline=""))) or [[]]
-    left_out = {tuple(row[:2]) for row in rows}
+    rows = read_rows(Path(report))
+    header = next(rows, (1, []))[1]
+    left_out = {tuple(row[:2]) for _, row in rows}
     unknown = left_out - {clip[:2] for clip in (*lists.train, *lists.test)}
     if header != REPORT or unknown:
         raise UserError(f"{report}: not a report of these lists; `vidattn data` makes one")
