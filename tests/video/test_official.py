@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,16 @@ def test_hmdb51_leaves_out_what_is_neither(tmp_path: Path) -> None:
     put(tmp_path / "hmdb51_org/arm_wrestling/neither.avi")
     names = [clip.name for clips in read_dataset("hmdb51", tmp_path) for clip in clips.rows]
     assert len(names) == 5 and "arm_wrestling/neither.avi" not in names
+
+
+def test_hmdb51_is_in_one_order_on_every_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LAYOUTS["hmdb51"].annotate(tmp_path, TRAIN, TEST)
+    glob, orders = Path.glob, []
+    for backwards in (False, True):
+        order = partial(sorted, reverse=backwards)
+        monkeypatch.setattr(Path, "glob", lambda self, words, order=order: iter(order(glob(self, words))))
+        orders.append(read_lists("hmdb51", tmp_path))
+    assert orders[0] == orders[1] and orders[0].train[0].name == "arm_wrestling/2.avi"
 
 
 def test_an_annotation_cannot_lead_outside_by_its_class(tmp_path: Path) -> None:
