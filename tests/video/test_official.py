@@ -282,9 +282,12 @@ def test_the_key_is_that_of_the_lists_wherever_they_lie(tmp_path: Path) -> None:
         return Official(kind="something_v1", root=str(tmp_path / name), **options).key()
 
     assert key("one") == key("two") == key("one", cache=True)
-    with open(tmp_path / "two" / "something-something-v1-train.csv", "a") as file:
-        file.write("7;arm wrestling\n")
-    assert key("one") != key("two")
+    annotation = tmp_path / "two" / "something-something-v1-train.csv"
+    lines = annotation.read_text()
+    for old, new in (("10;", "12;"), ("2;arm wrestling", "2;tearing paper"), ("3;tearing paper\n", "")):
+        assert old in lines
+        annotation.write_text(lines.replace(old, new))
+        assert key("one") != key("two")
 
 
 def test_a_report_of_other_lists_is_refused(tmp_path: Path) -> None:
