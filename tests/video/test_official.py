@@ -193,6 +193,8 @@ def test_a_clip_in_both_lists_is_a_duplicate(tmp_path: Path) -> None:
     train, test = read_dataset("something_v2", tmp_path)
     assert len(train.rows) == 3
     assert test.faults[0].detail == "listed before, in train.json, entry 1"
+    with pytest.raises(UserError, match=r"1 clips cannot be used, the first: validation\.json, entry 3"):
+        Official(kind="something_v2", root=str(tmp_path)).clips()
 
 
 def test_hmdb51_leaves_out_what_is_neither(tmp_path: Path) -> None:
