@@ -39,8 +39,8 @@ def shortened(path: Path, data: bytes, share: float) -> None:
 
 
 def promised(data: bytes, number: int) -> bytes:
-    """Raises the number of frames in an mp4's table of sizes."""
-    place = data.index(b"stsz") + 12
+    """Raises the number of frames in an mp4's table of times."""
+    place = data.index(b"stts") + 12
     return data[:place] + number.to_bytes(4, "big") + data[place + 4 :]
 
 
@@ -53,7 +53,7 @@ def sound(path: Path) -> None:
         output.mux(stream.encode())
 
 
-def frames_but(path: Path, spoil: Callable[[Path], None]) -> None:
+def frames_but(path: Path, spoil: Callable[[Path], object]) -> None:
     put(path)
     spoil(path)
 
@@ -83,8 +83,8 @@ def bad_videos(folder: Path) -> list[str]:
         "sound.mp4": lambda path, share: sound(path),
         "header.mp4": lambda path, share: path.write_bytes(plain[: plain.index(b"moov") - 4]),
         "hole.mp4": lambda path, share: path.write_bytes(holes[share]),
-        "more.mp4": lambda path, share: path.write_bytes(promised(plain, int(4e9 * share))),
-        "few.mp4": lambda path, share: path.write_bytes(promised(plain, FRAMES + int(1000 * share))),
+        "more.mp4": lambda path, share: path.write_bytes(promised(plain, int(2e9 * (1 + share)))),
+        "blank": lambda path, share: frames_but(path, lambda p: (p / "00002.jpg").write_bytes(b"")),
         "edit.mp4": lambda path, share: muxed(path, first=-int(10 * share)),
         "stream.ts": lambda path, share: path.write_bytes(whole["a.ts"]),
         "live.mkv": lambda path, share: path.write_bytes(whole["live.mkv"]),
