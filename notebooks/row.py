@@ -47,7 +47,8 @@ optim = {"batch": 8, "accumulate": 2, "lr": 0.05}
 test_every_epoch = True
 members = []  # rows whose scores are averaged; then nothing is trained
 runs = "runs/rows"  # folder of all rows' runs
-workers = 0  # processes that decode video, for each that trains
+workers = None  # processes that decode, for each that trains; None: 8 beside a GPU, else none
+checkpoint_seconds = 30.0  # seconds between two checkpoints
 
 # %%
 import json
@@ -57,6 +58,7 @@ import pandas as pd
 import torch
 from IPython.display import display
 
+from notebooks.full.measure import measure
 from vidattn import figures
 from vidattn.cost import count
 from vidattn.papers import full
@@ -66,6 +68,7 @@ parameters = full.Row(
     row=row, paper=paper, cells=cells, dataset=dataset, data=data, leave_out=leave_out, splits=splits,
     weights=weights, epochs=epochs, seed=seed, tests=tests, sampling=sampling, model=model, blocks=blocks,
     optim=optim, test_every_epoch=test_every_epoch, members=members, runs=runs, workers=workers,
+    checkpoint_seconds=checkpoint_seconds,
 )  # fmt: skip
 parameters.check()
 figures.use_style()
@@ -101,7 +104,7 @@ if not members:
     batch = parameters.experiment(splits[0]).optim.batch
     print(f"{processes} process(es), {described.device}; a step has {batch} clips", end="")
     print("" if batch == asked.batch else f", not {asked.batch}: the data has no more")
-measured = full.measure(parameters, processes)
+measured = measure(parameters, processes)
 
 # %% [markdown]
 # ## What came of it

@@ -1,11 +1,15 @@
 """A batch of rows: which, where from, what it takes, and what came of it. `notebooks/Snakefile` runs one.
 
-python -m notebooks.full.batch plan | results | record [--paper gta] [--table Fig3] [--row NAME] ...
+    python -m notebooks.full.batch plan | run | record [--paper gta] [--table Fig3] [--row NAME] ...
+
+`run` hands on what it does not know: `gpus=8` to the Snakefile, `--executor slurm --jobs 8` to Snakemake.
 """
 
 import argparse
+import fcntl
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,13 +79,13 @@ def moved(row: Row, data: str = "", runs: str = "") -> Row:
 
     Args:
         row: The row.
-        data: Folder that holds one for each data set, named like its kind, a `weights`, and for a data set
-            with unusable clips the report of `vidattn data`, `<kind>-left-out.csv`. Empty: as the row says.
+        data: Folder that holds one for each data set, named like its kind, one named `weights`, and for data
+            with unusable clips the report of `vidattn data`, `<kind>-faults.csv`. Empty: as the row says.
         runs: Folder of the runs. Empty: as the row says.
     """
     changes: dict[str, Any] = {"runs": runs} if runs else {}
     if data and isinstance(row.data, str):
-        report = Path(data, f"{row.dataset}-left-out.csv")
+        report = Path(data, f"{row.dataset}-faults.csv")
         changes |= {"data": f"{data}/{row.dataset}", "leave_out": str(report) if report.is_file() else None}
     if data and row.weights and not row.needs:
         changes["weights"] = f"{data}/weights/{Path(row.weights).name}"
@@ -190,10 +194,46 @@ def record(rows: Mapping[str, Row], book: Path = RECORDS) -> list[str]:
     ]
 
 
+def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
+    """Run a batch by Snakemake, each row in a job of its own, and leave one table; return its exit status.
+
+    One controller at a time: its lock ends with it, so that after a crash the next one can start. Jobs that
+    ran on hold the locks of their rows until they end.
+
+    Args:
+        rows: The rows.
+        words: What a job asks for, `gpus=8`, and further words of Snakemake's command line. Without
+            `--executor` rows run on this machine, one after another.
+
+    Raises:
+        UserError: Another controller is at work in the same folder.
+    """
+    runs = next(iter(rows.values())).folder.parent
+    runs.mkdir(parents=True, exist_ok=True)
+    for row in rows.values():
+        put_down(row)
+    with open(runs / "controller.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{runs}: another batch is at work here") from None
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile")]
+        command += ["--directory", str(ROOT), "--nolock", "--keep-going", "--rerun-incomplete"]
+        asked = [word for word in words if re.match(r"\w+=", word)]
+        command += ["--rerun-triggers", "mtime", *(word for word in words if word not in asked)]
+        command += [] if "--executor" in words else ["--cores", "1"]
+        command += ["--config", f"runs={runs}", f"rows={','.join(rows)}", *asked]
+        status = subprocess.run(command, check=False).returncode
+    (runs / "results.html").write_text(results(rows))
+    done = sum(state(row) == "measured" for row in rows.values())
+    print(f"{done} of {len(rows)} rows are measured: {runs / 'results.html'}")
+    return status
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m notebooks.full.batch", description=__doc__)
-    parser.add_argument("command", choices=("plan", "results", "record"))
+    parser.add_argument("command", choices=("plan", "run", "record"))
     parser.add_argument("--paper", default="", help="rnl, pnl, rcca or gta")
     parser.add_argument("--table", default="", help="one of its tables, as in the cells of the rows")
     parser.add_argument("--row", action="append", default=[], help="a row; can be given more than once")
@@ -201,8 +241,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data-root", default="", help="folder of the data sets and of `weights`")
     parser.add_argument("--runs", default="", help="folder of the runs")
     parser.add_argument("--rate", type=float, default=RATE, help="multiply-adds a second of one GPU")
-    options = parser.parse_args(arguments)
+    options, words = parser.parse_known_args(arguments)
     try:
+        if words and options.command != "run":
+            parser.error(f"unknown: {' '.join(words)}")
         found = select(load(options.params), options.paper, options.table, options.row)
         rows = {name: moved(row, options.data_root, options.runs) for name, row in found.items()}
         if options.command == "plan":
@@ -210,10 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "record":
             print(f"recorded: {', '.join(record(rows)) or 'nothing'}")
         else:
-            page = next(iter(rows.values())).folder.parent / "results.html"
-            page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(results(rows))
-            print(f"{sum(state(row) == 'measured' for row in rows.values())} of {len(rows)} measured: {page}")
+            return run(rows, words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -41,7 +41,8 @@ def text(name: str) -> str:
         said += [f"{group}:", *(f"  {field(key, *pair)}" for key, pair in inner.items())]
     said += [f"# ours: {row['ours']}"] if "ours" in row else []
     said += [field("blocks", blocks(row)), field("test_every_epoch", *row["test_every_epoch"])]
-    said += [field("members", row.get("members", [])), "runs: runs/full", "workers: 8"]
+    said += [field("members", row.get("members", [])), "runs: runs/full"]
+    said += ["workers: null", "checkpoint_seconds: 300.0"]
     return "\n".join(said) + "\n"
 
 

@@ -218,7 +218,7 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
     assert after("training/schedule.py", '"""Return', '"""Give') == before
     assert after("training/schedule.py", "import math\n", "# why\n\nimport math\n") == before
     assert after("training/stats.py", "if low > tolerance", "if low >= tolerance") == before
-    for name in ("blocks/nonlocal_.py", "blocks/registry.py", "training/progress.py", "training/study.py"):
+    for name in ("blocks/nonlocal_.py", "blocks/registry.py", "training/study.py"):
         assert after(name, "import", "import os\nimport") == before, name
     assert key(package=package) == before
 

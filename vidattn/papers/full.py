@@ -1,14 +1,10 @@
 """Every network that the papers trained, as they trained it, and what is measured beside what is printed.
 
-`data/full.yaml` is the table. `notebooks/full/params.py` writes a file of parameters for each of its rows,
-`notebooks/row.py` runs one, and `notebooks/Snakefile` many. Under torchrun, on several machines:
-
-    torchrun ... -m vidattn.papers.full a-row.yaml
+`data/full.yaml` is the table. `notebooks/full` writes a file of parameters for each of its rows, runs one or
+many, and gathers what they gave.
 """
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,21 +13,15 @@ import numpy as np
 import torch
 from pydantic import Field, JsonValue
 
-from vidattn.errors import UserError
 from vidattn.papers.printed import printed_accuracy
-from vidattn.training import build_model, check, make_experiment, run
-from vidattn.training.checkpoint import write_atomically
-from vidattn.training.distributed import joined, position
-from vidattn.training.evaluate import Evaluation, average_views, score
+from vidattn.training import build_model, check, make_experiment
 from vidattn.training.experiment import Experiment, Positive
-from vidattn.training.fit import retest
 from vidattn.training.key import digest
 from vidattn.training.validation import FrozenList, Part
 from vidattn.yamlfile import read_yaml
 
 TABLE = Path(__file__).parent / "data" / "full.yaml"
-ELSEWHERE = {"data", "leave_out", "weights", "runs", "workers"}  # where things lie, not what is trained
-ON_CARD = {"name", "key", "commit", "versions", "device", "seconds", "steps", "seed", "parameters"}
+ELSEWHERE = {"data", "leave_out", "weights", "runs", "workers", "checkpoint_seconds"}  # not what is trained
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -55,7 +45,8 @@ class Row(Part):
         data: The data folder, or the other fields of that kind of data.
         leave_out: The report of `vidattn data` on that folder: its clips are left out.
         splits: Splits that are trained in turn, and whose accuracies are averaged.
-        weights: File to start from, or the name of the row whose network it starts from.
+        weights: File to start from, or the name of the row whose network it starts from; a name has neither
+            dot nor slash.
         epochs: Passes over the training clips.
         seed: Seed of the run.
         tests: What is tested, by name; the first belongs to the run itself.
@@ -66,7 +57,8 @@ class Row(Part):
         test_every_epoch: As in `Experiment`.
         members: Rows whose scores are averaged; then nothing is trained.
         runs: Folder of all rows' runs.
-        workers: Processes that decode video, for each that trains.
+        workers: Processes that decode video, for each that trains; None: 8 beside a GPU, none without.
+        checkpoint_seconds: Seconds between two checkpoints.
     """
 
     row: str
@@ -87,7 +79,8 @@ class Row(Part):
     test_every_epoch: bool
     members: FrozenList[str]
     runs: str
-    workers: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0)] | None
+    checkpoint_seconds: Annotated[float, Field(ge=0)]
 
     @property
     def folder(self) -> Path:
@@ -97,7 +90,7 @@ class Row(Part):
     @property
     def needs(self) -> tuple[str, ...]:
         """The rows that must be there before: the members, or the one whose network it starts from."""
-        return self.members or ((self.weights,) if self.weights and Path(self.weights).suffix == "" else ())
+        return self.members or ((self.weights,) if self.weights and not {*"./"} & {*self.weights} else ())
 
     def described(self, split: int = 1, view: View | None = None) -> Experiment:
         """Describe the run of one split, with its first test or another, without a look at the disk.
@@ -147,68 +140,6 @@ class Row(Part):
     def protocol(self) -> str:
         """Return a hash of what is trained and tested: not of where the data lies."""
         return digest(self.model_dump(mode="json", exclude=ELSEWHERE))
-
-
-def measure(row: Row, processes: int = 1, progress: bool = True) -> dict[str, Any]:
-    """Train and test what a row says, unless that has been done.
-
-    Args:
-        row: The row.
-        processes: Processes that train together, a GPU each.
-        progress: Show how far it is.
-
-    Returns:
-        What `measured.json` in the row's folder then holds: top-1 and top-5 accuracy (%) by test and split,
-        and a card for each run. Scores (n, K) lie beside it, and the first split's network as `weights.pt`.
-
-    Raises:
-        UserError: A run cannot be done, or a member has not been measured.
-    """
-    scores: dict[str, dict[str, list[float]]] = {name: {} for name in row.tests}
-    cards, spread = [], {"workers": row.workers, "processes": processes}
-    for split in row.splits:
-        if not row.members:
-            result = run(row.experiment(split), row.folder, progress, checkpoint_seconds=600, **spread)
-            best = max((100 * top1 for top1 in result.epoch_top1), default=None)
-            told = result.model_dump(mode="json", include=ON_CARD)
-            cards.append({"split": split, "best epoch": best, **told})
-        for name, view in row.tests.items():
-            file = f"scores-{name}-{split}.npz"
-            if row.members:
-                tested = together([Path(row.runs) / member / file for member in row.members])
-            else:
-                tested = retest(str(result.folder), row.experiment(split, view).sampling, **spread)
-            scores[name][str(split)] = [100 * tested.top1, 100 * tested.top5]
-            _keep(row.folder / file, lambda out, t=tested: np.savez(out, logits=t.logits, labels=t.labels))
-    if cards:
-        first = row.folder / "{name}-{key}/final.pt".format(**cards[0])
-        _keep(row.folder / "weights.pt", lambda out: out.write(first.read_bytes()))
-    code = row.described().code()
-    found = {"row": row.row, "protocol": row.protocol(), "code": code, "scores": scores, "runs": cards}
-    _keep(row.folder / "measured.json", lambda out: out.write(json.dumps(found, indent=1).encode()))
-    return found
-
-
-def _keep(path: Path, write: Any) -> None:
-    if position()[0] == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, write)
-
-
-def together(files: Sequence[Path]) -> Evaluation:
-    """Test several networks as one, by the mean of their scores for each video.
-
-    Raises:
-        UserError: They were tested on other videos, or one has not been tested.
-    """
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise UserError(f"members: no scores in {', '.join(missing)}; run those rows first")
-    tested = [np.load(file) for file in files]
-    if any(not np.array_equal(each["labels"], tested[0]["labels"]) for each in tested):
-        raise UserError(f"members: {', '.join(map(str, files))} are not the scores of the same videos")
-    logits = average_views(torch.stack([torch.from_numpy(each["logits"]) for each in tested]))
-    return score(logits.numpy(), tested[0]["labels"])
 
 
 @cache
@@ -269,9 +200,3 @@ def accuracies(paper: str, rows: Mapping[str, Row], records: Records) -> list[di
                 "printed": figure["printed"], "measured": text, "parameters": name,
             })  # fmt: skip
     return shown
-
-
-if __name__ == "__main__":
-    one = Row.model_validate(read_yaml(sys.argv[1]))
-    with joined(one.described().device):
-        measure(one)

@@ -8,6 +8,7 @@ are those of process 0, which has seen its own micro-batches only; parameters do
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial, update_wrapper
 from typing import Any
 
@@ -34,7 +35,8 @@ def joined(device: str) -> Iterator[None]:
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    # One process may wait long for another that decodes the last videos of a test.
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timedelta(hours=3))
     try:
         yield
     finally:

@@ -96,7 +96,6 @@ def evaluate(
     if total == 0:
         raise UserError("the data set holds no video")
     share = range(rank, total, world)
-    everything, truth = [torch.empty(0)] * total, [0] * total
     was_training = model.training
     model.eval()
     rows: list[Tensor] = []
@@ -122,12 +121,11 @@ def evaluate(
             flush()
     finally:
         model.train(was_training)
-    shares = [(rows, labels)] * world
+    shares = [list(zip(rows, labels, strict=True))] * world
     if world > 1:
-        dist.all_gather_object(shares, (rows, labels))
-    for other, (some, theirs) in enumerate(shares):
-        everything[other::world], truth[other::world] = some, theirs
-    return score(torch.stack(everything).numpy(), np.asarray(truth, dtype=np.int64))
+        dist.all_gather_object(shares, shares[0])
+    logits, truth = zip(*(shares[n % world][n // world] for n in range(total)), strict=True)
+    return score(torch.stack(logits).numpy(), np.asarray(truth, dtype=np.int64))
 
 
 def loader(dataset: "Dataset[Any]", *, workers: int, **options: Any) -> "DataLoader[Any]":

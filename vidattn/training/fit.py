@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
+from tqdm import tqdm
 
 from vidattn.errors import UserError
 from vidattn.training import checkpoint
@@ -30,7 +32,6 @@ from vidattn.training.experiment import Experiment, Optim, Sampling, dump, load_
 from vidattn.training.key import digest
 from vidattn.training.lock import locked
 from vidattn.training.order import micro_batches
-from vidattn.training.progress import Progress
 from vidattn.training.result import Result, commit, device_name, read_result, versions
 from vidattn.training.schedule import cosine, step_decay
 from vidattn.video.datasets import VideoDataset
@@ -128,11 +129,8 @@ def load_trained(folder: str | Path) -> nn.Module:
         raise UserError(f"{folder}: holds no finished run (no final.pt)")
     experiment = load_experiment(Path(folder) / "experiment.yaml")
     bare = experiment.model.model_copy(update={"pretrained": None})  # its weights are in final.pt
-    states = checkpoint.random_states()
-    try:
+    with torch.random.fork_rng(devices=[]):
         model = build_model(experiment.model_copy(update={"model": bare}))
-    finally:
-        checkpoint.restore_random_states(states)
     model.load_state_dict(checkpoint.load(weights))
     return model.eval()
 
@@ -272,7 +270,11 @@ class Training:
         total = self.total_steps(len(train))
         last = total if stop_after is None else min(total, stop_after)
         first = self.rank == 0
-        shown = Progress(experiment.name, total, self.step, progress and first)
+        pause = 0.2 if sys.stderr.isatty() else 20.0  # seconds: a terminal or a log
+        shown = tqdm(
+            desc=experiment.name, total=total, initial=self.step, unit=" steps",
+            disable=not (progress and first), mininterval=pause, maxinterval=pause,
+        )  # fmt: skip
         before, started, saved = self.seconds, time.monotonic(), time.monotonic()
         self.model.train()
         with open(self.folder / "log.jsonl" if first else os.devnull, "a") as log:
@@ -316,11 +318,13 @@ class Training:
                         line["top1"] = score(self.model).top1
                     log.write(json.dumps(line) + "\n")
                     log.flush()
-                    shown.update(self.step, loss, lr)
+                    shown.set_postfix(loss=loss, lr=lr, refresh=self.step == total)
+                    shown.update()
                     if time.monotonic() - saved >= every and self.step < last:
                         save()
                         saved = time.monotonic()
             save()
+            shown.close()
 
     def result(self, scores: Evaluation | None) -> Result:
         """Return the run card, with scores if there are any."""
