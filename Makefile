@@ -12,7 +12,7 @@ YAML ?=#   a file of parameters for `make notebook`
 PARAMS ?=#   single parameters for `make notebook`: '-p epochs 2 -p kernel "[3, 5, 5]"'
 TORCH_INDEX ?=#   one more package index for pip: https://download.pytorch.org/whl/cpu or .../cu130
 PORT ?= 8000#   of `make serve`
-LEDGER ?=#   the ledger of `make evidence`: rnl | pnl | rcca | pnl_c2d ...; all of them if empty
+LEDGER ?=#   the ledger of `make evidence`: rnl | pnl | rcca | gta | pnl_c2d ...; all of them if empty
 PYTEST ?=#   more words for pytest: `make test PYTEST="-k region"`
 PAPER ?=#   of `make full`: rnl | pnl | rcca | gta; all of them if empty
 TABLE ?=#   of `make full`: one table of the paper, such as Fig3 or IX

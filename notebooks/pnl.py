@@ -850,11 +850,11 @@ display(
 bench = Path("book/results/pnl/bench.md")
 if bench.is_file():
     lines = [line for line in bench.read_text().splitlines() if not line.startswith("Control")]
-    kept = [line.split("|")[1:3] + line.split("|")[5:-1] if "|" in line else [line] for line in lines]
+    kept = [line.split("|")[1:3] + line.split("|")[4:-1] if "|" in line else [line] for line in lines]
     rows = ["|" + "|".join(row) + "|" if len(row) > 1 else row[0] for row in kept]
     say(
         "Measured by `make bench` on the machine that the first line names: time and memory as ratios to NL at the same place, "
-        "beside what the corrected formula predicts. Time follows the count, roughly. Memory has little to save: "
+        "beside the count. Time follows the count, roughly. Memory has little to save: "
         "the fused NL holds no matrix of pairs either.\n\n" + "\n".join(rows)
     )
 else:

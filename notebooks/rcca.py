@@ -57,13 +57,10 @@ reduction = 4  # C / C': how much narrower queries and keys are than the feature
 places = {"res3": [1]}  # modules stand after these blocks of these stages, counted from 1
 backbone = "resnet_local"  # resnet_local | resnet_mini | mfnet_mini | resnet50 | mfnet
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
-variants = [
-    "aligned baseline",
-    "aligned RCCA R=1",
-    "RCCA",
-]  # networks that are trained live, by their names in the ledger
+# Networks that are trained live, by their names in the ledger.
+variants = ["aligned RCCA R=1", "RCCA"]
 seeds = 1  # seeds of each
-epochs = 3  # passes over the training clips
+epochs = 2  # passes over the training clips
 
 # %% tags=["hide-input"]
 import time
@@ -1158,7 +1155,7 @@ assert f"{float(top1['VI', 'TSM+NL*1', 'hmdb51']):.1f}" == top1["XI", "TSM + NL 
 # What would be run, what was claimed and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/rcca`). All networks start from one backbone, pre-trained on clips of single objects.
 #
 # First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it
-# holds the tolerance. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of UCF101; the seeds are training seeds, and all runs share their clips and the backbone they start from.
+# holds the tolerance. *Needs more seeds*: it holds the tolerance and is too wide to have seen the predicted effect. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of UCF101; the seeds are training seeds, and all runs share their clips and the backbone they start from.
 # {doc}`rcca_evidence` has every run.
 
 # %% tags=["hide-input"]
@@ -1176,6 +1173,14 @@ means = {name: np.mean(found) for name, found in accuracy.items()}
 listed = [name for name in dict.fromkeys((*study.primary, "oracle")) if name in means]
 if listed:
     say("Mean top-1 accuracy: " + ", ".join(f"{name} {means[name]:.1f}%" for name in listed) + ".")
+if judged:  # three of four cases at most without a relation, see above; 78% of these clips
+    learned = {name: sum(value > 78 for value in found) for name, found in accuracy.items()}
+    assert not learned["baseline"] and not learned["RCCA R=1"]
+    say(
+        f"**To reach is not to learn.** {learned['RCCA']} of {len(accuracy['RCCA'])} runs of three passes learned the relation ({max(accuracy['RCCA']):.1f}%), the others guess; of those that start from γ = 0 "
+        f"{learned['RCCA gamma=0']} of {len(accuracy['RCCA gamma=0'])} did. NL, for which ring and object are one step apart, did in {learned['NL']} of {len(accuracy['NL'])} runs. "
+        f"Where ring and object share lines, one pass had {means['aligned RCCA R=1']:.1f}%, and three passes {means['aligned RCCA']:.1f}% (exploratory: {len(accuracy['aligned RCCA'])} run each)."
+    )
 none = "(not yet recorded)"
 for key, value in {
     "bare": f"{means['baseline']:.0f}%" if "baseline" in means else none,
@@ -1197,7 +1202,7 @@ figures.run_card(
 #
 # The second table asks what a reader of a paper sees: one run of each network. Over all pairs of one recorded run of a network and one of the bare backbone, how often does the run of the network win, by each rule? And if each side may show the best of three runs, each after its best epoch?
 #
-# Then live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. At the reduced scale they are as long as the ledger's
+# Then live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. At the reduced scale they take two thirds of the steps of the ledger's
 # runs; one seed is enough to see what happens, and not enough to judge by. *RCCA* is the module that this page's parameters describe, the others are the ledger's. One recorded run is replayed for its first steps, too: other losses than the recorded ones would mark the records as stale. Notice $\gamma$ in the last column.
 
 
@@ -1223,9 +1228,7 @@ tested = pd.DataFrame(
 )
 average = tested.groupby("network", sort=False)[RULES].mean()
 lift = (average["best epoch"] - average["last epoch"]).rename("best less last")
-ranks = (
-    average.rank(ascending=False).astype(int).add_prefix("rank, ") if len(average) else average
-)
+ranks = average.rank(ascending=False).astype(int).add_prefix("rank, ") if len(average) else average
 display(
     pd.concat([average, lift, ranks], axis=1)
     .style.format(precision=1)

@@ -59,7 +59,7 @@ Markdown(
 # ## The three primary claims
 #
 # How a verdict comes about, and what it can and cannot say, stands in {ref}`rnl-evidence`: *reproduced* means that the whole 95% interval of the paired difference lies
-# above the tolerance, *not reproduced* that none of it does, *undecided* that it holds the tolerance. The intervals are over training seeds; all runs share
+# above the tolerance, *not reproduced* that none of it does, *undecided* that it holds the tolerance. *Needs more seeds*: the interval holds the tolerance and is too wide to have seen the predicted effect, which is no verdict. The intervals are over training seeds; all runs share
 # {glue:text}`rcca-train-clips` training clips, {glue:text}`rcca-test-clips` test clips and one backbone.
 
 # %% tags=["hide-input"]

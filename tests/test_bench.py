@@ -1,7 +1,6 @@
 """The table of costs: its structure, its reference and the memory's control; no times."""
 
 import mmap
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +31,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, object]]:
 
 
 def tiny(name: str, **shapes: bench.Shape) -> bench.Suite:
-    return replace(bench.SUITES[name], shapes=shapes or {"tiny": (1, 16, 2, 7, 6)})
+    return bench.SUITES[name]._replace(shapes=shapes or {"tiny": (1, 16, 2, 7, 6)})
 
 
 @pytest.mark.parametrize("name", bench.SUITES)
 def test_every_block_has_a_row_at_every_place_and_the_first_is_one(quick, name) -> None:
-    suite = tiny(name, a=(1, 16, 2, 5, 4), b=(1, 32, 2, 3, 4))
+    suite = tiny(name, a=(1, 32, 8, 5, 4), b=(1, 64, 8, 3, 4))  # GTA has 8 groups, of 8 frames
     rows = bench.measure(suite, rounds=3)
     assert [(row.place, row.label) for row in rows] == [(p, label) for p in "ab" for label in suite.blocks]
     assert quick == [(w, shape) for shape in suite.shapes.values() for w in suite.blocks.values()]
@@ -63,6 +62,11 @@ def test_the_suites_have_the_blocks_and_places_of_their_chapters() -> None:
     built = [bench.build(wanted, 16) for wanted in rcca.blocks.values()]
     assert [getattr(block, "pool_keys", None) for block in built] == [None, "after", None, None]
     assert [getattr(block, "passes", None) for block in built] == [None, None, 1, 3]
+    gta = bench.SUITES["gta"]
+    assert gta.shapes == rnl.shapes
+    kinds = [(type(bench.build(wanted, 64)).__name__, wanted[1]) for wanted in gta.blocks.values()]
+    both, pooled = ("DecoupledNonLocal", "GlobalTemporalAttention"), {"pool_keys": "after"}
+    assert kinds[2:] == [(name, options) for name in both for options in ({}, pooled)]
 
 
 def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:
@@ -79,35 +83,23 @@ def test_the_table_is_markdown_with_machine_threads_and_control(quick) -> None:
     assert nonlocal_[5] == "1 = 10 MiB" and nonlocal_[7] == "1 = 40 MiB"
     assert nonlocal_[4].startswith("1 = ") and nonlocal_[4].endswith(" ms")
     assert region[5] == "0.50" and region[7] == "0.25"
+    read = bench.ratios(text)
+    assert read["nonlocal", "tiny"] == [1, 1, 1, 1] and len(read) == len(blocks)
+    assert read["region", "tiny"] == [float(region[4].split()[0]), 0.5, float(region[6].split()[0]), 0.25]
     assert text.endswith("Control, RNL with the N x N matrix written out, tiny: forward 5 MiB, "
                          "of which the matrix 0 MiB.")  # fmt: skip
 
 
-def test_pnl_s_table_shows_the_formula_beside_the_count(quick) -> None:
+def test_every_row_is_compared_with_the_first_at_its_own_place(quick) -> None:
     shape = (1, 64, 1, 16, 16)
     lines = bench.table(tiny("pnl", even=shape, small=(1, 32, 1, 8, 8)), rounds=1).splitlines()[2:]
-    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:7]]
-    assert head[4:6] == ["MACs: formula", "MACs: counted"]
-    second = [cell.strip() for cell in lines[7].strip("|").split("|")]
-    assert (second[0], second[5], second[7]) == ("NL", "1.0000", "1 = 10 MiB")  # at its own place
-    formula, counted = ({row[0]: row[n] for row in rows} for n in (4, 5))
-    assert formula["NL"] == counted["NL"] == "1.0000"
-    assert formula["NL, keys pooled after"] == formula["NL, keys pooled before"] == "-"
-    assert formula["PNL, n = 4"] == bench.predicted(("pyramid", {"scales": 4}), shape)
-    macs = [count(bench.build(bench.SUITES["pnl"].blocks[name], 64), shape).macs for name in formula]
-    assert [*counted.values()] == [f"{one / macs[0]:.4f}" for one in macs]
-
-
-@pytest.mark.parametrize("scales", [2, 4])
-def test_the_formula_is_the_count_without_the_combination(scales) -> None:
-    shape = (1, 64 * scales, 2, 16, 8)  # inner widths that are multiples of 8: nothing is padded
-    pnl = count(bench.build(("pyramid", {"scales": scales, "combine": "concat"}), shape[1]), shape)
-    nl = count(bench.build(("nonlocal", {}), shape[1]), shape)
-    assert bench.predicted(("pyramid", {"scales": scales}), shape) == f"{pnl.macs / nl.macs:.4f}"
-    # Eq. 9 for n = 2, by hand: 5/16 of 2 C^2 N and 17/32 of C N^2.
-    c, n = 128, 256
-    by_hand = (5 / 16 * 2 * c**2 * n + 17 / 32 * c * n**2) / (2 * c**2 * n + c * n**2)
-    assert scales != 2 or bench.predicted(("pyramid", {"scales": 2}), shape) == f"{by_hand:.4f}"
+    _, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:12]]
+    assert [(row[0], row[1], row[5]) for row in rows[::5]] == [
+        ("NL", "even", "1 = 10 MiB"), ("NL", "small", "1 = 10 MiB")
+    ]  # fmt: skip
+    assert {row[5] for row in rows if row[0] != "NL"} == {"0.50"}
+    macs = [count(bench.build(wanted, 64), shape).macs for wanted in bench.SUITES["pnl"].blocks.values()]
+    assert [row[3] for row in rows[:5]] == [f"{one / 1e9:.3g}" for one in macs]
 
 
 def test_a_round_passes_every_block_before_the_next_one_begins(monkeypatch) -> None:

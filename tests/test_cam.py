@@ -10,7 +10,6 @@ from vidattn.backbones import mfnet_mini, resnet_mini
 from vidattn.backbones.place import insertion, place
 from vidattn.blocks import make_block
 from vidattn.errors import UserError
-from vidattn.figures import cam
 
 MAKERS = {"resnet": (resnet_mini, "res3"), "mfnet": (mfnet_mini, "conv3")}
 
@@ -40,7 +39,7 @@ def clip() -> torch.Tensor:
 def test_the_mean_of_the_map_and_the_bias_are_the_score(backbone, kind, label):
     model, _ = network(backbone, kind)
     model, x = model.double(), clip().double()
-    maps = cam.activation_maps(model, x, label)
+    maps = figures.activation_maps(model, x, label)
     assert model.training  # as it was found
     with torch.no_grad():
         features, scores = model.eval().features(x), model(x)
@@ -52,7 +51,7 @@ def test_the_mean_of_the_map_and_the_bias_are_the_score(backbone, kind, label):
 def test_a_map_is_local():
     """Where the last features are changed there the map changes, by the weights of the class."""
     model, _ = network()
-    before, step = cam.activation_maps(model, clip(), 1), torch.zeros(1)
+    before, step = figures.activation_maps(model, clip(), 1), torch.zeros(1)
 
     class Shifted(type(model)):
         def features(self, x):
@@ -61,7 +60,7 @@ def test_a_map_is_local():
             return y
 
     model.__class__, step[0] = Shifted, 3.0
-    change = cam.activation_maps(model, clip(), 1) - before
+    change = figures.activation_maps(model, clip(), 1) - before
     assert abs(change[2, 1, 0] - 3.0 * model.fc.weight[1, 5]) < 1e-5
     change[2, 1, 0] = 0
     assert not change.any()
@@ -70,16 +69,16 @@ def test_a_map_is_local():
 def test_what_has_no_such_end_is_refused():
     model, _ = network()
     with pytest.raises(UserError, match="Linear does not end in `features`, their mean and a linear `fc`"):
-        cam.activation_maps(nn.Linear(3, 3), clip(), 0)
+        figures.activation_maps(nn.Linear(3, 3), clip(), 0)
     with pytest.raises(UserError, match="there is no class 3: allowed are 0 to 2"):
-        cam.activation_maps(model, clip(), 3)
+        figures.activation_maps(model, clip(), 3)
     with pytest.raises(UserError, match="there is no class -1"):
-        cam.activation_maps(model, clip(), -1)
+        figures.activation_maps(model, clip(), -1)
     with pytest.raises(UserError, match=r"one clip \(1, 3, T, H, W\), not of \(2, 3, 3, 24, 20\)"):
-        cam.activation_maps(model, clip().repeat(2, 1, 1, 1, 1), 0)
+        figures.activation_maps(model, clip().repeat(2, 1, 1, 1, 1), 0)
     model.fc = nn.Sequential(model.fc)
     with pytest.raises(UserError, match="does not end in"):
-        cam.activation_maps(model, clip(), 0)
+        figures.activation_maps(model, clip(), 0)
 
 
 @pytest.mark.parametrize("kind", ["recurrent_crisscross", "cbam", "nonlocal"])
@@ -90,7 +89,7 @@ def test_in_and_out_are_those_of_the_block_in_evaluation_mode(kind):
     with torch.no_grad():
         model.eval()(clip())
     handle.remove()
-    x, z = cam.in_and_out(model.train(), block, clip())
+    x, z = figures.in_and_out(model.train(), block, clip())
     assert model.training and block.training
     assert torch.equal(x, seen[0]) and torch.allclose(z, seen[1], atol=1e-6)
     assert not torch.allclose(x, z, atol=1e-3)
@@ -98,7 +97,7 @@ def test_in_and_out_are_those_of_the_block_in_evaluation_mode(kind):
 
 def test_in_and_out_of_a_stranger():
     with pytest.raises(UserError, match="does not reach this Linear"):
-        cam.in_and_out(network()[0], nn.Linear(1, 1), clip())
+        figures.in_and_out(network()[0], nn.Linear(1, 1), clip())
 
 
 def test_channels_before_and_after_share_a_scale():

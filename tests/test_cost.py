@@ -1,16 +1,18 @@
 """Hand counts, to the unit: what is counted, under which convention, and what a pass leaves in memory."""
 
 from collections.abc import Callable
+from math import prod
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
-from vidattn.backbones import place, resnet50, resnet_mini
-from vidattn.blocks import NonLocal, RegionNonLocal
-from vidattn.cost import activation_bytes, count
+from vidattn.backbones import BACKBONES, place, resnet50, resnet_mini
+from vidattn.blocks import NonLocal, RegionNonLocal, make_block
+from vidattn.cost import activation_bytes, count, main
 from vidattn.errors import UserError
 from vidattn.meta import meta_copy
 
@@ -48,6 +50,11 @@ def test_linear() -> None:
     assert count(nn.Linear(7, 5), (3, 4, 7)).macs == 3 * 4 * 7 * 5
     assert count(nn.Linear(7, 5), (3, 4, 7), "modules").macs == 3 * 4 * 5 * (7 + 6 + 1)
     assert count(nn.Linear(7, 5, bias=False), (3, 7), "modules").macs == 3 * 5 * (7 + 6)
+    for bias in (True, False):
+        assert count(nn.Linear(7, 5, bias), (3, 7), "modules, linear layers once").macs == 3 * 5 * 7
+    norm = nn.Sequential(nn.Conv3d(2, 2, 1), nn.BatchNorm3d(2))
+    once, twice = (count(norm, (1, 2, 3, 4, 5), f"modules{w}") for w in (", linear layers once", ""))
+    assert once.by_kind == twice.by_kind == {"conv": 240, "bias": 120, "norm": 240, "linear": 0, "pool": 0}
 
 
 @pytest.mark.parametrize(
@@ -190,3 +197,175 @@ def test_meta_copy_shares_tied_weights_and_copies_no_values() -> None:
 def test_unknown_convention() -> None:
     with pytest.raises(UserError, match="convention='flops' is unknown: allowed are all, modules"):
         count(nn.Linear(2, 2), (1, 2), "flops")  # type: ignore[arg-type]
+
+
+def network(backbone: str, kind: str, places: dict[str, tuple[int, ...]], **options: object) -> nn.Module:
+    return place(BACKBONES[backbone](num_classes=7), places, make_block(kind, **options))
+
+
+def test_a_table_adds_up_at_every_depth_and_keeps_the_model_s_order() -> None:
+    model = network("resnet_mini", "pyramid", {"res3": (1,), "res4": (1,)})
+    for convention in ("all", "modules"):
+        cost = count(model, (2, 3, 4, 32, 32), convention)
+        for depth in (None, 1, 2, 9):
+            table = cost.table(depth)
+            assert {kind: table[kind].sum() for kind in cost.kinds} == cost.by_kind
+            assert table["MACs"].sum() == cost.macs and table["parameters"].sum() == cost.params
+            assert (table[[*cost.kinds]].sum(axis=1) == table["MACs"]).all()
+    assert list(cost.table(1).index) == ["conv1", "bn1", "res2", "res3", "res4", "res5", "fc"]
+    block = count(make_block("pyramid")(96), (2, 96, 4, 8, 8))
+    row = count(model, (2, 3, 4, 32, 32)).table(3).loc["res3.placed.1"]
+    assert (row["attention"], row["MACs"]) == (block.by_kind["attention"], block.macs)
+    assert row["parameters"] == block.params
+
+
+def test_what_the_model_itself_does_and_has_stands_in_the_first_row() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = nn.Parameter(torch.zeros(5, 4))
+            self.first, self.second = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+            self.second.weight = self.first.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.second(self.first(x)) @ self.own.T
+
+    table = count(Tied(), (3, 4)).table()
+    assert list(table.index) == ["", "first", "second"]
+    assert table["MACs"].tolist() == [60, 48, 48] and table["parameters"].tolist() == [20, 16, 0]
+
+
+def test_the_picture_draws_the_table() -> None:
+    cost = count(network("resnet_mini", "nonlocal", {"res3": (1,)}), (1, 3, 4, 32, 32))
+    (axis,) = cost.picture(1).axes
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    table = cost.table(1)
+    assert names == list(table.index)
+    assert [bars.get_label() for bars in axis.containers] == ["conv", "matmul", "attention"]
+    for bars in axis.containers:
+        assert [bar.get_width() for bar in bars] == pytest.approx((table[bars.get_label()] / 1e9).tolist())
+    ends = [bar.get_x() + bar.get_width() for bar in axis.containers[-1]]
+    assert ends == pytest.approx((table["MACs"] / 1e9).tolist())
+
+
+def test_measured_memory_is_that_of_the_pass_itself() -> None:
+    module = nn.Sequential(nn.Conv3d(3, 4, 1), nn.ReLU(inplace=True), nn.MaxPool3d(2))
+    bytes_by_hand = 4 * 3 * 48 + 4 * 4 * 48 + 8 * 4 * 6
+    assert activation_bytes(module, (1, 3, 2, 4, 6), measured=True) == bytes_by_hand
+    for kind in ("nonlocal", "recurrent_crisscross", "decoupled_nonlocal", "cgnl"):
+        on_meta, measured = (
+            activation_bytes(make_block(kind)(32), (1, 32, 4, 8, 8), measured=how) for how in (False, True)
+        )
+        assert measured == pytest.approx(on_meta, rel=0.01), kind
+    sharing = Function(lambda x: x.exp() * x.expand(2, -1))  # one storage, saved twice
+    assert activation_bytes(sharing, (1, 10), measured=True) == 4 * (10 + 10)
+
+
+class ByFunction(TorchFunctionMode):
+    """A second counter, which sees the calls of torch's functions and not what they are made of."""
+
+    macs = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out, name = func(*args, **(kwargs or {})), getattr(func, "__name__", "")
+        if name.startswith("conv"):
+            self.macs += out.numel() * args[1][0].numel()
+        elif name in ("linear", "matmul", "__matmul__", "bmm"):
+            self.macs += out.numel() * args[0].shape[-1]
+        elif name == "einsum":
+            letters = args[0].replace(" ", "").partition("->")[0].split(",")
+            self.macs += prod(
+                {
+                    a: n
+                    for axes, x in zip(letters, args[1:], strict=True)
+                    for a, n in zip(axes, x.shape, strict=True)
+                }.values()
+            )
+        elif name == "scaled_dot_product_attention":
+            q, k, v = args[:3]
+            self.macs += q[..., 0].numel() * k.shape[-2] * (q.shape[-1] + v.shape[-1])
+        return out
+
+
+NETWORKS = [
+    ("resnet50", "nonlocal", {"res3": (1, 3), "res4": (1, 3, 5)}, {}, (1, 3, 8, 224, 224)),
+    ("resnet50", "recurrent_crisscross", {"res3": (3,)}, {}, (1, 3, 8, 224, 224)),
+    ("resnet50", "chain", {"res4": (5,)}, {}, (1, 3, 8, 224, 224)),
+    ("mfnet", "pyramid", {"conv3": (1, 3), "conv4": (1, 3, 5)}, {}, (1, 3, 16, 224, 224)),
+    ("slowfast50", "global_temporal_attention", {"slow.res4": (1, 3)}, {}, (1, 3, 32, 256, 256)),
+    ("resnet_mini", "cgd", {"res3": (1,)}, {}, (2, 3, 4, 32, 32)),
+    ("resnet_mini", "double_attention", {"res3": (1,)}, {}, (2, 3, 4, 32, 32)),
+    ("resnet_mini", "decoupled_rival", {"res4": (1,)}, {"rival": "cgnl"}, (2, 3, 4, 32, 32)),
+]
+
+
+@pytest.mark.parametrize(("backbone", "kind", "places", "options", "shape"), NETWORKS)
+def test_a_second_counter_agrees_on_whole_networks(backbone, kind, places, options, shape) -> None:
+    cost = count(lambda: network(backbone, kind, places, **options), shape)
+    on_meta = meta_copy(lambda: network(backbone, kind, places, **options))
+    with ByFunction() as second:
+        on_meta(torch.empty(shape, device="meta"))
+    assert second.macs == pytest.approx(cost.macs, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "places"),
+    [
+        ("nonlocal", {"res3": (1,)}),
+        ("recurrent_crisscross", {"res3": (1,)}),
+        ("cgd", {"res3": (1,)}),
+        ("double_attention", {"res3": (1,)}),
+        ("glore", {"res4": (1,)}),
+    ],
+)
+def test_ptflops_agrees_within_one_percent(kind: str, places: dict[str, tuple[int, ...]]) -> None:
+    """It does not know fused attention, and counts softmax and pooling, too."""
+    ptflops = pytest.importorskip("ptflops")
+    model = network("resnet_mini", kind, places)
+    quiet = {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
+    macs, params = ptflops.get_model_complexity_info(model, (3, 4, 32, 32), backend="aten", **quiet)
+    cost = count(model, (1, 3, 4, 32, 32))
+    assert params == cost.params
+    assert macs == pytest.approx(cost.macs - cost.by_kind["attention"], rel=0.01)
+    assert (macs == pytest.approx(cost.macs, rel=0.01)) == (kind != "nonlocal")
+
+
+def test_the_command_counts_blocks_networks_and_what_a_function_makes(
+    capsys: pytest.CaptureFixture[str], tmp_path
+) -> None:
+    assert main(["region", "--shape", "1", "64", "4", "8", "8", "-p", "kernel", "[3, 3, 3]"]) == 0
+    text = capsys.readouterr().out
+    cost = count(RegionNonLocal(64, kernel=(3, 3, 3)), (1, 64, 4, 8, 8))
+    assert f"{cost.macs / 1e9:.4f} GMAC, {cost.params / 1e6:.4f} M parameters, " in text
+    assert f"{cost.activation_bytes / 2**20:.1f} MiB" in text
+    assert [line.split()[0] for line in text.splitlines()[3:6]] == ["w_g", "f_theta", "w_z"]
+
+    picture = tmp_path / "cost.png"
+    words = ["resnet_mini", "--shape", "1", "3", "4", "32", "32", "--depth", "3"]
+    assert main([*words, "--place", "nonlocal", "{res3: [1]}", "--png", str(picture)]) == 0
+    assert "res3.placed.1" in capsys.readouterr().out and picture.stat().st_size > 1000
+
+    made = ["vidattn.backbones:resnet_mini", *words[1:], "-p", "num_classes", "5", "--convention", "modules"]
+    assert main(made) == 0
+    with_five = count(lambda: resnet_mini(num_classes=5), (1, 3, 4, 32, 32), "modules")
+    assert f"{with_five.macs / 1e9:.4f} GMAC" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["regoin"], "'regoin' is unknown: allowed are nonlocal, region, "),
+        (["region", "-p", "kernal", "3"], "option of 'region'='kernal' is unknown"),
+        (["resnet_mini", "--place", "region", "{res9: [1]}"], "there is no stage 'res9'"),
+        (["resnet_mini", "-p", "colour", "red"], "resnet_mini() got an unexpected keyword argument 'colour'"),
+        (["vidattn.backbones:nothing"], "module 'vidattn.backbones' has no attribute 'nothing'"),
+        (["no.such.file:make"], "No module named 'no'"),
+        (["region", "--convention", "flops"], "convention='flops' is unknown: allowed are all, modules"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--shape", "1", "64", "4", "8", "8"]) == 2
+    text = capsys.readouterr()
+    assert not text.out and text.err.count("\n") == 1 and said in text.err

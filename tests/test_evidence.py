@@ -111,7 +111,7 @@ def test_the_description_of_a_run_counts_but_not_its_folder_or_name(study: Study
     assert evidence.described(study.experiment("NL", 1)) != evidence.described(run)
 
 
-CHAPTERS = ("rnl", "pnl", "pnl_c2d", "pnl_c2d_axes", "rcca")
+CHAPTERS = ("rnl", "pnl", "pnl_c2d", "pnl_c2d_axes", "rcca", "gta")
 chapters = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
@@ -141,7 +141,7 @@ def test_the_ledger_was_committed_before_its_seeds_were_known(chapter: str) -> N
     assert hashlib.sha256(shown.stdout).hexdigest() == card["ledger"]
 
 
-@pytest.mark.parametrize("chapter", ["rnl", "pnl"])
+@pytest.mark.parametrize("chapter", ["rnl", "pnl", "rcca", "gta"])
 def test_all_claims_are_judged_and_the_task_is_neither_trivial_nor_impossible(chapter: str) -> None:
     study, card, rows = evidence.open_records(ROOT, chapter)
     assert set(evidence.judge(study, rows, card)) == {claim.id for claim in study.claims}
@@ -227,3 +227,18 @@ def test_one_pass_or_none_is_never_right_on_more_than_three_of_four_cases() -> N
     assert max(found) <= 0.78
     one_line = [row["top1"] for row in rows if row["variant"] == "aligned RCCA R=1"]
     assert max(one_line) > 0.9  # where ring and object share a line, one pass can do what it must
+
+
+def test_networks_that_commute_with_reversal_have_half_of_clips_and_their_reversals() -> None:
+    study, _, rows = evidence.open_records(ROOT, "gta")
+    seeing = ("global_temporal_attention",)
+    blind = [
+        row["within reversals"]
+        for row in rows
+        for placed in [study.variants[row["variant"]]]
+        if row["variant"] not in ("oracle", "GTA colours")
+        if not placed or (placed[0].kind not in seeing and "positions" not in placed[0].options)
+    ]
+    assert len(blind) > 10
+    assert max(abs(share - 0.5) for share in blind) < 0.005  # scores that are equal but for rounding
+    assert min(evidence.values(rows, "oracle", "within reversals").values()) > 0.95

@@ -17,7 +17,9 @@ from vidattn.backbones.place import insertion, place
 from vidattn.backbones.resnet import resnet_mini
 from vidattn.blocks import make_block
 from vidattn.errors import UserError
-from vidattn.figures import attend, regions, style
+from vidattn.figures import attend, style
+from vidattn.figures.maps import Region, map_similarity, own_weight
+from vidattn.figures.pictures import SCALES
 from vidattn.training import Result, build_model, dump, make_experiment, mean_interval
 from vidattn.training.checkpoint import save
 from vidattn.training.experiment import Sampling
@@ -138,42 +140,42 @@ def test_similarity_by_hand():
     maps[0].flatten()[:] = torch.tensor([1.0, 0, 0, 0])
     maps[1].flatten()[:] = torch.tensor([0.5, 0.5, 0, 0])
     maps[2].flatten()[:] = torch.tensor([0.0, 0, 0, 1])
-    assert figures.map_similarity(maps[[0, 0]] * torch.tensor([1.0, 7]).view(2, 1, 1, 1)) == pytest.approx(1)
-    assert figures.map_similarity(maps[[0, 2]]) == 0
-    assert figures.map_similarity(maps[[0, 1]]) == pytest.approx(0.5**0.5)
-    assert figures.map_similarity(maps) == pytest.approx(0.5**0.5 / 3)  # three pairs, two of them 0
-    assert figures.map_similarity(torch.zeros(2, 1, 2, 2)) == 0
-    assert figures.map_similarity(maps[[0, 0]].double() * 1e-300) == pytest.approx(1)
+    assert map_similarity(maps[[0, 0]] * torch.tensor([1.0, 7]).view(2, 1, 1, 1)) == pytest.approx(1)
+    assert map_similarity(maps[[0, 2]]) == 0
+    assert map_similarity(maps[[0, 1]]) == pytest.approx(0.5**0.5)
+    assert map_similarity(maps) == pytest.approx(0.5**0.5 / 3)  # three pairs, two of them 0
+    assert map_similarity(torch.zeros(2, 1, 2, 2)) == 0
+    assert map_similarity(maps[[0, 0]].double() * 1e-300) == pytest.approx(1)
     with pytest.raises(UserError, match="two or more"):
-        figures.map_similarity(maps[:1])
+        map_similarity(maps[:1])
 
 
 def test_similarity_without_the_queries_own_positions_by_hand():
     queries = [(0, 0, 0), (0, 1, 1)]
     # Each looks at itself most; at the others (positions 1 and 2) as 3 : 4 and 4 : 3.
     maps = torch.tensor([[[[0.9, 0.03], [0.04, 0.03]]], [[[0.02, 0.04], [0.03, 0.91]]]])
-    assert figures.map_similarity(maps, queries, without_self=True) == pytest.approx(24 / 25)
-    assert figures.map_similarity(maps, queries) == figures.map_similarity(maps) < 0.1
+    assert map_similarity(maps, queries, without_self=True) == pytest.approx(24 / 25)
+    assert map_similarity(maps, queries) == map_similarity(maps) < 0.1
     # What is left may be tiny, and is compared all the same.
     sharp = torch.tensor([[1.0, 3e-200, 4e-200, 0], [0, 4e-200, 3e-200, 1.0]], dtype=torch.float64)
     sharp = sharp.view(2, 1, 2, 2)
-    assert figures.map_similarity(sharp, queries, without_self=True) == pytest.approx(24 / 25)
+    assert map_similarity(sharp, queries, without_self=True) == pytest.approx(24 / 25)
     only_self = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 1.0]]).view(2, 1, 2, 2)
-    assert figures.map_similarity(only_self, queries, without_self=True) == 0
+    assert map_similarity(only_self, queries, without_self=True) == 0
     kept = maps.clone()
-    figures.map_similarity(maps, queries, without_self=True)
+    map_similarity(maps, queries, without_self=True)
     assert torch.equal(maps, kept)
     with pytest.raises(UserError, match="2 maps need 2 queries, not 0"):
-        figures.map_similarity(maps, without_self=True)
+        map_similarity(maps, without_self=True)
 
 
 def test_own_weight_by_hand():
     maps = torch.tensor([[[[0.9, 0.1], [0, 0]]], [[[-1, 0.5], [0.5, 2]]]])
-    assert figures.own_weight(maps, [(0, 0, 0), (0, 1, 1)]) == pytest.approx((0.9 + 2 / 4) / 2)
-    assert figures.own_weight(maps, [(0, 0, 1), (0, 1, 0)]) == pytest.approx((0.1 + 0.5 / 4) / 2)
-    assert figures.own_weight(torch.zeros(1, 1, 2, 2), [(0, 0, 0)]) == 0
+    assert own_weight(maps, [(0, 0, 0), (0, 1, 1)]) == pytest.approx((0.9 + 2 / 4) / 2)
+    assert own_weight(maps, [(0, 0, 1), (0, 1, 0)]) == pytest.approx((0.1 + 0.5 / 4) / 2)
+    assert own_weight(torch.zeros(1, 1, 2, 2), [(0, 0, 0)]) == 0
     with pytest.raises(UserError, match=r"\(0, 2, 0\) lies outside the maps of size \(1, 2, 2\)"):
-        figures.own_weight(maps, [(0, 0, 0), (0, 2, 0)])
+        own_weight(maps, [(0, 0, 0), (0, 2, 0)])
 
 
 def test_small_weights_are_not_rounded_to_zero():
@@ -271,7 +273,7 @@ def test_a_block_of_one_scale_has_one_row_and_pooled_keys_are_regions() -> None:
 
 def test_regions_are_drawn_where_they_lie() -> None:
     found = [[(0.2, 0, (0.0, 0.5, 0.25, 0.25)), (0.9, 1, (0.5, 0.0, 0.5, 0.25))], [(1.0, 1, (0, 0, 1, 1))]]
-    found = [[regions.Region(*region) for region in row] for row in found]
+    found = [[Region(*region) for region in row] for row in found]
     figure = figures.show_regions(pictures(), found, ["pixels", "regions"])
     axes = np.array(figure.axes).reshape(2, 2)
     assert [axis.get_ylabel() for axis in axes[:, 0]] == ["pixels", "regions"]
@@ -279,7 +281,7 @@ def test_regions_are_drawn_where_they_lie() -> None:
     assert own.get_bbox().bounds == (-0.5, 11.5, 7, 6)  # a pixel's corner lies half a pixel before it
     assert other.get_bbox().bounds == (13.5, -0.5, 14, 6)
     assert own.get_edgecolor()[:3] == (1, 1, 1)
-    assert matplotlib.colors.to_hex(other.get_edgecolor()) == regions.SCALES[0]
+    assert matplotlib.colors.to_hex(other.get_edgecolor()) == SCALES[0]
     assert [(text.get_text(), text.get_position()) for text in axes[0, 1].texts] == [("1", (20.5, 2.5))]
     assert not axes[1, 0].patches and len(axes[1, 1].patches) == 1
     with pytest.raises(UserError, match="a region lies in frame 1, but there are 1 frames"):
@@ -326,13 +328,14 @@ def test_dots_mean_and_interval_of_each_variant() -> None:
     values = {"baseline": [0.5, 0.6, 0.7], "RNL 1x1x1": [0.8]}
     figure = figures.dot_plot(values, "accuracy", kinds={"RNL 1x1x1": "region"}, reference=0.25)
     (axis,) = figure.axes
-    line, seeds, interval, mean, lone_seed, lone_mean = axis.get_lines()
+    line, interval, mean, lone, lone_mean, seeds, lone_seed = axis.get_lines()
     assert line.get_xdata() == [0.25, 0.25]
     assert seeds.get_xydata().tolist() == [[0.5, 0], [0.6, 0], [0.7, 0]]
     expected = mean_interval([0.5, 0.6, 0.7])
     assert interval.get_xdata().tolist() == [expected.low, expected.high]
     assert mean.get_xydata().tolist() == [[pytest.approx(0.6), 0]]
     assert lone_seed.get_xydata().tolist() == lone_mean.get_xydata().tolist() == [[0.8, 1]]
+    assert lone.get_xdata().tolist() == [0.8, 0.8]  # no interval
     assert mean.get_color() == interval.get_color() == style.COLOURS["baseline"]
     assert lone_mean.get_color() == style.COLOURS["region"]
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["baseline", "RNL 1x1x1"]
@@ -350,25 +353,6 @@ def test_differences_with_what_was_predicted() -> None:
     assert other.get_xydata().tolist() == [[-0.3, 1], [0.1, 1]]
     assert other_mean.get_xydata().tolist() == [[-0.1, 1]]
     assert predicted.get_xydata().tolist() == [[0.06, 1]]
-
-
-def test_lines_are_means_and_bands_intervals() -> None:
-    noise = [0.0, 0.1]
-    values = {"NL": np.array([[0.9, 0.5], [0.7, 0.4], [0.8, 0.6]]), "RNL": np.array([[0.9, 0.8]])}
-    kinds = {"NL": "nonlocal", "RNL": "region"}
-    (axis,) = figures.lines_with_bands(noise, values, "noise", "accuracy", kinds=kinds).axes
-    one, two = axis.get_lines()
-    assert one.get_xydata() == pytest.approx(np.array([[0, 0.8], [0.1, 0.5]]))
-    assert two.get_ydata().tolist() == [0.9, 0.8]
-    assert (one.get_label(), one.get_color()) == ("NL", style.COLOURS["nonlocal"])
-    assert one.get_marker() != two.get_marker()
-    (band,) = axis.collections  # one seed has none
-    corners = band.get_paths()[0].vertices
-    interval = mean_interval([0.9, 0.7, 0.8])
-    ends = sorted({float(y) for x, y in corners if x == 0})
-    assert ends == pytest.approx([interval.low, interval.high])
-    with pytest.raises(UserError, match=r"'NL' has values of shape \(3, 2\), not \(seeds, 3\)"):
-        figures.lines_with_bands([0, 1, 2], values, "noise", "accuracy")
 
 
 # Style

@@ -151,7 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     attend.add_argument("--run", type=Path, help="folder of a trained run (default: untrained weights)")
 
     bench = add("bench", _bench, "time and memory of the chapters' blocks on this machine")
-    bench.add_argument("--suite", choices=("rnl", "pnl", "rcca"), help="one chapter's blocks (default: all)")
+    names = ("rnl", "pnl", "rcca", "gta")
+    bench.add_argument("--suite", choices=names, help="one chapter's blocks (default: all)")
 
     evidence = add("evidence", _evidence, "run what the ledgers list and is not yet recorded")
     evidence.add_argument("ledger", nargs="*", help="its name in book/ledgers, such as rnl (default: all)")

@@ -6,18 +6,17 @@ machine for a while slows all of them, and a ratio is taken within its round. No
 statistics in training passes, too: one clip gives the additive squeeze-excite no variance.
 """
 
-import json
+import ctypes
 import math
 import os
 import platform
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from timeit import timeit
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,21 +30,19 @@ Shape = tuple[int, int, int, int, int]
 Wanted = tuple[str, Mapping[str, Any]]  # a block's kind and options
 CONTROL: Wanted = ("naive", {})
 PASSES = ("forward", "training")  # without gradients; with the backward pass
+M_MMAP_THRESHOLD = -3  # of the C library's mallopt
 
 
-@dataclass(frozen=True)
-class Suite:
+class Suite(NamedTuple):
     """The blocks of a table and their places.
 
     Attributes:
         shapes: Shapes `(B, C, T, H, W)` by name.
         blocks: Kind and options of each block by its label; all are compared with the first.
-        formula: Whether the cost formula of PNL's section 3.3 is shown beside the count.
     """
 
     shapes: Mapping[str, Shape]
     blocks: Mapping[str, Wanted]
-    formula: bool = False
 
 
 # Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map whose sides 8 divides,
@@ -68,10 +65,18 @@ _RCCA: dict[str, Wanted] = {
     "RCCA-3D, R = 1": ("recurrent_crisscross", {"passes": 1}),
     "RCCA-3D, R = 3": ("recurrent_crisscross", {}),
 }
+_GTA: dict[str, Wanted] = {
+    **_NL,
+    "DNL": ("decoupled_nonlocal", {}),
+    "DNL, keys pooled after": ("decoupled_nonlocal", {"pool_keys": "after"}),
+    "GTA": ("global_temporal_attention", {}),
+    "GTA, keys pooled after": ("global_temporal_attention", {"pool_keys": "after"}),
+}
 SUITES = {
     "rnl": Suite(_RES50, {kind: (kind, {}) for kind in _RNL}),
-    "pnl": Suite(_SIDES, _PNL, formula=True),
+    "pnl": Suite(_SIDES, _PNL),
     "rcca": Suite(_RES50, _RCCA),
+    "gta": Suite(_RES50, _GTA),
 }
 
 
@@ -130,26 +135,6 @@ def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
     return rows
 
 
-def predicted(wanted: Wanted, shape: Shape) -> str:
-    """Return the multiply-adds of a block over those of NL, as a formula has them; "-" if it has none.
-
-    The formula covers NL with all keys, which is PNL with n = 1, and PNL. It neither counts the combination
-    of the scales nor rounds H / 2^k up.
-
-    Source:
-        PNL, Eqs. 6 and 9, with the powers of C corrected: a convolution from C to C / 2 channels on N
-        positions costs C^2 N / 2, not C^3 N / 2.
-    """
-    kind, options = wanted
-    if kind not in ("nonlocal", "pyramid") or options.get("pool_keys"):
-        return "-"
-    _, c, *sides = shape
-    scales, n = options.get("scales", 4 if kind == "pyramid" else 1), math.prod(sides)
-    convolutions = sum(4.0**-k for k in range(scales)) / scales**2 * 2 * c**2 * n
-    products = sum(16.0**-k for k in range(scales)) / scales * c * n**2
-    return f"{(convolutions + products) / (2 * c**2 * n + c * n**2):.4f}"
-
-
 def table(suite: Suite, rounds: int = 5) -> str:
     """Measure a suite and return the machine and a Markdown table; see `measure` for the arguments.
 
@@ -164,9 +149,6 @@ def table(suite: Suite, rounds: int = 5) -> str:
             "block": row.label, "place": row.place, "parameters M": f"{row.parameters / 1e6:.3f}",
             "GMAC": f"{row.macs / 1e9:.3g}",
         }  # fmt: skip
-        if suite.formula:
-            line["MACs: formula"] = predicted(suite.blocks[row.label], suite.shapes[row.place])
-            line["MACs: counted"] = f"{row.macs / own.macs:.4f}"
         for what in PASSES:
             ratios, memory = row.seconds[what] / own.seconds[what], row.mib[what] / own.mib[what]
             line[f"{what}: time"] = f"{np.median(ratios):.2g} ({ratios.min():.2g} to {ratios.max():.2g})"
@@ -184,6 +166,15 @@ def table(suite: Suite, rounds: int = 5) -> str:
         for place, shape in suite.shapes.items()
     ]
     return "\n".join([machine(), "", *shown, "", *control])
+
+
+def ratios(text: str) -> dict[tuple[str, str], list[float]]:
+    """Read a table's ratios: by block and place those of `PASSES`, time and memory of each."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    return {
+        (label, place): [1.0 if cell.startswith("1 =") else float(cell.split()[0]) for cell in cells]
+        for label, place, _, _, *cells in lines[2:]
+    }
 
 
 def machine() -> str:
@@ -205,15 +196,8 @@ def peak_in_process(wanted: Wanted, shape: Sequence[int]) -> dict[str, float]:
     """
     if not Path("/proc/self/status").exists():
         return dict.fromkeys(PASSES, math.nan)
-    # The allocator then returns each large tensor when it is freed: the peak is what is alive, without holes
-    # in the heap.
-    root = str(Path(__file__).resolve().parents[1])
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": root}
-    words = json.dumps([wanted, shape, torch.get_num_threads()])
-    command = [sys.executable, "-m", "vidattn.bench", words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    mib: dict[str, float] = json.loads(done.stdout)
-    return mib
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_peaks, wanted, shape, torch.get_num_threads()).result()
 
 
 def peak(run: Callable[[], object]) -> float:
@@ -256,25 +240,19 @@ def _pass(block: nn.Module, shape: Sequence[int], what: str) -> Callable[[], Ten
 def _interleaved(
     blocks: Mapping[str, nn.Module], shape: Sequence[int], what: str, rounds: int
 ) -> dict[str, np.ndarray]:
-    passes = {label: _pass(block, shape, what) for label, block in blocks.items()}
-    seconds: dict[str, list[float]] = {label: [] for label in passes}
-    for _ in range(rounds + 1):
-        for label, run in passes.items():
-            start = time.perf_counter()
-            run()
-            seconds[label].append(time.perf_counter() - start)
-    return {label: np.array(times[1:]) for label, times in seconds.items()}
+    passes = [_pass(block, shape, what) for block in blocks.values()]
+    seconds = [[timeit(run, number=1) for run in passes] for _ in range(rounds + 1)]
+    return dict(zip(blocks, np.transpose(seconds[1:]), strict=True))
 
 
 def _peaks(wanted: Wanted, shape: Sequence[int], threads: int) -> dict[str, float]:
     """The other end of `peak_in_process`."""
     torch.set_num_threads(threads)
+    # The allocator then returns each large tensor when it is freed: the peak is what is alive, without holes
+    # in the heap.
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**16)
     block = build(wanted, shape[1])
     for what in PASSES:  # loads the libraries
-        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:2], 3, 9, 9), strict=True)], what)()
+        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:3], 9, 9), strict=True)], what)()
     block.zero_grad()
     return {what: peak(_pass(block, shape, what)) for what in PASSES}
-
-
-if __name__ == "__main__":
-    print(json.dumps(_peaks(*json.loads(sys.argv[1]))))

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import pairwise
@@ -142,21 +142,12 @@ def executed(
 
 def notebook_key(root: Path, notebook: Notebook, parameters: Mapping[str, Any]) -> str:
     """Return a hash of all that a notebook's outputs depend on."""
-    package = root / "vidattn"
-    library = {
-        path.relative_to(package).as_posix(): source_key(path.read_text())
-        for path in sorted(package.rglob("*.py"))
-        if path.relative_to(package).as_posix() not in WITHOUT_EFFECT
-    }
-    read = {
-        path.relative_to(root).as_posix(): file_key(path)
-        for folder in READ_BY_NOTEBOOKS
-        for path in sorted((root / folder).rglob("*"))
-        if path.is_file()
-    }
+    code = set((root / "vidattn").rglob("*.py")) - {root / "vidattn" / name for name in WITHOUT_EFFECT}
+    library = {os.path.relpath(path, root): source_key(path.read_text()) for path in code}
+    read = [path for folder in READ_BY_NOTEBOOKS for path in (root / folder).rglob("*")]
     cells = [cell.source for cell in notebook.node.cells if cell.cell_type == "code"]
     made_with = [sys.version, *(version(name) for name in ("torch", "matplotlib", "papermill"))]
-    return digest([cells, dict(parameters), library, read, made_with])
+    return digest([cells, dict(parameters), library, _file_keys(root, read), made_with])
 
 
 def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) -> None:
@@ -181,15 +172,13 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
 
 def api_pages(package: Path) -> dict[str, str]:
     """Return the pages of the API reference, by name: one for each part of a package, from its files."""
-    pages: dict[str, str] = {}
-    for path in sorted(package.rglob("*.py")):
-        if path.stem not in ("__init__", "__main__"):
-            *folders, stem = path.relative_to(package.parent).with_suffix("").parts
-            name = ".".join(folders)
-            group = folders[1] if folders[1:] else "rest"
-            if group not in pages:
-                pages[group] = f"# `{name}`\n" + (AUTOMODULE.format(name) if folders[1:] else "")
-            pages[group] += f"\n## `{stem}`\n" + AUTOMODULE.format(f"{name}.{stem}\n   :members:")
+    pages = {}
+    for folder in {path.parent for path in package.rglob("*.py")}:
+        name = ".".join(folder.relative_to(package.parent).parts)
+        parts = [f"# `{name}`\n" + AUTOMODULE.format(name)]
+        for path in sorted(folder.glob("[!_]*.py")):
+            parts.append(f"\n## `{path.stem}`\n" + AUTOMODULE.format(f"{name}.{path.stem}\n   :members:"))
+        pages["rest" if folder == package else folder.name] = "".join(parts)
     return pages
 
 
@@ -233,7 +222,11 @@ def _with_outputs(notebook: Notebook, done: nbformat.NotebookNode) -> nbformat.N
 def _site_key(root: Path, source: Path) -> str:
     """Return a hash of everything that the site is made from: pages, and the docstrings of the library."""
     files = [*source.rglob("*"), *(root / "vidattn").rglob("*.py"), root / "requirements.txt"]
-    return digest({os.path.relpath(path, root): file_key(path) for path in files if path.is_file()})
+    return digest(_file_keys(root, files))
+
+
+def _file_keys(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+    return {os.path.relpath(path, root): file_key(path) for path in paths if path.is_file()}
 
 
 def build_pages(source: Path, work: Path, strict: bool = True) -> Path:

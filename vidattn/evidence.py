@@ -37,10 +37,7 @@ from vidattn.training.result import commit, versions
 from vidattn.training.study import Study, at_noise, load_study
 
 Row = dict[str, Any]
-FROM_RESULT = {
-    "key", "top1", "confusion", "first_losses", "epoch_top1", "loss", "steps", "parameters", "device",
-    "threads", "commit",
-}  # fmt: skip
+NOT_RECORDED = {"name", "finished", "top5", "seed", "data", "versions", "folder"}  # of a run's result
 
 
 def ledgers(root: Path) -> list[str]:
@@ -71,9 +68,8 @@ def record(root: Path, chapter: str, jobs: int = 2, more: dict[str, int] | None 
     if more:
         _extend(results, card, study, more)
     _backbone(root, study)
-    rows = read_rows(results)
     planned = list(plan(study, card))
-    done = {_run_of(row) for row in rows}
+    done = {_run_of(row) for row in read_rows(results)}
     todo = [(v, s) for v, s in planned if (v, s, described(study.experiment(v, s))) not in done]
     print(f"{chapter}: {len(planned)} runs, {len(planned) - len(todo)} of them recorded", flush=True)
     started, finished = time.monotonic(), 0
@@ -96,14 +92,11 @@ def plan(study: Study, card: Row) -> Iterator[tuple[str, int]]:
     for claim in study.claims:
         for name in (claim.better, claim.worse):
             wanted[name] = max(wanted[name], _seeds(claim, card))
+    others = [variant for variant in study.variants if variant not in study.primary]
     for number, seed in enumerate(card["seeds"]):
-        for variant in study.primary:
-            if number < wanted[variant]:
-                yield variant, seed
+        yield from ((variant, seed) for variant in study.primary if number < wanted[variant])
     for seed in card["seeds"][: study.exploratory_seeds]:
-        for variant in study.variants:
-            if variant not in study.primary:
-                yield variant, seed
+        yield from ((variant, seed) for variant in others)
 
 
 def open_records(root: Path, chapter: str) -> tuple[Study, Row, list[Row]]:
@@ -224,7 +217,7 @@ def still_true(study: Study, rows: list[Row], steps: int = 5) -> str:
 
 def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
     """Train one variant, unless it is done, and read off what the study wants to know."""
-    from vidattn.measures import measure
+    from vidattn.measures import measure, order
 
     torch.set_num_threads(1)
     experiment = study.experiment(variant, seed)
@@ -232,11 +225,13 @@ def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:
     assert result.folder is not None
     model = load_trained(result.folder)
     row: Row = {"variant": variant, "seed": seed, "described": described(experiment)}
-    row |= result.model_dump(include=FROM_RESULT, exclude_defaults=True)
+    row |= result.model_dump(exclude=NOT_RECORDED, exclude_defaults=True)
     row["seconds"] = round(result.seconds, 1)
     for noise in study.measures.noise:
         _, test = build_data(at_noise(experiment, noise))
         row[f"noise {noise:g}"] = evaluate(model, test).top1
+    if study.measures.reversals:
+        row |= order(model, experiment)
     if variant in study.primary and study.variants[variant]:
         row |= measure(model, experiment, study.measures)
     return row
@@ -248,9 +243,7 @@ def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
     if path.is_file():
         card: Row = yaml.safe_load(path.read_text())
         if card["ledger"] != file_key(ledger):
-            raise UserError(
-                f"{ledger} has changed since its runs began: restore it, or remove {results} to start anew"
-            )
+            raise UserError(f"{ledger} has changed since its runs began: restore it, or remove {results}")
         return card
     if _git(root, "status", "--porcelain", "--", str(ledger)):
         raise UserError(f"{ledger} must be committed before its runs: the commit fixes the seeds")
@@ -263,7 +256,7 @@ def _card(root: Path, ledger: Path, results: Path, study: Study) -> Row:
         "commit": commit(),
     }
     results.mkdir(parents=True, exist_ok=True)
-    _write_yaml(path, card)
+    _write(path, yaml.safe_dump(card, sort_keys=False))
     return card
 
 
@@ -277,12 +270,10 @@ def _extend(results: Path, card: Row, study: Study, more: dict[str, int]) -> Non
     for name, number in more.items():
         if name not in {claim.id for claim in study.claims} or number <= study.seeds:
             ids = ", ".join(claim.id for claim in study.claims) or "none"
-            raise UserError(
-                f"more seeds: {name} {number}: allowed are {ids}, with more than {study.seeds} seeds"
-            )
+            raise UserError(f"--more {name} {number}: allowed are {ids}, with more than {study.seeds} seeds")
     card["more"] = card.get("more", {}) | more
     card["seeds"] = seeds_from_commit(card["ledger_commit"], max(card["more"].values()))
-    _write_yaml(results / "card.yaml", card)
+    _write(results / "card.yaml", yaml.safe_dump(card, sort_keys=False))
 
 
 def _backbone(root: Path, study: Study) -> None:
@@ -296,20 +287,18 @@ def _backbone(root: Path, study: Study) -> None:
     halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     checkpoint.save(path, halves)
     told = {"name", "top1", "steps", "seconds", "seed", "commit", "versions"}
-    _write_yaml(path.with_suffix(".yaml"), result.model_dump(mode="json", include=told))
+    said = result.model_dump(mode="json", include=told)
+    _write(path.with_suffix(".yaml"), yaml.safe_dump(said, sort_keys=False))
 
 
 def _keep(results: Path, row: Row) -> None:
     lines = [*read_rows(results), row]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    checkpoint.write_atomically(results / "runs.jsonl", lambda file: file.write(text.encode()))
+    _write(results / "runs.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
 
 
-def _write_yaml(path: Path, values: Row) -> None:
-    text = yaml.safe_dump(values, sort_keys=False)
+def _write(path: Path, text: str) -> None:
     checkpoint.write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return subprocess.check_output(["git", "-C", str(root), *words], text=True).strip()

@@ -1,6 +1,7 @@
-"""What is read off a trained network besides its accuracy: how its attention maps depend on the query."""
+"""What is read off a trained network besides its accuracy: whether it sees which frame came first, how its
+attention maps depend on the query, what its regions cover."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,10 +11,11 @@ from torch import Tensor, nn
 from vidattn.backbones.place import insertion
 from vidattn.figures.maps import attention_maps, capture, map_similarity, own_weight, scales_of
 from vidattn.training.build import build_data
+from vidattn.training.evaluate import within_pairs
 from vidattn.training.experiment import Experiment, Synthetic
 from vidattn.training.study import Measures
 from vidattn.video.sample import sample
-from vidattn.video.synthetic import render
+from vidattn.video.synthetic import REVERSED, render
 
 Shape = tuple[int, int, int]
 
@@ -29,7 +31,7 @@ def measure(model: nn.Module, experiment: Experiment, measures: Measures) -> dic
     Returns:
         `maps alike` (mean cosine of the maps of two random queries), `maps alike without self` (both queries'
         own positions left out) and `own weight`; `relation` and, for a pyramid, `relation k` at each scale k
-        (see `relation`).
+        (see `relation`); for region GTA what `overlap` returns.
     """
     found: dict[str, float] = {}
     if measures.map_clips:
@@ -39,7 +41,101 @@ def measure(model: nn.Module, experiment: Experiment, measures: Measures) -> dic
         found["relation"] = float(np.mean(by_scale))
         if len(by_scale) > 1:
             found |= {f"relation {k}": value for k, value in enumerate(by_scale)}
+    if measures.region_clips and hasattr(insertion(model, *_first_place(experiment)), "w_g"):
+        found |= overlap(model, experiment, measures.region_clips)
     return found
+
+
+def reversed_pairs(classes: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the pairs of classes that are each other's time reversal, by their names: left, right."""
+    turned = [" ".join(REVERSED.get(word, word) for word in name.split()) for name in classes]
+    partners = enumerate(map(list(classes).index, turned))
+    return [(label, partner) for label, partner in partners if label < partner]
+
+
+def order(model: nn.Module, experiment: Experiment) -> dict[str, float]:
+    """Ask a network to tell clips from their reversals; 0.5 is a guess.
+
+    Returns:
+        `within pairs`: how often the right one of the class and its reversal scores higher, over the test
+        clips. `within reversals`: the same over these clips and their reversals: 0.5 for a network that gives
+        both the same scores. Nothing where no class is another one's reversal.
+    """
+    _, test = build_data(experiment)
+    assert isinstance(experiment.data, Synthetic)
+    pairs = reversed_pairs(experiment.data.test.classes)
+    if not pairs:
+        return {}
+    partner = dict(pairs) | {b: a for a, b in pairs}
+    device = next(model.parameters()).device
+    scores: list[np.ndarray] = []
+    labels: list[int] = []
+    with torch.no_grad():
+        for index in range(len(test)):
+            clips, label = test[index]  # (views, 3, T, H, W)
+            for views, true in ((clips, label), (clips.flip(2), partner[label])):
+                scores.append(model(views.to(device)).mean(dim=0).cpu().numpy())
+                labels.append(true)
+    logits, truth = np.stack(scores), np.array(labels)
+    return {
+        "within pairs": within_pairs(logits[::2], truth[::2], pairs),
+        "within reversals": within_pairs(logits, truth, pairs),
+    }
+
+
+def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, float]:
+    """Return how well one region of region GTA covers the ring, and one the object: mean IoU.
+
+    A region is the cells where its weight G_R(t) is largest, as many as ring or object fill in a training
+    clip in the mean; that of -G_R is tried, too, since nothing fixes the sign. Which region stands for which
+    thing is chosen on training clips, how well it does so is measured on test clips.
+
+    Args:
+        model: A trained network whose first block has a region path.
+        experiment: What it was trained by, on synthetic clips with a ring.
+        clips: Number of training clips, and of test clips.
+
+    Returns:
+        `ring overlap` where there is a ring, `object overlap`; with `, untrained` the same features under a
+        W_G drawn anew.
+    """
+    data, found = experiment.data, {}
+    assert isinstance(data, Synthetic)
+    seen = experiment.model_copy(update={"data": data.model_copy(update={"test": data.train})})
+    w_g = insertion(model, *_first_place(experiment)).get_parameter("w_g.weight").detach()
+    drawn = torch.randn(w_g.shape, generator=torch.Generator().manual_seed(0)).to(w_g)
+    for name, weight in {"overlap": w_g, "overlap, untrained": drawn}.items():
+        sides = [list(_maps_and_masks(model, each, clips, weight)) for each in (seen, experiment)]
+        sizes = torch.stack([masks for _, masks in sides[0]]).sum(dim=-1).double().mean(dim=0).round().int()
+        on_seen, unseen = (_mean_iou(side, sizes.tolist()) for side in sides)
+        for thing, size, train, test in zip(("ring", "object"), sizes, on_seen, unseen, strict=True):
+            if size:  # some clips have no ring
+                found[f"{thing} {name}"] = test[train.argmax()].item()
+    return found
+
+
+def _maps_and_masks(
+    model: nn.Module, experiment: Experiment, clips: int, w_g: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each clip's region weights of both signs `(2K, THW)` and where ring and object are `(2, THW)`."""
+    block = insertion(model, *_first_place(experiment))
+    for index, clip, shape in _clips(model, experiment, clips):
+        with torch.no_grad():
+            x = block.get_submodule("spatial")(capture(model, block, clip))
+            g_r = F.conv3d(x, w_g)[0].flatten(1).cpu()
+        yield torch.cat([g_r, -g_r]), torch.stack(_cells(experiment, index, shape)).flatten(1) > 0.5
+
+
+def _mean_iou(side: list[tuple[Tensor, Tensor]], sizes: list[int]) -> Tensor:
+    """Return the mean over clips of each map's IoU with each mask, `(2, 2K)`."""
+    ious = []
+    for maps, masks in side:
+        rows = []
+        for mask, size in zip(masks, sizes, strict=True):
+            top = torch.zeros_like(maps, dtype=torch.bool).scatter(1, maps.topk(size).indices, True)
+            rows.append((top & mask).sum(dim=1) / (top | mask).sum(dim=1).clamp(min=1))
+        ious.append(torch.stack(rows))
+    return torch.stack(ious).mean(dim=0)
 
 
 def relation(model: nn.Module, experiment: Experiment, clips: int) -> list[float]:

@@ -43,7 +43,6 @@ import ast
 import difflib
 import pkgutil
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,7 +56,6 @@ from vidattn.errors import UserError
 
 TAG = "parameters"
 INJECTED = "injected-parameters"  # papermill's tag
-KERNEL_START = 300  # seconds: a busy machine starts a kernel slowly
 
 
 class CellError(Exception):
@@ -84,30 +82,25 @@ class Notebook:
             UserError: The cell tagged `parameters` holds something else than assignments of literals.
         """
         cells = [cell for cell in self.node.cells if TAG in cell.metadata.get("tags", [])]
-        if not cells:
-            return {}
         if len(cells) > 1:
             raise UserError(f"{self.path}: {len(cells)} cells are tagged '{TAG}', one is allowed")
-        return _literals(cells[0].source, self.path)
+        return _literals(cells[0].source, self.path) if cells else {}
 
     @property
     def model(self) -> type[BaseModel] | None:
         """The pydantic model that the header names, or None for a notebook without parameters.
 
         Raises:
-            UserError: The header names none although there are parameters, or something else.
+            UserError: The header names none although there are parameters, or one that is not there.
         """
         place = self.node.metadata.get("vidattn", {}).get("parameters")
         if place is None and not self.defaults:
             return None
         try:
-            found = pkgutil.resolve_name(place or "")
-            if not issubclass(found, BaseModel):
-                raise TypeError("no pydantic model")
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            return pkgutil.resolve_name(place or "")
+        except (ImportError, AttributeError, ValueError) as error:
             said = f"the header must name the parameters' model, 'module:Class', not {place!r}: {error}"
             raise UserError(f"{self.path}: {said}") from None
-        return found
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -124,10 +117,9 @@ def read_notebook(path: Path) -> Notebook:
     node = jupytext.read(path, fmt="py:percent")
     # jupytext draws random ids; the same notebook must give the same file, and outputs find their code again
     # where prose was added
-    numbers: Counter[str] = Counter()
-    for cell in node.cells:
-        numbers[cell.cell_type] += 1
-        cell["id"] = f"{cell.cell_type}-{numbers[cell.cell_type]}"
+    for kind in ("code", "markdown"):
+        for number, cell in enumerate((cell for cell in node.cells if cell.cell_type == kind), start=1):
+            cell["id"] = f"{kind}-{number}"
     return Notebook(path, node)
 
 
@@ -141,8 +133,7 @@ def resolve(notebook: Notebook, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: One line for each fault, naming the parameter and what is allowed.
     """
-    unknown = [_unknown(notebook, name) for name in given if name not in notebook.defaults]
-    if unknown:
+    if unknown := [_unknown(notebook, name) for name in given if name not in notebook.defaults]:
         raise UserError("\n".join(unknown))
     values = {**notebook.defaults, **given}
     model = notebook.model
@@ -193,7 +184,7 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, done: Path
             cwd=str(root),
             stdout_file=sys.stderr,  # what cells print is shown while they run: a training cell takes minutes
             stderr_file=sys.stderr,
-            start_timeout=KERNEL_START,
+            start_timeout=300,  # seconds: a busy machine starts a kernel slowly
             extra_arguments=["--log-level=ERROR"],  # the kernel's, which warns of its own transport
         )
     except PapermillExecutionError as error:
@@ -209,16 +200,12 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, done: Path
 def _literals(source: str, path: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for statement in ast.parse(source).body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                try:
-                    values[name] = ast.literal_eval(value)
-                except ValueError:
-                    said = f"parameter {name} must be a literal, not: {ast.unparse(value)}"
-                    raise UserError(f"{path}: {said}") from None
-            case _:
-                line = ast.unparse(statement).splitlines()[0]
-                raise UserError(f"{path}: the '{TAG}' cell takes assignments only, not: {line}")
+        name, _, value = ast.unparse(statement).partition(" = ")
+        try:
+            values[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            said = f"parameter {name} must be a literal, not: {value or 'nothing'}"
+            raise UserError(f"{path}: {said}") from None
     return values
 
 

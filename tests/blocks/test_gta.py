@@ -237,3 +237,18 @@ def test_too_many_groups_for_the_place():
 def test_another_number_of_frames_is_one_line_that_names_both():
     with pytest.raises(UserError, match=r"^frames=8 is not possible; allowed: T of .* here 3$"):
         GlobalTemporalAttention(32)(torch.zeros(1, 32, 3, 2, 2))
+
+
+NORMALISED = {"spatial_attention": 1, "temporal_attention": 1, "decoupled_nonlocal": 2}
+NORMALISED["global_temporal_attention"] = 3
+
+
+@pytest.mark.parametrize("kind", NORMALISED)
+def test_all_normalisations_start_where_they_are_told_to(kind):
+    for start in (0.0, 1.0, 0.5):
+        block = make_block(kind, start=start)(64)
+        weights = [part.weight for part in block.modules() if isinstance(part, torch.nn.BatchNorm3d)]
+        assert len(weights) == NORMALISED[kind]
+        assert all((weight == start).all() for weight in weights)
+    with pytest.raises(UserError, match="start=nan is not possible; allowed: a finite number"):
+        make_block(kind, start=float("nan"))

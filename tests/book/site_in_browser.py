@@ -93,7 +93,7 @@ def visit(chromium: str, site: Path, pages: list[str], scratch: Path) -> Visit:
     command += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
     command += ["--virtual-time-budget=200000", "--dump-dom", f"{home}/{OPENER}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     finally:
         server.shutdown()
         server.server_close()

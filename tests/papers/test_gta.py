@@ -1,5 +1,3 @@
-import csv
-import io
 from collections.abc import Callable
 from math import isnan
 
@@ -10,10 +8,11 @@ from vidattn.backbones import place, resnet50, slowfast101
 from vidattn.blocks import NonLocal
 from vidattn.cost import count
 from vidattn.papers import Figure, agrees, gta, printed_efficiency
-from vidattn.papers.__main__ import main
 from vidattn.papers.explain import TEXT
+from vidattn.papers.models import Bottlenecked, readings, says
 
-AFTER, BEFORE = gta.POOLED["after"], gta.POOLED["before"]
+AFTER, BEFORE, ALL = (says("narrow", keys) for keys in ("after", "before", "all_keys"))
+GUESS, THREE, TENS, ALONE = map(says, ("guess", "three", "tens", "alone"))
 Cost = tuple[float, float]  # MACs and parameters
 
 # The bare networks, 10^9 multiply-adds and 10^6 parameters, and the maps of res3 and res4 in them: T, side.
@@ -78,21 +77,21 @@ ROWS = {
     ("Fig3", "R2D-50"): (R2D, None, TEXT),
     ("Fig3", "R2D+NL"): (R2D, nl, AFTER),
     ("Fig3", "R2D+DNL"): (R2D, dnl, AFTER),
-    ("Fig3", "R2D+GTA"): (R2D, guess, f"{AFTER}; {gta.GUESS}"),
+    ("Fig3", "R2D+GTA"): (R2D, guess, f"{AFTER}; {GUESS}"),
     ("Fig3", "SlowFast-R50"): (SLOWFAST, None, TEXT),
     ("Fig3", "SlowFast+NL"): (SLOWFAST, nl, BEFORE),
     ("Fig3", "SlowFast+DNL"): (SLOWFAST, dnl, BEFORE),
-    ("Fig3", "SlowFast+GTA"): (SLOWFAST, guess, f"{BEFORE}; {gta.GUESS}"),
+    ("Fig3", "SlowFast+GTA"): (SLOWFAST, guess, f"{BEFORE}; {GUESS}"),
     ("Fig7", "R2D-50"): (R2D, None, TEXT),
     ("Fig7", "+SA"): (R2D, sa, AFTER),
     ("Fig7", "+TA"): (R2D, ta, AFTER),
     ("Fig7", "+SA+TA"): (R2D, dnl, AFTER),
     ("Fig7", "+SA+TAPE"): (R2D, dnl, AFTER),
-    ("Fig7", "+SA+GTA"): (R2D, guess, f"{AFTER}; {gta.GUESS}"),
+    ("Fig7", "+SA+GTA"): (R2D, guess, f"{AFTER}; {GUESS}"),
     ("Fig4", "R2D-R50+NL"): (R2D_KINETICS, nl, BEFORE),
-    ("Fig4", "R2D-R50+GTA"): (R2D_KINETICS, guess, f"{BEFORE}; {gta.GUESS}"),
-    ("Fig4", "SlowFast-R101+NL"): (SLOWFAST101, nl, f"{BEFORE}; {gta.THREE}"),
-    ("Fig4", "SlowFast-R101+GTA"): (SLOWFAST101, guess, f"{BEFORE}; {gta.GUESS}; {gta.THREE}"),
+    ("Fig4", "R2D-R50+GTA"): (R2D_KINETICS, guess, f"{BEFORE}; {GUESS}"),
+    ("Fig4", "SlowFast-R101+NL"): (SLOWFAST101, nl, f"{BEFORE}; {THREE}"),
+    ("Fig4", "SlowFast-R101+GTA"): (SLOWFAST101, guess, f"{BEFORE}; {GUESS}; {THREE}"),
 }
 QUOTED = ("bLVNet-TAM", "MSNet", "S3D-G", "I3D+NL", "CorrNet-R101")
 
@@ -137,18 +136,19 @@ def test_quoted_rows_have_no_figure_but_tsm(figures: dict[tuple[str, str, str], 
         assert isnan(figure.computed) and isnan(figure.text) and figure.others == ()
         assert (figure.verdict, figure.reading) == ("not explained", gta.QUOTED)
     tsm = figures["Fig4", "TSM", "GFLOPs"]
-    assert (tsm.verdict, tsm.reading) == ("not explained", "quoted; TSM, 16 x 256 x 256")
-    assert tsm.computed == pytest.approx(85.413625856)
-    assert [value for _, value in tsm.others] == pytest.approx([42.707222528, 65.394999296], abs=1e-9)
+    assert (tsm.verdict, tsm.reading) == ("agrees, fitted", says("tsm_16_256", "seen"))
+    assert (tsm.computed, tsm.convention) == (pytest.approx(85.878964224, abs=1e-9), "modules")
+    assert tsm.all_counted == pytest.approx(85.413625856) and isnan(tsm.text)
+    tried = [85.413625856, 42.707222528, 65.394999296]
+    assert [value for _, value in tsm.others] == pytest.approx(tried, abs=1e-9)
 
 
 def test_what_else_was_tried(figures: dict[tuple[str, str, str], Figure]) -> None:
     def tried(table: str, row: str, metric: str) -> dict[str, float]:
         return {why: pytest.approx(value, abs=1e-9) for why, value in figures[table, row, metric].others}
 
-    every_key = gta.POOLED[None]
     flops, params = tried("Fig3", "R2D+NL", "FLOPs G"), tried("Fig3", "R2D+NL", "params M")
-    assert (flops[BEFORE], flops[every_key]) == (
+    assert (flops[BEFORE], flops[ALL]) == (
         network(R2D, nl, keys="before")[0],
         network(R2D, nl, keys=None)[0],
     )
@@ -159,10 +159,10 @@ def test_what_else_was_tried(figures: dict[tuple[str, str, str], Figure]) -> Non
         assert others[f"{BEFORE}; GTA with 16 regions"] == network(SLOWFAST, whole_gta, k=16)[i]
         assert others[f"{BEFORE}; GTA with 4 groups"] == network(SLOWFAST, whole_gta, g=4)[i]
         assert others[f"{BEFORE}; the guess, but 8 groups"] == network(SLOWFAST, guess, g=8)[i]
-        assert others[f"{AFTER}; {gta.GUESS}"] == network(SLOWFAST, guess, keys="after")[i]
+        assert others[f"{AFTER}; {GUESS}"] == network(SLOWFAST, guess, keys="after")[i]
     learned = tried("Fig7", "+SA+TAPE", "params M")[f"{AFTER}; learned positions"]
     assert learned == network(R2D, dnl)[1] + 8 * (2 * 512 + 3 * 1024) / 1e6
-    five = tried("Fig4", "SlowFast-R101+GTA", "GFLOPs")[f"{BEFORE}; {gta.GUESS}"]
+    five = tried("Fig4", "SlowFast-R101+GTA", "GFLOPs")[f"{BEFORE}; {GUESS}"]
     assert five == network(SLOWFAST101, guess)[0]
 
 
@@ -172,12 +172,12 @@ def test_what_dnl_saves(figures: dict[tuple[str, str, str], Figure]) -> None:
     )
     saved = [100 * (1 - network(base, dnl)[0] / network(base, nl)[0]) for base in (R2D, SLOWFAST)]
     assert saved == pytest.approx([18.276, 29.503], abs=1e-3)
-    assert (low.computed, low.reading, low.verdict) == (20, f"{AFTER}; {gta.TENS}", "agrees, fitted")
+    assert (low.computed, low.reading, low.verdict) == (20, f"{AFTER}; {TENS}", "agrees, fitted")
     assert dict(low.others)[AFTER] == pytest.approx(saved[0])
     assert (high.computed, high.reading) == (pytest.approx(saved[1]), BEFORE)
-    assert dict(high.others)[f"{BEFORE}; {gta.TENS}"] == 30
+    assert dict(high.others)[f"{BEFORE}; {TENS}"] == 30
     blocks = 1 - (network(R2D, dnl)[0] - R2D[0]) / (network(R2D, nl)[0] - R2D[0])
-    assert dict(low.others)[f"{AFTER}; {gta.ALONE}"] == pytest.approx(100 * blocks)
+    assert dict(low.others)[f"{AFTER}; {ALONE}"] == pytest.approx(100 * blocks)
     text = [100 * (1 - network(b, dnl, wide=True)[0] / network(b, nl, wide=True)[0]) for b in (R2D, SLOWFAST)]
     assert [low.text, high.text] == pytest.approx(text)
     assert (low.unit, low.convention) == ("%", "all")
@@ -192,29 +192,17 @@ def test_a_row_costs_what_the_whole_network_costs(figures: dict[tuple[str, str, 
         return pytest.approx((cost.macs / 1e9, cost.params / 1e6), abs=1e-9)
 
     def guessed(channels: int) -> nn.Module:
-        return gta.Bottlenecked(channels, frames=8, pool_keys="after")
+        return Bottlenecked(channels, frames=8, pool_keys="after")
 
     five = {"res3": (1, 3), "res4": (1, 3, 5)}
     own = [figures["Fig3", "R2D+GTA", metric].computed for metric in ("FLOPs G", "params M")]
     assert tuple(own) == whole(lambda: resnet50(num_classes=174), five, guessed, (8, 224))
-    name, nonlocal_ = gta.readings("Fig4", "SlowFast-R101+NL")[1]
-    assert gta.THREE in name
+    name, nonlocal_ = next(iter(readings("GTA")["Fig4", "SlowFast-R101+NL"].others.items()))
+    assert THREE in name
     want = whole(
         lambda: slowfast101(num_classes=400),
         {"slow.res4": (7, 14, 21)},
         lambda channels: NonLocal(channels, pool_keys="before"),
         (32, 256),
     )
-    assert gta.cost(nonlocal_) == want
-
-
-def test_command_line(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    figures: dict[tuple[str, str, str], Figure],
-) -> None:
-    assert main.__globals__["EXPLAINED"]["GTA"] is gta.efficiency
-    monkeypatch.setitem(main.__globals__["EXPLAINED"], "GTA", lambda: list(figures.values()))
-    assert main(["efficiency", "--paper", "GTA"]) == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert len(rows) == 40 and [row["computed"] for row in rows if row["row"] == "MSNet"] == [""]
+    assert (nonlocal_.value("FLOPs G"), nonlocal_.value("params M")) == want

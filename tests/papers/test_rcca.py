@@ -1,5 +1,3 @@
-import csv
-import io
 from collections import Counter
 
 import pytest
@@ -8,7 +6,7 @@ from vidattn.backbones import place, resnet50
 from vidattn.blocks import RecurrentCrissCross3d
 from vidattn.cost import count
 from vidattn.papers import Figure, agrees, printed_efficiency, rcca
-from vidattn.papers.__main__ import main
+from vidattn.papers.models import Unrestored
 
 # What is not as the text has it: (table, row, metric) -> what is recomputed, and how.
 FITTED = {
@@ -169,19 +167,8 @@ def test_one_way_of_counting_gives_all_rows() -> None:
 
 
 def test_structure_c_without_its_last_convolution() -> None:
-    block = rcca.Unrestored(512)
+    block = Unrestored(512)
     assert sum(p.numel() for p in block.parameters()) == 3 * (512 * 256 + 256) + 1
     n, keys = 8 * 28**2, 62
-    macs = rcca.added(rcca.OTHERS["c"][1])[0]
+    macs = rcca.added(rcca.READINGS["c"].likeliest)[0]
     assert macs == pytest.approx(3 * n * (3 * 512 * 256 + keys * 512) / 1e9)
-
-
-def test_command_line(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    figures: dict[tuple[str, str, str], Figure],
-) -> None:
-    assert main.__globals__["EXPLAINED"]["RCCA-3D"] is rcca.efficiency
-    monkeypatch.setitem(main.__globals__["EXPLAINED"], "RCCA-3D", lambda: list(figures.values()))
-    assert main(["efficiency", "--paper", "RCCA-3D"]) == 0
-    assert len(list(csv.DictReader(io.StringIO(capsys.readouterr().out)))) == 121

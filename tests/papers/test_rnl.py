@@ -1,13 +1,10 @@
-import csv
-import io
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from vidattn.papers import Figure, printed_efficiency, rnl
-from vidattn.papers.__main__ import main
 from vidattn.papers.explain import agrees
+from vidattn.papers.models import FrameScores, MaskedGroupedConv3d
 
 A, FITTED = "agrees", "agrees, fitted"
 
@@ -88,7 +85,7 @@ def test_biases_and_norms_are_counted_and_f_theta_is_not() -> None:
 
 def test_the_masked_grouped_convolution_is_channel_wise() -> None:
     torch.manual_seed(0)
-    conv = rnl.MaskedGroupedConv3d(64, (1, 3, 5)).double()
+    conv = MaskedGroupedConv3d(64, (1, 3, 5)).double()
     x = torch.randn(2, 64, 3, 4, 6, dtype=torch.float64)
     kernels = torch.stack([conv.weight[c, c % 32] for c in range(64)]).unsqueeze(1)
     expected = F.conv3d(x, kernels, padding=(0, 1, 2), groups=64)
@@ -98,25 +95,8 @@ def test_the_masked_grouped_convolution_is_channel_wise() -> None:
 
 def test_scoring_frames_is_scoring_the_mean_frame() -> None:
     torch.manual_seed(0)
-    model = rnl.FrameScores(6).double().eval()
+    model = FrameScores(6).double().eval()
     x = torch.randn(1, 3, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
         expected = model.fc(model.features(x).mean(dim=(2, 3, 4)))
         torch.testing.assert_close(model(x), expected, rtol=1e-9, atol=1e-12)
-
-
-def test_command_line(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    figures: dict[tuple[str, str, str], Figure],
-) -> None:
-    monkeypatch.setitem(main.__globals__["EXPLAINED"], "RNL", lambda: list(figures.values()))
-    assert main(["efficiency", "--paper", "RNL"]) == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    names = "paper table row metric printed computed text all_counted unit convention verdict reading others"
-    assert list(rows[0]) == names.split()
-    assert len(rows) == 30 and rows[1]["computed"] == "2.6724" and rows[1]["all_counted"] == "0.3016"
-    assert rows[1]["others"] == "as the text has it: 0.3016"
-    assert main(["efficiency", "--paper", "XYZ"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "allowed are RNL" in error

@@ -145,12 +145,15 @@ def test_eight_sampled_frames_show_the_ring_and_the_motion_and_are_symmetric_in_
 
 @pytest.mark.parametrize(
     "task, distractors",
-    [("cue", 1), ("cue", 3), ("sizes", 2), ("axes", 1), ("apart", 1), ("aligned", 3), ("lone", 0)],
+    [("cue", 1), ("cue", 3), ("sizes", 2), ("axes", 1), ("apart", 1), ("aligned", 3), ("lone", 0),
+     ("colours", 0), ("ways", 0)],
 )
 def test_classes_are_balanced_and_clips_are_decided_by_the_description(task: str, distractors: int) -> None:
     spec = SyntheticSpec(task=task, clips=48, seed=1, distractors=distractors)  # type: ignore[arg-type]
     labels = [render(spec, index).label for index in range(48)]
-    assert set(np.bincount(labels, minlength=len(spec.classes))) == {48 // len(spec.classes)}
+    each = len(spec.classes)
+    least, more = divmod(48, each)
+    assert sorted(np.bincount(labels, minlength=each)) == [least] * (each - more) + [least + 1] * more
     np.testing.assert_array_equal(render(spec, 7).frames, render(spec, 7).frames)
     other = spec.model_copy(update={"seed": 2})
     assert not np.array_equal(render(spec, 7).frames, render(other, 7).frames)
@@ -162,6 +165,31 @@ def test_a_lone_object_has_the_colour_and_direction_of_its_class() -> None:
         scene = render(spec, index)
         name = f"{list(COLOURS)[nearest_colour(scene.frames[scene.target])]} {travelled(scene.target)}"
         assert spec.classes[scene.label] == name
+
+
+def test_where_the_class_is_a_direction_each_has_several_colours() -> None:
+    spec = SyntheticSpec(task="ways", clips=24, seed=4, noise=0.0, distractors=0)
+    colours: dict[str, set[int]] = {name: set() for name in spec.classes}
+    for index in range(24):
+        scene = render(spec, index)
+        assert not scene.ring.any() and spec.classes[scene.label] == travelled(scene.target)
+        colours[spec.classes[scene.label]].add(nearest_colour(scene.frames[scene.target]))
+    assert spec.classes == ("left", "right") and min(map(len, colours.values())) > 2
+
+
+def test_where_the_class_is_a_colour_each_colour_goes_every_way() -> None:
+    spec = SyntheticSpec(task="colours", clips=28, seed=4, noise=0.0, distractors=0)
+    seen = set()
+    for index in range(28):
+        scene = render(spec, index)
+        assert not scene.ring.any()
+        if spec.classes[scene.label] == "nothing":
+            assert not scene.target.any() and np.ptp(scene.frames.astype(int), axis=0).max() == 0
+        else:
+            colour = list(COLOURS)[nearest_colour(scene.frames[scene.target])]
+            assert spec.classes[scene.label] == colour
+            seen.add((colour, travelled(scene.target)))
+    assert len(seen) == 24
 
 
 def test_noise_has_the_stated_deviation() -> None:
@@ -188,7 +216,7 @@ def test_every_field_counts_in_the_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 47}, {"noise": -0.1}, {"clips": 0}, {"task": "lone"}, {"task": "x"}, {"n": 1}]
+    "wrong", [{"size": 47}, {"noise": -0.1}, {"clips": 0}, {"task": "colours"}, {"task": "x"}, {"n": 1}]
 )
 def test_refusals(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

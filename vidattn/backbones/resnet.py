@@ -172,8 +172,8 @@ def resnet_mini(*, num_classes: int = 400, temporal: Temporal = "none", dropout:
 def resnet_local(*, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0) -> ResNet:
     """Return a small sibling whose features see 7 x 7 pixels and one frame either way.
 
-    One bottleneck, in `res3`, looks around; `res4` treats each position by itself; `res2` and `res5` are empty.
-    What lies further apart only a block can relate. 40 x 40 is 10 x 10 with 128 channels at res3.
+    One bottleneck, in `res3`, looks around; `res4` treats each position by itself; `res2` and `res5` are
+    empty. What lies further apart only a block can relate. 40 x 40 is 10 x 10 with 128 channels at res3.
     """
     mini: dict[str, Any] = {"layers": (0, 1, 1, 0), "width": 16, "small_stem": True, "looking": 2}
     return ResNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)

@@ -29,7 +29,7 @@ class GlobalTemporalAttention(nn.Module):
     the regions takes N K (C + 2 C').
 
     Behind each W_O stands a batch normalisation, whose weight and bias start at zero: the block starts as the
-    identity.
+    identity, unless `start` says otherwise.
 
     Args:
         channels: C of the input.
@@ -42,6 +42,7 @@ class GlobalTemporalAttention(nn.Module):
         inner: C', the width of V, and of the spatial attention; C // 4 by default. V is cut down to a
             multiple of the groups.
         pool_keys: of the spatial attention.
+        start: what the normalisations' weights start at, as in `temporal.SelfAttention`.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
@@ -60,7 +61,7 @@ class GlobalTemporalAttention(nn.Module):
     def __init__(
         self, channels: int, *, frames: int = 8, spatial: bool = True, groups: int = 8,
         paths: Collection[str] = ("pixel", "region"), cross_channel: bool = True, regions: int | None = None,
-        inner: int | None = None, pool_keys: temporal.PoolKeys = None,
+        inner: int | None = None, pool_keys: temporal.PoolKeys = None, start: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         regions = max(1, channels // 8) if regions is None else regions
@@ -68,14 +69,14 @@ class GlobalTemporalAttention(nn.Module):
         temporal.check_whole("regions", regions)
         known = len(paths) > 0 and set(paths) <= {"pixel", "region"}
         temporal.check(known, "paths", paths, "'pixel', 'region', or both, as a list")
-        first = temporal.SpatialAttention(channels, inner=inner, pool_keys=pool_keys)
+        first = temporal.SpatialAttention(channels, inner=inner, pool_keys=pool_keys, start=start)
         self.spatial = first if spatial else nn.Identity()
         width = temporal.grouped_width(channels, inner, groups)
         self.frames, self.heads = frames, temporal.heads(groups, cross_channel)
         self.v = nn.ModuleDict({path: nn.Conv3d(channels, width, 1, bias=False) for path in paths})
-        start = torch.randn(len(paths), *self.heads.values(), frames, frames)  # e, k, g, T, T of each path
-        self.m = nn.ParameterDict(zip(paths, start * (self.heads["g"] * frames) ** -0.5, strict=True))
-        self.w_o = nn.ModuleDict({path: temporal.output(width, channels) for path in paths})
+        drawn = torch.randn(len(paths), *self.heads.values(), frames, frames)  # e, k, g, T, T of each path
+        self.m = nn.ParameterDict(zip(paths, drawn * (self.heads["g"] * frames) ** -0.5, strict=True))
+        self.w_o = nn.ModuleDict({path: temporal.output(width, channels, start) for path in paths})
         self.w_g = nn.Conv3d(channels, regions, 1, bias=False) if "region" in paths else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The decoupled self-attention of He et al. (2021): within each frame, then along time at each place."""
 
+from math import isfinite
 from typing import Any, Literal, get_args
 
 import torch
@@ -48,10 +49,11 @@ def heads(groups: int, cross_channel: bool) -> dict[str, int]:
     return {"e": 1, "k": groups, "g": groups} if cross_channel else {"e": groups, "k": 1, "g": 1}
 
 
-def output(width: int, channels: int) -> nn.Sequential:
-    """Returns W_O with a batch normalisation behind it, which starts at zero, weight and bias."""
+def output(width: int, channels: int, start: float = 0.0) -> nn.Sequential:
+    """Returns W_O with a batch normalisation behind it, whose weight starts as said, its bias at zero."""
+    check(type(start) in (int, float) and isfinite(start), "start", start, "a finite number")
     bn = nn.BatchNorm3d(channels)
-    nn.init.zeros_(bn.weight)  # torch starts the bias at zero
+    nn.init.constant_(bn.weight, start)  # torch starts the bias at zero
     return nn.Sequential(nn.Conv3d(width, channels, 1, bias=False), bn)
 
 
@@ -70,6 +72,8 @@ class SelfAttention(nn.Module):
         inner: C', the width of Q, K and V; C // 4 by default, cut down to a multiple of the groups.
         groups: G, at most C'.
         cross_channel: heads that mix the groups; else plain multi-head attention. With one group the same.
+        start: what the normalisation's weight starts at. With 0 the block starts as the identity, and is
+            hardly seen by the layers behind as long as the weight is small; with 1 it acts from the start.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
@@ -82,14 +86,15 @@ class SelfAttention(nn.Module):
     sequences: str
 
     def __init__(
-        self, channels: int, *, inner: int | None = None, groups: int = 1, cross_channel: bool = False
-    ) -> None:
+        self, channels: int, *, inner: int | None = None, groups: int = 1, cross_channel: bool = False,
+        start: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         width = grouped_width(channels, inner, groups)
         self.heads = heads(groups, cross_channel)
         self.q, self.k, self.v = (nn.Conv3d(channels, width, 1, bias=False) for _ in range(3))
         self.before, self.after = nn.Identity(), nn.Identity()  # what is done to the maps of keys and values
-        self.w_o = output(width, channels)
+        self.w_o = output(width, channels, start)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self._embed(x)
@@ -244,7 +249,8 @@ class DecoupledNonLocal(nn.Sequential):
     """
 
     def __init__(self, channels: int, *, pool_keys: PoolKeys = None, **options: Any) -> None:
-        spatial = SpatialAttention(channels, pool_keys=pool_keys, inner=options.get("inner"))
+        shared = {name: options[name] for name in ("inner", "start") if name in options}
+        spatial = SpatialAttention(channels, pool_keys=pool_keys, **shared)
         super().__init__(spatial, TemporalAttention(channels, **options))
 
     def swap(self) -> None:

@@ -5,18 +5,15 @@ outside pyplot's list of open figures, so that a notebook's cell shows one once.
 """
 
 from vidattn.figures.attend import attention_figure
-from vidattn.figures.cam import activation_maps, in_and_out, show_activation, show_channels
 from vidattn.figures.card import run_card
 from vidattn.figures.diagram import diagram, layers_that_ran
-from vidattn.figures.maps import Query, attention_maps, capture, map_similarity, own_weight
-from vidattn.figures.pictures import show_maps
-from vidattn.figures.plots import dot_plot, interval_plot, lines_with_bands
-from vidattn.figures.regions import correlated_regions, show_regions
+from vidattn.figures.maps import activation_maps, attention_maps, capture, correlated_regions, in_and_out
+from vidattn.figures.pictures import show_activation, show_channels, show_maps, show_regions
+from vidattn.figures.plots import dot_plot, interval_plot
 from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH, use_style
 
 __all__ = [
-    "COLOURS", "INK", "MARKERS", "WIDTH", "Query", "activation_maps", "attention_figure",
-    "attention_maps", "capture", "correlated_regions", "diagram", "dot_plot", "in_and_out",
-    "interval_plot", "layers_that_ran", "lines_with_bands", "map_similarity", "own_weight", "run_card",
-    "show_activation", "show_channels", "show_maps", "show_regions", "use_style",
+    "COLOURS", "INK", "MARKERS", "WIDTH", "activation_maps", "attention_figure", "attention_maps", "capture",
+    "correlated_regions", "diagram", "dot_plot", "in_and_out", "interval_plot", "layers_that_ran",
+    "run_card", "show_activation", "show_channels", "show_maps", "show_regions", "use_style",
 ]  # fmt: skip

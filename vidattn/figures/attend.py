@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib import rc_context
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from vidattn.backbones.place import insertion, place, stages
 from vidattn.backbones.resnet import resnet50
@@ -23,18 +24,17 @@ from vidattn.video.decode import probe, read_frames
 from vidattn.video.sample import sample
 
 RNL_PLACES = {"res3": (1, 3), "res4": (1, 3, 5)}  # RNL paper, Table III: five blocks
-SHOWN = ("res3", 3)
 SAMPLING = Sampling(frames=8, size=224, resize=256)
 
 
 def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | None = None) -> None:
     """Draw what networks attend to in a video file, for two queries: where it changes most, and least.
 
-    With a run: its network's first block with pairwise weights, on frames sampled and cut as in its tests.
-    Without one: a TSM ResNet-50 on 8 frames of 224 x 224 pixels, with five RNL blocks and with five NL blocks
-    at the places of the RNL paper's Table III, seen behind block 3 of res3. Its weights are random, which the
-    figure and a printed line say; batch normalisation takes its statistics from the clip, since untrained
-    activations grow from block to block without them.
+    Shown is a network's first block with pairwise weights. With a run: that of its network, on frames sampled
+    and cut as in its tests. Without one: those of two TSM ResNet-50 on 8 frames of 224 x 224 pixels, with
+    five RNL blocks and with five NL blocks at the places of the RNL paper's Table III. Their weights are
+    random, which the figure and a printed line say; batch normalisation takes its statistics from the clip,
+    since untrained activations grow from block to block without them.
 
     Args:
         clip_path: A video file or a folder of numbered JPEG frames.
@@ -53,21 +53,20 @@ def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | N
     probe(clip_path)  # an unreadable file is refused before any network is built
     networks: dict[str, nn.Module]
     if run is None:
-        frames, where = _network_frames(clip_path, SAMPLING, SAMPLING.resize), SHOWN
+        frames, note = _network_frames(clip_path, SAMPLING), "random weights, untrained"
         networks = {"RNL": _untrained("region", frames), "NL": _untrained("nonlocal", frames)}
-        note = "random weights, untrained"
     else:
         model = load_trained(run)
         experiment = load_experiment(Path(run) / "experiment.yaml")
-        where = _first_place(model, run)
-        resize = experiment.sampling.resize
-        if resize is None and isinstance(experiment.data, Synthetic):
-            resize = experiment.data.test.size  # the scale that the network was trained on
-        frames = _network_frames(clip_path, experiment.sampling, resize)
-        networks = {insertion(model, *where).__class__.__name__: model}
-        note = f"trained by the run {experiment.name}"
+        sampling = experiment.sampling
+        if sampling.resize is None and isinstance(experiment.data, Synthetic):
+            size = experiment.data.test.size  # the scale that the network was trained on
+            sampling = sampling.model_copy(update={"resize": size})
+        frames, note = _network_frames(clip_path, sampling), f"trained by the run {experiment.name}"
+        networks = {type(insertion(model, *_first_place(model))).__name__: model}
     clip = augment.normalise(torch.from_numpy(frames))[None]
     first = next(iter(networks.values()))
+    where = _first_place(first)
     height, width = capture(first, insertion(first, *where), clip).shape[-2:]
     queries = changing_and_still(frames, height, width)
     maps = torch.cat([attention_maps(network, *where, clip, queries) for network in networks.values()])
@@ -105,10 +104,10 @@ def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Quer
     return [(middle, row + rim, column + rim) for row, column in places]
 
 
-def _network_frames(path: str | Path, sampling: Sampling, resize: int | tuple[int, int] | None) -> np.ndarray:
+def _network_frames(path: str | Path, sampling: Sampling) -> np.ndarray:
     """Sample, resize and cut a clip as a test does: uint8 `(T, size, size, 3)`."""
     chosen = read_frames(path, lambda n: sample(sampling.mode, n, sampling.frames, sampling.stride)[0])
-    clip = augment.scale(torch.from_numpy(chosen), resize)
+    clip = augment.scale(torch.from_numpy(chosen), sampling.resize)
     size = sampling.test_size or sampling.size
     if min(clip.shape[1:3]) < size:
         found = f"{clip.shape[1]} x {clip.shape[2]}"
@@ -120,18 +119,14 @@ def _untrained(kind: str, frames: np.ndarray) -> nn.Module:
     """Return a TSM ResNet-50 with blocks of one kind, its normalisation set by the clip."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = place(resnet50(temporal="tsm"), RNL_PLACES, make_block(kind))
-    for part in model.modules():
-        if isinstance(part, nn.BatchNorm3d):
-            part.momentum = 1.0
-    with torch.no_grad():
-        model.train()(augment.normalise(torch.from_numpy(frames))[None])
-    return model.eval()
+        model = place(resnet50(temporal="tsm"), RNL_PLACES, make_block(kind)).eval()
+    update_bn([augment.normalise(torch.from_numpy(frames))[None]], model)
+    return model
 
 
-def _first_place(model: nn.Module, run: str | Path) -> tuple[str, int]:
+def _first_place(model: nn.Module) -> tuple[str, int]:
     for name, stage in stages(model).items():
         for number, block in stage.placed.items():
             if has_maps(block):
                 return name, int(number)
-    raise UserError(f"{run}: its network has no block with a map of weights")
+    raise UserError("the network has no block with a map of weights")

@@ -25,27 +25,26 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
     Returns:
         HTML: commit, parameters, data, seeds, device, versions and seconds, folded.
     """
-    rows = [run.model_dump() if isinstance(run, Result) else dict(run) for run in runs]
+    rows = [run.model_dump() if isinstance(run, Result) else run for run in runs]
 
-    def say(field: str, show: Callable[[Any], str]) -> str:
+    def say(field: str, show: Callable[[Any], str] = str) -> str:
         found = [known[field]] if field in known else [row.get(field) for row in rows]
         values = [value for value in found if value is not None]
         return ", ".join(dict.fromkeys(show(value) for value in values)) or "not recorded"
 
-    seconds = known.get("seconds", sum(row.get("seconds", 0) for row in rows))
+    seconds = sum(row.get("seconds", 0) for row in rows)
     count = f"{len(rows)} run{'s' * (len(rows) != 1)}"
-    threads = say("threads", str)
+    threads = say("threads")
     entries = {
         "commit": say("commit", _short_commit),
         "parameters": say("parameters", _parameters),
-        "data": say("data", str),
-        "seeds": say("seed", str) if "seeds" not in known else ", ".join(map(str, known["seeds"])),
-        "device": say("device", str) + (f", threads: {threads}" if threads != "not recorded" else ""),
+        "data": say("data"),
+        "seeds": say("seed"),
+        "device": say("device") + (f", threads: {threads}" if threads != "not recorded" else ""),
         "versions": say("versions", _pairs),
         "seconds": f"{seconds:,.0f}" if seconds else "not recorded",
     }
-    said = {*entries, "threads", "seed"}
-    entries |= {name: str(value) for name, value in known.items() if name not in said}
+    entries |= {name: str(value) for name, value in known.items() if name not in entries}
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
     return Html(f'<details class="run-card"><summary>Run card: {count}</summary><dl>{items}</dl></details>')
 

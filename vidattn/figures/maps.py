@@ -1,12 +1,14 @@
-"""What blocks with pairwise weights attend to, and how alike the maps of different queries are."""
+"""What goes on in a network when it sees a clip: features around a block, what blocks with pairwise weights
+attend to and how alike the maps of different queries are, what each position adds to a score."""
 
 import copy
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidattn.backbones.place import insertion
@@ -15,12 +17,26 @@ from vidattn.errors import UserError
 Query = Sequence[int]  # t, row, column
 
 
+class Region(NamedTuple):
+    """A region of one frame.
+
+    Attributes:
+        weight: What the query gives to it.
+        t: Its frame on the feature map.
+        box: Left, top, width and height, as shares of the picture's sides.
+    """
+
+    weight: float
+    t: int
+    box: tuple[float, float, float, float]
+
+
 def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
     """Return what a module of a network is given in one forward pass, in evaluation mode and without
     gradients.
 
     Args:
-        model: The network; the modes of its modules are the old ones afterwards.
+        model: The network, which is left as it is.
         module: One of its modules, mostly a placed block.
         clip: The network's input `(B, 3, T, H, W)`.
 
@@ -31,17 +47,29 @@ def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
         UserError: The forward pass does not reach the module.
     """
     inputs: list[Tensor] = []
-    modes = [(part, part.training) for part in model.modules()]
-    hook = module.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach().clone()))
-    try:
-        with torch.no_grad(), hook:
-            model.eval()(clip)
-    finally:
-        for part, training in modes:
-            part.training = training
+    model, module = copy.deepcopy((model, module))
+    module.register_forward_pre_hook(lambda _, given: inputs.append(given[0].clone()))
+    with torch.no_grad():
+        model.eval()(clip)
     if not inputs:
         raise UserError(f"the network's forward pass does not reach this {type(module).__name__}")
     return inputs[0]
+
+
+def in_and_out(model: nn.Module, block: nn.Module, clip: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the features that a block of a network is given and those that it gives, in evaluation mode.
+
+    Args:
+        model: The network.
+        block: One of its modules that takes one tensor.
+        clip: The network's input `(B, 3, T, H, W)`.
+
+    Raises:
+        UserError: The forward pass does not reach the block.
+    """
+    x = capture(model, block, clip)
+    with torch.no_grad():
+        return x, copy.deepcopy(block).eval()(x)
 
 
 def attention_maps(
@@ -72,8 +100,11 @@ def attention_maps(
     """
     if clip.dim() != 5 or clip.shape[0] != 1:
         raise UserError(f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}")
-    where = f"{place} after block {number}"
-    block = _pairwise(insertion(model, place, number), where)
+    where, placed = f"{place} after block {number}", insertion(model, place, number)
+    if not has_maps(placed):
+        have = "NonLocal, RegionNonLocal, PyramidNonLocal and AttentionChain have"
+        raise UserError(f"{where}: {type(placed).__name__} has no map of weights; {have}")
+    (block,) = _parts(placed)
     scales = scales_of(block)
     if not 0 <= scale < scales:
         raise UserError(f"{where}: there is no scale {scale}: allowed are 0 to {scales - 1}")
@@ -106,16 +137,7 @@ def _parts(block: nn.Module) -> list[Any]:
     return [part for child in block.children() for part in _parts(child)]
 
 
-def _pairwise(block: nn.Module, where: str) -> Any:
-    if not has_maps(block):
-        have = "NonLocal, RegionNonLocal, PyramidNonLocal and AttentionChain have"
-        raise UserError(f"{where}: {type(block).__name__} has no map of weights; {have}")
-    return _parts(block)[0]
-
-
-def map_similarity(
-    maps: Tensor, queries: Sequence[Query] | None = None, *, without_self: bool = False
-) -> float:
+def map_similarity(maps: Tensor, queries: Sequence[Query] = (), *, without_self: bool = False) -> float:
     """Return how alike the maps of different queries are: the mean cosine over all pairs of queries.
 
         mean over a < b of  <m_a, m_b> / (|m_a| |m_b|)
@@ -144,8 +166,7 @@ def map_similarity(
             two[:, own[pair]] = 0
         # Divided by their largest weights first: squares of small weights would vanish.
         two = two / two.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(two.dtype).tiny)
-        norms = two.norm(dim=1).prod()
-        cosines.append(float(two[0] @ two[1] / norms) if norms > 0 else 0.0)
+        cosines.append(float(F.cosine_similarity(two[0], two[1], dim=0)))
     return float(np.mean(cosines))
 
 
@@ -164,17 +185,89 @@ def own_weight(maps: Tensor, queries: Sequence[Query]) -> float:
     """
     own = own_positions(maps, queries)
     flat = maps.reshape(len(maps), -1).double()
-    totals = flat.abs().sum(dim=1)
-    shares = flat[torch.arange(len(flat)), own] / totals.clamp(min=torch.finfo(flat.dtype).tiny)
-    return float(shares.mean())
+    shares = F.normalize(flat, p=1, dim=1, eps=torch.finfo(flat.dtype).tiny)
+    return float(shares[torch.arange(len(flat)), own].mean())
 
 
-def own_positions(maps: Tensor, queries: Sequence[Query] | None) -> Tensor:
+def own_positions(maps: Tensor, queries: Sequence[Query]) -> Tensor:
     """Return the flat positions (Q,) of queries on the grid of their maps `(Q, T, H', W')`, checked."""
-    if queries is None or len(queries) != len(maps):
-        given = 0 if queries is None else len(queries)
-        raise UserError(f"{len(maps)} maps need {len(maps)} queries, not {given}")
+    if len(queries) != len(maps):
+        raise UserError(f"{len(maps)} maps need {len(maps)} queries, not {len(queries)}")
     return _flat(queries, tuple(maps.shape[1:]), "maps")
+
+
+def correlated_regions(
+    model: nn.Module, place: str, number: int, clip: Tensor, query: Query, count: int = 5
+) -> list[list[Region]]:
+    """Return which regions a placed block correlates most with the one that holds a position.
+
+    Args:
+        model: A network.
+        place: Stage that the block stands in.
+        number: Block of the stage, counting from 1, that it stands behind.
+        clip: One clip `(1, 3, T, H, W)`.
+        query: A position (t, row, column) on the block's feature map.
+        count: How many.
+
+    Returns:
+        For each scale of the block, of which all but a pyramid have one: the query's own region, then up to
+        `count` others, the largest weight first.
+
+    Raises:
+        UserError: As `attention_maps` does.
+    """
+    block = insertion(model, place, number)
+    h, w = capture(model, block, clip).shape[-2:]
+    found = []
+    for scale in range(scales_of(block)):
+        weights = attention_maps(model, place, number, clip, [query], scale)[0].numpy()
+        side = 2**scale if scale or weights.shape[1] == h else 2  # else the keys are pooled
+        own = np.ravel_multi_index((query[0], query[1] // side, query[2] // side), weights.shape, mode="clip")
+        order = [i for i in np.argsort(-weights, axis=None, kind="stable") if i != own]
+        regions = []
+        for t, row, column in np.transpose(np.unravel_index([own, *order[:count]], weights.shape)):
+            top, left = row * side, column * side
+            box = (left / w, top / h, min(side, w - left) / w, min(side, h - top) / h)
+            regions.append(Region(float(weights[t, row, column]), int(t), box))
+        found.append(regions)
+    return found
+
+
+def activation_maps(model: nn.Module, clip: Tensor, label: int) -> Tensor:
+    """Return what each position adds to the score of a class: a class activation map over space and time.
+
+        m_i = w_label . f_i        score_label = mean over i of m_i, plus b_label
+
+    f are the last features, w and b weight and bias of the linear layer `fc`. The score is that of the mean
+    of f, and a linear function of a mean is the mean of the function: nothing is approximated.
+
+    Args:
+        model: A network that ends in a mean over T, H and W and a linear layer: it has `features` and `fc`,
+            and between them nothing that does anything in evaluation mode.
+        clip: One clip `(1, 3, T, H, W)`.
+        label: The class.
+
+    Returns:
+        `(T', H', W')`, on the grid of the last features, in units of the score; negative where a position
+        speaks against the class.
+
+    Raises:
+        UserError: The network does not end so, the class does not exist, or there is more than one clip.
+
+    Source:
+        Zhou et al.: Learning deep features for discriminative localization, CVPR 2016, for one picture; over
+        all frames of a clip at once in the RCCA-3D paper, section IV-G and Figure 7.
+    """
+    fc = getattr(model, "fc", None)
+    if not isinstance(fc, nn.Linear) or not hasattr(model, "features"):
+        raise UserError(f"{type(model).__name__} does not end in `features`, their mean and a linear `fc`")
+    if clip.dim() != 5 or clip.shape[0] != 1:
+        raise UserError(f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}")
+    if not 0 <= label < fc.out_features:
+        raise UserError(f"there is no class {label}: allowed are 0 to {fc.out_features - 1}")
+    with torch.no_grad():
+        features = copy.deepcopy(model).eval().features(clip)  # type: ignore[operator]
+        return torch.einsum("c,cthw->thw", fc.weight[label], features[0])
 
 
 def _flat(queries: Iterable[Query], sizes: tuple[int, ...], what: str) -> Tensor:

@@ -1,17 +1,23 @@
-"""Frames, and attention maps drawn over them."""
+"""Frames, and what a network does with them drawn over them: attention, regions, evidence for a class."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from vidattn.errors import UserError
-from vidattn.figures.maps import Query, own_positions
+from vidattn.figures.maps import Query, Region, own_positions
 from vidattn.figures.style import WIDTH
+
+SCALES = ("#35b8ff", "#ff7a5c", "#ffd23f", "#7ee081")  # seen on grey pictures, on any page
 
 
 def show_maps(
@@ -37,20 +43,90 @@ def show_maps(
     if len(frames) != maps.shape[1]:
         raise UserError(f"maps over {maps.shape[1]} frames do not fit a clip of {len(frames)}")
     figure, axes = clip_rows(frames, len(maps), titles)
-    high, wide = frames.shape[1:3]
+    size = frames.shape[1:3]
+    cell = np.divide(size, maps.shape[2:])  # in pixels
     for q, (query, weights) in enumerate(zip(queries, maps.double().numpy(), strict=True)):
         norm = _range(np.delete(weights.ravel(), int(own[q])))
         for t, axis in enumerate(axes[q]):
             heat = np.clip(weights[t], norm.vmin, norm.vmax)
             opacity = 0.9 * np.asarray(norm(heat)) ** 0.8
-            lay_over(axis, heat, (high, wide), cmap="inferno", norm=norm, alpha=opacity)
-        row, column = (
-            (place + 0.5) * pixels / cells - 0.5
-            for place, pixels, cells in zip(query[1:], (high, wide), maps.shape[2:], strict=True)
-        )
-        axes[q, query[0]].plot(
-            column, row, "o", color="#00d5ff", markersize=4.5, markeredgecolor="black", markeredgewidth=0.8
-        )
+            lay_over(axis, heat, size, cmap="inferno", norm=norm, alpha=opacity)
+        row, column = (np.array(query[1:]) + 0.5) * cell - 0.5
+        axes[q, query[0]].plot(column, row, "o", color="#00d5ff", ms=4.5, mec="black", mew=0.8)
+    return figure
+
+
+def show_regions(
+    frames: np.ndarray, found: Sequence[Sequence[Region]], titles: Sequence[str] | None = None
+) -> Figure:
+    """Draw a row for each scale: the clip, the query's region in white, the others numbered by their weight.
+
+    Args:
+        frames: As many pictures as the feature map has frames, uint8 `(T, H, W, 3)`.
+        found: What `correlated_regions` gave, or some of its scales.
+        titles: What to write before each row.
+
+    Raises:
+        UserError: A region lies in a frame that is not there, or the titles are not as many as the rows.
+    """
+    if (last := max(region.t for regions in found for region in regions)) >= len(frames):
+        raise UserError(f"a region lies in frame {last}, but there are {len(frames)} frames")
+    figure, axes = clip_rows(frames, len(found), titles)
+    high, wide = frames.shape[1:3]
+    for row, regions, colour in zip(axes, found, cycle(SCALES), strict=False):
+        for rank, (_, t, box) in enumerate(regions):
+            x, y, width, height = np.array(box) * (wide, high, wide, high)
+            ink, corner = colour if rank else "white", (x - 0.5, y - 0.5)
+            row[t].add_patch(Rectangle(corner, width, height, fill=False, ec=ink, lw=1.8))
+            middle = (x + width / 2 - 0.5, y + height / 2 - 0.5)
+            number = row[t].text(*middle, str(rank or ""), color=ink, fontsize=8, ha="center", va="center")
+            number.set_path_effects([withStroke(linewidth=2, foreground="black")])
+    return figure
+
+
+def show_activation(
+    frames: np.ndarray, maps: Sequence[Tensor], titles: Sequence[str] | None = None
+) -> Figure:
+    """Draw a row for each map: the clip, and over it what speaks for the class (red) and against it (blue).
+
+    A row's colours reach from minus to plus its largest absolute value, and fade towards zero.
+
+    Args:
+        frames: uint8 `(T, H, W, 3)`.
+        maps: What `activation_maps` gave for each network, `(T, H', W')`.
+        titles: What to write before each row.
+
+    Raises:
+        UserError: Maps or titles do not fit the frames.
+    """
+    for each in maps:
+        if len(each) != len(frames):
+            raise UserError(f"a map over {len(each)} frames does not fit a clip of {len(frames)}")
+    figure, axes = clip_rows(frames, len(maps), titles)
+    for row, each in zip(axes, maps, strict=True):
+        shares = (each / each.abs().max().clamp(min=torch.finfo(each.dtype).tiny)).double().numpy()
+        for axis, share in zip(row, shares, strict=True):
+            look = {"cmap": "coolwarm", "vmin": -1, "vmax": 1, "alpha": 0.9 * np.abs(share)}
+            lay_over(axis, share, frames.shape[1:3], **look)
+    return figure
+
+
+def show_channels(x: Tensor, z: Tensor, channels: Sequence[int]) -> Figure:
+    """Draw some channels before and after a block: a row each, time to the right, one grey scale a channel.
+
+    Args:
+        x: Features `(C, T, H, W)`.
+        z: As many.
+        channels: Which ones.
+    """
+    high, wide = x.shape[2:]
+    titles = [f"{channel} {part}" for channel in channels for part in ("in", "out")]
+    height = len(titles) * (WIDTH / x.shape[1] * high / wide + 0.05) + 0.2
+    figure, axes = grid(titles, x.shape[1], height)
+    for rows, channel in zip(axes.reshape(len(channels), 2, -1), channels, strict=True):
+        maps = torch.stack([x[channel], z[channel]]).double().numpy()
+        for place, axis in np.ndenumerate(rows):
+            axis.imshow(maps[place], cmap="gray", vmin=maps.min(), vmax=maps.max())
     return figure
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
-from typing import Generic, Literal, TypeVar
+from itertools import compress, product
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from vidattn.cost import Cost
 
@@ -49,6 +49,11 @@ class Figure:
     reading: str
     others: tuple[tuple[str, float], ...]
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What the reading takes to be so beyond the text, one choice each."""
+        return () if self.reading == TEXT else tuple(self.reading.split("; "))
+
 
 @dataclass(frozen=True)
 class Reading(Generic[Model]):
@@ -69,8 +74,7 @@ class Reading(Generic[Model]):
         return next(iter(self.others.values()), self.text)
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """How many of several figures one way of counting gives.
 
     Attributes:
@@ -145,10 +149,9 @@ def ways_of_counting(rows: Sequence[tuple[str, float, Mapping[str, float]]]) -> 
     """
     fits = []
     for counted in product((False, True), repeat=len(rows[0][2])):
-        agreeing = 0
-        for printed, always, parts in rows:
-            total = always + sum(part for part, used in zip(parts.values(), counted, strict=True) if used)
-            agreeing += agrees(printed, total)
+        agreeing = sum(
+            agrees(p, always + sum(compress(parts.values(), counted))) for p, always, parts in rows
+        )
         fits.append(Fit(dict(zip(rows[0][2], counted, strict=True)), agreeing, len(rows)))
     return fits
 

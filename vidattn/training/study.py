@@ -26,12 +26,16 @@ class Measures(Part):
         map_clips: Test clips whose attention maps are compared; 0: none.
         map_queries: Query positions a clip.
         relation_clips: Test clips on which attention to the ring is compared; 0: none.
+        region_clips: Clips on which the regions of region GTA are compared with what is seen; 0: none.
+        reversals: Whether all variants are asked to tell clips from their reversals.
     """
 
     noise: FrozenList[float] = ()
     map_clips: Annotated[int, Field(ge=0)] = 16
     map_queries: Annotated[int, Field(ge=2)] = 16
     relation_clips: Annotated[int, Field(ge=0)] = 0
+    region_clips: Annotated[int, Field(ge=0)] = 0
+    reversals: bool = False
 
 
 class Study(Part):

@@ -5,6 +5,10 @@ decoder as any other video. The tasks share one renderer:
 
 - ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
   for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
+- ``colours``: the same, but the class is its colour alone, or that there is no object (7 classes): the order
+  of the frames says nothing. (Without the seventh a network need not see one of the six colours.)
+- ``ways``: the same, but it goes to the left or to the right, and that is the class: only the order of the
+  frames tells.
 - ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
   each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
   colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
@@ -61,6 +65,7 @@ COLOURS = {
     "magenta": (0.82, 0.36, 0.80),
 }
 RED, CYAN = 0, 3  # the two that "apart" and "aligned" use: opposite hues
+RINGLESS = ("lone", "colours", "ways")
 RADII = (3.5, 6.0, 10.0)  # of ring and objects in "sizes", in pixels
 _STEP = {"left": (0.0, -1.0), "right": (0.0, 1.0), "up": (-1.0, 0.0), "down": (1.0, 0.0)}
 
@@ -69,14 +74,15 @@ class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or ``"aligned"``.
+        task: ``"lone"``, ``"colours"``, ``"ways"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or
+            ``"aligned"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
         frames: frames a clip.
         noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
-        distractors: objects besides the target (not in ``lone``; 0 leaves the answer in plain sight: the
-            oracle's data).
+        distractors: objects besides the target (none where there is no ring; 0 leaves the answer in plain
+            sight: the oracle's data).
         alone: share of the clips that show the target alone, as if ``distractors`` were 0.
         gap: least distance in pixels between the ring's centre and the target's path, where there is room for
             it; else the farthest of 64 places is taken.
@@ -84,7 +90,7 @@ class SyntheticSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
+    task: Literal["lone", "colours", "ways", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -102,8 +108,8 @@ class SyntheticSpec(BaseModel):
 
     @model_validator(mode="after")
     def _lone_has_no_distractors(self) -> "SyntheticSpec":
-        if self.task == "lone" and self.distractors != 0:
-            raise ValueError("task 'lone' has exactly one object: set distractors to 0")
+        if self.task in RINGLESS and self.distractors != 0:
+            raise ValueError(f"task {self.task!r} has exactly one object: set distractors to 0")
         return self
 
     @property
@@ -111,7 +117,9 @@ class SyntheticSpec(BaseModel):
         """Class names, in the order of the labels."""
         if self.task == "lone":
             return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
-        if self.task in ("apart", "aligned"):
+        if self.task == "colours":
+            return (*COLOURS, "nothing")
+        if self.task in ("ways", "apart", "aligned"):
             return DIRECTIONS[:2]
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
 
@@ -128,7 +136,7 @@ class Scene:
         frames: uint8 ``(T, H, W, 3)``.
         label: index into the classes of the description.
         target: boolean ``(T, H, W)``, where the object that decides the class is seen.
-        ring: boolean ``(T, H, W)``, where the ring is seen (all false in ``lone``).
+        ring: boolean ``(T, H, W)``, where the ring is seen (all false where there is none).
     """
 
     frames: np.ndarray
@@ -212,16 +220,21 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         The clip and its ground truth, before encoding.
     """
     rng = np.random.default_rng([VERSION, spec.seed, index])
+    ringless = spec.task in RINGLESS
     # Labels run through the classes in turn, so any prefix of the set is balanced to within one clip.
     label = index % len(spec.classes)
     colours = list(rng.permutation(len(COLOURS)))
-    directions = [DIRECTIONS[label % 4]]
+    way = index // len(spec.classes) if spec.task == "colours" else label  # each colour in all directions
+    directions = [DIRECTIONS[way % 4]]
     directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][: spec.distractors]
     if spec.task == "axes":
         both = DIRECTIONS[:2], DIRECTIONS[2:]
         directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
     if spec.task == "lone":
         colours[0] = label // 4
+    if spec.task == "colours":
+        colours[0] = label
+        directions = directions[: label < len(COLOURS)]
     lines = spec.task in ("apart", "aligned")
     if lines:
         mine, other = rng.permutation([RED, CYAN])
@@ -237,7 +250,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     ring = np.zeros_like(target)
     palette = np.array(list(COLOURS.values()))
     # The ring's frames at either end; the objects move in the frames between.
-    end = start = spec.frames // 4 if spec.task != "lone" else 0
+    end = start = 0 if ringless else spec.frames // 4
     if lines:
         # With a pause, so that a network that looks a few frames ahead does not see ring and object at once.
         end, start = spec.frames // 10, 3 * spec.frames // 10
@@ -266,7 +279,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
             image[t] += cover[:, :, None] * (palette[colours[i]] - image[t])
             if i == 0:
                 target[t] = cover > 0.5
-    if spec.task != "lone":
+    if not ringless:
         radius, margin = (6.5, 7) if sizes is None else (sizes[-1], max(sizes[-1], 7))
         row, column = _place_ring(rng, spec, paths[0], margin) if place is None else place
         cover = _cover("ring", grid[:, None] - row, grid[None] - column, radius)

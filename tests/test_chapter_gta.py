@@ -1,33 +1,18 @@
-"""The GTA chapter, a draft: what its parameters refuse, what its notebook promises."""
+"""The GTA chapter: what its parameters refuse, what its notebook promises."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from vidattn.book import at_scale
 from vidattn.errors import UserError
-from vidattn.notebook import read_notebook, resolve
-from vidattn.papers import parameters
-from vidattn.yamlfile import read_yaml
+from vidattn.notebook import TAG, read_notebook, resolve
 
-DRAFTS = Path(__file__).resolve().parent
-CHAPTER = read_notebook(DRAFTS / "gta.py")
-DRAWS = re.compile(r"plt\.show\(\)|figures\.(dot_plot|interval_plot|lines_with_bands|show_\w+)\(")
-LEDGER = "base: {model: {temporal: none}}\nvariants: {baseline: [], NL: [], DNL: [], GTA: []}\n"
-
-
-@pytest.fixture(autouse=True)
-def ledgers(tmp_path, monkeypatch):
-    """Ledgers with the draft's variants, until there are real ones."""
-    folder = tmp_path / "ledgers"
-    folder.mkdir()
-    for name in ("gta", "gta_full"):
-        (folder / f"{name}.yaml").write_text(LEDGER)
-    monkeypatch.setattr(parameters, "LEDGERS", folder)
-
-
-def at_scale(scale):
-    return read_yaml(DRAFTS / "params" / f"gta_{scale}.yaml")
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTER = read_notebook(ROOT / "notebooks" / "gta.py")
+COMPANIONS = ("gta_cost", "gta_evidence")
+DRAWS = re.compile(r"plt\.show\(\)|figures\.(dot_plot|interval_plot|show_\w+)\(")
 
 
 def refusal(**given):
@@ -42,12 +27,12 @@ def test_its_own_parameters_and_those_of_the_small_scales_are_accepted():
     values = resolve(CHAPTER, {})
     assert (values["frames"], values["groups"], values["paths"]) == (8, 8, ["pixel", "region"])
     for scale in ("smoke", "reduced"):
-        assert resolve(CHAPTER, at_scale(scale))["scale"] == scale
+        assert resolve(CHAPTER, at_scale(ROOT, CHAPTER, scale))["scale"] == scale
     assert resolve(CHAPTER, {"paths": ["pixel"], "spatial": False, "regions": 4, "cross_channel": False})
 
 
 def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
-    full = at_scale("full")
+    full = at_scale(ROOT, CHAPTER, "full")
     assert refusal(**full).startswith("gta: data: scale 'full' needs a folder")
     for index in ("train.csv", "val.csv"):
         assert f"holds no {index}" in refusal(**full, data=str(tmp_path))
@@ -66,11 +51,11 @@ def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
         ({"groups": 500}, "gta: places: groups=500 is not possible; allowed"),
         ({"cross_channel": "yes"}, "gta: cross_channel: must be a valid boolean, not 'yes'"),
         ({"paths": ["frame"]}, "gta: paths"),
-        ({"paths": []}, "gta: paths=() is not possible; allowed: 'pixel', 'region', or both"),
+        ({"paths": []}, "gta: paths=[] is not possible; allowed: 'pixel', 'region', or both"),
         ({"regions": 0}, "gta: regions: must be greater than or equal to 1"),
         ({"spatial": 1}, "gta: spatial: must be a valid boolean, not 1"),
         ({"scale": "huge"}, "gta: scale: must be 'smoke', 'reduced' or 'full', not 'huge'"),
-        ({"data": "/no/such/folder"}, "gta: data: there is no folder '/no/such/folder'"),
+        ({"data": "/no/such/folder", "variants": ["GTA"]}, "gta: data: there is no folder '/no/such/folder'"),
         ({"backbone": "resnet18"}, "gta: backbone: 'resnet18' is unknown: allowed are resnet50"),
         ({"variants": ["GTA", "PNL"]}, "gta: variants: 'PNL' is unknown: allowed are "),
         ({"places": {"res3": [9]}}, "gta: places: res3 has no block 9: allowed are 1 to"),
@@ -106,8 +91,10 @@ def test_every_numbered_equation_has_its_label_and_its_code():
     assert "(gta-eq-regions)=\n$$\n" in prose
 
 
-def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it():
-    drawing = [cell for cell in CHAPTER.node.cells if DRAWS.search(cell.source)]
+@pytest.mark.parametrize("name", ["gta", *COMPANIONS])
+def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name):
+    notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
+    drawing = [cell for cell in notebook.node.cells if DRAWS.search(cell.source)]
     assert drawing
     for cell in drawing:
         shown = cell.metadata["mystnb"]
@@ -129,3 +116,9 @@ def test_every_glued_name_that_the_prose_shows_is_glued():
     code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
     for name in re.findall(r"\{glue:text\}`([^`]+)`", prose):
         assert f'"{name}"' in code, name
+
+
+def test_companions_take_no_parameters():
+    for name in COMPANIONS:
+        notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
+        assert not any(TAG in cell.metadata.get("tags", []) for cell in notebook.node.cells)

@@ -1,0 +1,351 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   language_info:
+#     name: python
+#   vidattn:
+#     parameters: vidattn.papers.counting_parameters:Parameters
+# ---
+
+# %% [markdown]
+# (counting-blocks)=
+# # All blocks, in one unit
+#
+# No paper compares its block with the other papers' at the same place, in the same network, in one unit. Here all blocks of this book are compared so: multiply-adds (MACs) of everything that is
+# done, parameters, and what was measured: the memory that a pass keeps for the backward pass, time, and peak memory. A companion of {doc}`counting`.
+#
+# The two places are those that the papers use most: behind `res3` and `res4` of a ResNet-50 on 8 frames of 224 × 224 pixels, maps of 8 × 28 × 28 × 512 and 8 × 14 × 14 × 1024. Every block has its
+# default options, NL in three forms. Names of rivals: A2 {cite}`chen2018a2`, GloRe {cite}`chen2019glore`, CGNL {cite}`yue2018cgnl`, GC {cite}`cao2019gcnet`, SE {cite}`hu2018squeeze`,
+# CBAM {cite}`woo2018cbam`; SA and TA are GTA's attention within frames and along time.
+
+# %% tags=["parameters", "hide-input"]
+rounds = 0  # how often each pass is measured, the results being recorded; 0: show what is recorded
+
+# %% tags=["hide-input"]
+import time
+from itertools import product
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import sympy
+import torch
+from IPython.display import Markdown, display
+
+from vidattn import bench, figures
+from vidattn.backbones import BACKBONES, place
+from vidattn.blocks import make_block
+from vidattn.cost import activation_bytes, count
+from vidattn.papers.counting_parameters import Parameters
+from vidattn.papers.models import DATA
+from vidattn.yamlfile import read_yaml
+
+parameters = Parameters(rounds=rounds)
+figures.use_style()
+torch.manual_seed(0)
+RECORDS = Path("book/results/counting")
+PLACES = {"res3": (512, 8, 28, 28), "res4": (1024, 8, 14, 14)}
+OF = {"res3": "8 × 28 × 28 × 512", "res4": "8 × 14 × 14 × 1024"}
+
+
+def say(text):
+    """Show a sentence whose numbers were computed."""
+    display(Markdown(text))
+
+
+def small(frame):
+    """Show a table in a smaller type."""
+    style = frame.style.hide(axis="index").set_table_attributes('style="font-size: 0.85em"')
+    display(style)
+
+
+# %% [markdown]
+# ## What each costs, as a polynomial
+#
+# For one clip, with $N = T H W$. A term is named after what it does. They are exact where $C$ is a multiple of 64 and $H$ and $W$ of 8, and the tests compare them with the counter at five
+# such sizes, to the unit; the two places are compared below.
+
+# %%
+C, T, H, W = sympy.symbols("C T H W", positive=True, integer=True)
+N = sympy.Symbol("N", positive=True, integer=True)
+BLOCKS = read_yaml(DATA / "polynomials.yaml")
+TERMS = {
+    name: {what: sympy.sympify(term, {"C": C, "T": T, "H": H, "W": W, "N": N}) for what, term in of["terms"].items()}
+    for name, of in BLOCKS.items()
+}  # fmt: skip
+COSTS = {name: sum(terms.values()).subs(N, T * H * W) for name, terms in TERMS.items()}
+
+
+def block_maker(name, frames):
+    """What makes a block of that name; some must be told T."""
+    given = BLOCKS[name].get("options", {})
+    given = {option: frames if value == "T" else value for option, value in given.items()}
+    return make_block(BLOCKS[name]["kind"], **given)
+
+
+def at(expression, size):
+    """The value of an expression in C, T, H, W and N."""
+    c, t, h, w = size
+    return expression.subs({C: c, T: t, H: h, W: w, N: t * h * w})
+
+
+for cost in COSTS.values():
+    assert cost.subs({H: W, W: H}, simultaneous=True) == cost  # rows and columns are alike
+shown = [
+    (name, " + ".join(rf"$\underbrace{{{sympy.latex(term)}}}_{{\text{{{what}}}}}$" for what, term in terms.items()))
+    for name, terms in TERMS.items()
+]  # fmt: skip
+say(
+    "\n".join(
+        ["| block | MACs |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in shown)]
+    )
+)
+
+# %% [markdown]
+# ## At the two places
+#
+# MACs and parameters are counted; the memory is measured, in a forward pass on this machine: the size of all that autograd keeps for the backward pass, the input included, in float32. Where
+# the polynomial is not exact (a side of 28 or 14 cannot be halved three times) the table has the count.
+
+# %%
+counted, kept = {}, {}
+for where, size in PLACES.items():
+    for name in BLOCKS:
+        block = block_maker(name, size[1])(size[0])
+        counted[name, where] = count(block, (1, *size))
+        kept[name, where] = activation_bytes(block, (1, *size), measured=True) / 2**20
+        exact = counted[name, where].macs == at(COSTS[name], size)
+        assert exact == (name != "PNL"), name
+
+# %% tags=["hide-input"]
+for where in PLACES:
+    nl = counted["NL", where]
+    lines = []
+    for name in BLOCKS:
+        cost = counted[name, where]
+        lines.append((name, f"{cost.params / 1e6:.3f}", f"{cost.macs / 1e9:.4f}", f"{cost.macs / nl.macs:.3f}",
+                      f"{cost.by_kind['conv'] / cost.macs:.0%}", f"{kept[name, where]:.1f}",
+                      f"{kept[name, where] / kept['NL', where]:.2f}"))  # fmt: skip
+    names = ["block", "parameters, M", "GMAC", "NL = 1", "of which convolutions", "kept, MiB", "NL = 1 "]  # fmt: skip
+    say(f"**{OF[where]}**")
+    small(pd.DataFrame(lines, columns=names))
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places, on a logarithmic axis, ordered by the first. The papers' blocks are filled, others hollow. The gates (GC, CBAM, SE, CGD) do less than a hundredth of a GMAC and are left out.", "name": "fig-all-blocks"}, "image": {"alt": "Two panels of dots, a row for each block. At res3 NL, RNL and SE + RNL lead with over 20 GMAC, GloRe in space and time follows with 15, the pooled forms of NL and RCCA-3D have 7 to 8, PNL, GTA and SA + TA about 5, the others 1.5 to 3. At res4 GloRe in space and time is far ahead with 25, RCCA-3D second with 8, and PNL last with 1."}}
+COLOUR = {"NL": "nonlocal", "RNL": "region", "SE + RNL": "chain", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal"}  # fmt: skip
+order = sorted(BLOCKS, key=lambda name: -counted[name, "res3"].macs)
+gates = {name for name in BLOCKS if counted[name, "res3"].macs < 1e7}
+assert gates == {"GC", "CBAM", "SE", "SE, added", "CGD"}
+order = [name for name in order if name not in gates]
+fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 5.2), sharey=True, layout="constrained")
+for axis, where in zip(axes, PLACES, strict=True):
+    for row, name in enumerate(order):
+        colour = figures.COLOURS[COLOUR.get(name.partition(",")[0], "baseline")]
+        style = {"color": colour, "markerfacecolor": colour if name in COLOUR else "none"}
+        axis.plot(counted[name, where].macs / 1e9, row, "o", **style)
+    axis.set(xscale="log", xlabel=f"GMAC, {OF[where]}")
+    axis.grid(axis="x")
+axes[0].set_yticks(range(len(order)), order)
+axes[0].invert_yaxis()
+plt.show()
+
+# %% tags=["hide-input"]
+g = {key: cost.macs / 1e9 for key, cost in counted.items()}
+assert g["RCCA-3D", "res3"] < g["NL, keys pooled after", "res3"] < g["NL", "res3"]
+assert g["RCCA-3D", "res4"] > g["NL", "res4"]
+assert all(g["GTA", where] < g["NL, keys pooled after", where] for where in PLACES)
+least = min(("RNL", "PNL", "RCCA-3D", "GTA"), key=lambda name: g[name, "res4"])
+say(
+    f"Of the four papers' blocks {least} does least at res4 ({g[least, 'res4']:.2f} GMAC), and RCCA-3D most ({g['RCCA-3D', 'res4']:.2f}, more than NL's {g['NL', 'res4']:.2f}). At res3 PNL does {g['PNL', 'res3']:.2f}, GTA {g['GTA', 'res3']:.2f}, RCCA-3D {g['RCCA-3D', 'res3']:.2f}, RNL {g['RNL', 'res3']:.2f}, "
+    f"NL {g['NL', 'res3']:.2f} and NL with pooled keys {g['NL, keys pooled after', 'res3']:.2f}. A2 and GloRe, which relate no pairs of positions, do {g['A2', 'res3']:.2f} and {g['GloRe', 'res3']:.2f}."
+)
+
+# %% [markdown]
+# ## Which term rules where
+#
+# The largest term of each block at the two places, and its share. Pairs of positions rule NL while $N > 2C$: at `res3` by far, at `res4` not. RCCA-3D has
+# nearly only convolutions; SA + TA and GTA have mostly convolutions.
+
+# %%
+lines = []
+for name, terms in TERMS.items():
+    row = [name]
+    for size in PLACES.values():
+        values = {what: at(term, size) for what, term in terms.items()}
+        ruling = max(values, key=values.get)
+        row += [ruling, f"{float(values[ruling] / sum(values.values())):.0%}"]
+    lines.append(row)
+small(pd.DataFrame(lines, columns=["block", "res3: largest term", "share", "res4: largest term", "share "]))  # fmt: skip
+border = sympy.solve(TERMS["NL"]["pairs of positions"] - TERMS["NL"]["convolutions"], N)
+assert border == [2 * C]
+lines_border = sympy.solve((TERMS["RCCA-3D"]["pairs on lines"] - TERMS["RCCA-3D"]["convolutions"]).subs(W, H), H)  # fmt: skip
+frames_border = sympy.solve(TERMS["SA + TA"]["pairs of frames"] - TERMS["SA + TA"]["convolutions"], T)  # fmt: skip
+assert frames_border == [4 * C]
+say(
+    f"Where two terms are equal: NL's at $N = {sympy.latex(border[0])}$; RCCA-3D's, with $H = W$, at $H = {sympy.latex(sympy.simplify(lines_border[0]))}$, a side of {float(at(lines_border[0], PLACES['res3'])):.0f} positions at res3's width and 8 frames; "
+    f"the pairs of frames of SA + TA reach its convolutions at $T = {sympy.latex(frames_border[0])}$ frames."
+)
+
+# %% [markdown]
+# ## How each grows
+#
+# On logarithmic axes a power is a straight line, and its slope the power. From the map of `res3` one size is changed at a time; $H$ and $W$ enter alike.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds from the polynomials as T, H or both sides grow from the map of res3 (dotted line), C = 512. Whoever relates all pairs of positions ends with a slope of two in T and H, and of four in the sides.", "name": "fig-growth"}, "image": {"alt": "Three panels with logarithmic axes. In each the line of NL starts among the others and is soon far above them; NL with pooled keys and PNL run parallel below it. RCCA-3D, GTA, SA + TA and A2 grow with a slope near one in T and H and near two in the sides, SA + TA bending up in the last panel."}}
+DRAWN = {"NL": "nonlocal", "NL, keys pooled after": "nonlocal", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal", "SA + TA": "chain", "A2": "baseline"}  # fmt: skip
+c, t, h, w = PLACES["res3"]
+GROWS = {
+    "frames T": (np.geomspace(1, 256, 60), lambda n: (c, n, h, w), t),
+    "rows H": (np.geomspace(4, 512, 60), lambda n: (c, t, n, w), h),
+    "sides H = W": (np.geomspace(4, 256, 60), lambda n: (c, t, n, n), h),
+}
+fig, axes = plt.subplots(1, 3, figsize=(figures.WIDTH, 3.6), sharey=True, layout="constrained")
+for axis, (label, (sizes, size_of, now)) in zip(axes, GROWS.items(), strict=True):
+    for name, mechanism in DRAWN.items():
+        macs = sympy.lambdify((C, T, H, W), COSTS[name])
+        style = {"color": figures.COLOURS[mechanism], "linestyle": "--" if "pooled" in name else "-"}  # fmt: skip
+        axis.plot(sizes, [macs(*size_of(n)) / 1e9 for n in sizes], label=name, **style)
+    axis.axvline(now, color=figures.INK, lw=0.6, ls=":")
+    axis.set(xscale="log", yscale="log", xlabel=label)
+axes[0].set(ylabel="GMAC")
+fig.legend(*axes[0].get_legend_handles_labels(), ncols=4, loc="outside lower center")
+plt.show()
+
+# %% [markdown]
+# The slope at a point is what one percent more of a size costs, in percent. Below it is derived from the polynomials, at the two places and far out, where only the highest power is left.
+
+# %%
+lines, slopes = [], {}
+for name, cost in COSTS.items():
+    row = [name]
+    for letter in (T, H, C):
+        slope = letter * sympy.diff(cost, letter) / cost
+        row += [f"{float(at(slope, size)):.2f}" for size in PLACES.values()]
+        row.append(sympy.degree(cost, letter))
+        slopes[name, letter] = row[-3:]
+    lines.append(row)
+names = [f"{letter}: {where}" for letter in "THC" for where in ("res3", "res4", "far out")]
+small(pd.DataFrame(lines, columns=["block", *names]))
+assert slopes["NL", T][-1] == slopes["PNL", T][-1] == 2 and slopes["RCCA-3D", T][-1] == 2
+say(f"RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more frames costs it {slopes['RCCA-3D', T][0]}%, NL {slopes['NL', T][0]}%.")  # fmt: skip
+
+# %% [markdown]
+# ## In the same networks
+#
+# Each block five times, in a TSM ResNet-50 (after blocks 1 and 3 of `res3` and 1, 3 and 5 of `res4`; 8 frames of 224 × 224 pixels) and in an MFNet (the same of `conv3` and `conv4`; 16 frames, of which 8 reach the
+# blocks), for 400 classes. Percentages are of the bare network.
+
+# %%
+NETWORKS = {
+    "TSM ResNet-50": ("resnet50", {"temporal": "tsm"}, {"res3": (1, 3), "res4": (1, 3, 5)}, 8),
+    "MFNet": ("mfnet", {}, {"conv3": (1, 3), "conv4": (1, 3, 5)}, 16),
+}
+
+
+def network(which, name=None):
+    """A network with a block at each of its five places, or bare."""
+    backbone, options, places, _ = NETWORKS[which]
+    model = BACKBONES[backbone](num_classes=400, **options)
+    return model if name is None else place(model, places, block_maker(name, 8))
+
+
+bare = {
+    which: count(lambda w=which: network(w), (1, 3, of[-1], 224, 224))
+    for which, of in NETWORKS.items()
+}
+WIDTHS = {
+    "TSM ResNet-50": (512, 1024),
+    "MFNet": (192, 384),
+}  # at the first two and the last three places
+in_networks = {}
+for which, name in product(NETWORKS, BLOCKS):
+    sizes = [(width, 8, side, side) for width, side in zip(WIDTHS[which], (28, 14), strict=True)]
+    costs = [count(lambda n=name, s=size: block_maker(n, 8)(s[0]), (1, *size)) for size in sizes]
+    macs, params = (getattr(bare[which], of) + 2 * getattr(costs[0], of) + 3 * getattr(costs[1], of) for of in ("macs", "params"))  # fmt: skip
+    in_networks[which, name] = macs, params
+for which, name in (("TSM ResNet-50", "GTA"), ("MFNet", "PNL")):  # the same as counting the whole
+    whole = count(lambda w=which, n=name: network(w, n), (1, 3, NETWORKS[which][3], 224, 224))
+    assert in_networks[which, name] == (whole.macs, whole.params)
+
+# %% tags=["hide-input"]
+for which, plain in bare.items():
+    say(f"**{which}**, bare: {plain.macs / 1e9:.2f} GMAC, {plain.params / 1e6:.2f} M parameters.")
+    lines = []
+    for name in BLOCKS:
+        macs, params = in_networks[which, name]
+        lines.append((name, f"{params / 1e6:.2f}", f"{params / plain.params - 1:+.1%}", f"{macs / 1e9:.2f}", f"{macs / plain.macs - 1:+.1%}"))  # fmt: skip
+    small(pd.DataFrame(lines, columns=["block × 5", "parameters, M", "more", "GMAC", "more "]))
+assert in_networks["TSM ResNet-50", "NL"][0] > 2.5 * bare["TSM ResNet-50"].macs
+assert in_networks["TSM ResNet-50", "A2"][0] < 1.3 * bare["TSM ResNet-50"].macs
+
+# %% [markdown]
+# ## Measured
+#
+# One run on one machine: every block at the two places, then every block five times in the TSM ResNet-50; one clip, forward without gradients, and a whole training pass (forward and backward).
+# Times are ratios within a round, the median and in brackets the extremes; memory is the peak beyond weights and input. What was recorded is shown; `make notebook NB=counting_blocks SCALE=full`
+# measures again, and takes a quarter of an hour of a quiet machine.
+
+
+# %% tags=["hide-input"]
+def measure_networks(which, rounds):
+    """Seconds of both passes, peak memory and what is kept, of a network with each block; rounds interleaved."""
+    shape = (1, 3, NETWORKS[which][3], 224, 224)
+    rows = []
+    for number in range(rounds):
+        for name in (None, *BLOCKS):
+            model, x = network(which, name).eval(), torch.randn(shape)
+            row = {"round": number, "block": name or "bare"}
+            with torch.no_grad():
+                start = time.perf_counter()
+                row["forward MiB"] = bench.peak(lambda m=model, x=x: m(x))
+                row["forward s"] = time.perf_counter() - start
+            start = time.perf_counter()
+            row["training MiB"] = bench.peak(lambda m=model, x=x: m(x).sum().backward())
+            row["training s"] = time.perf_counter() - start
+            if number == 0:
+                row["kept MiB"] = activation_bytes(model, shape, measured=True) / 2**20
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+if parameters.rounds:
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    wanted = {name: (of["kind"], {option: 8 if value == "T" else value for option, value in of.get("options", {}).items()})
+              for name, of in BLOCKS.items()}  # fmt: skip
+    suite = bench.Suite({where: (1, *size) for where, size in PLACES.items()}, wanted)
+    (RECORDS / "bench.md").write_text(bench.table(suite, parameters.rounds) + "\n")
+    measured = measure_networks("TSM ResNet-50", parameters.rounds)
+    measured.to_csv(RECORDS / "networks.csv", index=False, float_format="%.4f")
+
+# %% tags=["hide-input"]
+if (RECORDS / "bench.md").is_file():
+    display(Markdown((RECORDS / "bench.md").read_text()))
+else:
+    say("The blocks have not been measured yet.")
+
+# %% tags=["hide-input"]
+if (RECORDS / "networks.csv").is_file():
+    runs = pd.read_csv(RECORDS / "networks.csv")
+    plain = runs[runs.block == "bare"].set_index("round")
+    lines = []
+    for name, own in runs.groupby("block", sort=False):
+        own, row = own.set_index("round"), {"TSM ResNet-50 with": name}
+        for what in ("forward", "training"):
+            ratio = own[f"{what} s"] / plain[f"{what} s"]
+            row[f"{what}: time"] = f"{ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})"
+            row[f"{what}: memory"] = f"{own[f'{what} MiB'].min() / plain[f'{what} MiB'].min():.2f}"
+            if name == "bare":
+                row[f"{what}: time"] = f"1 = {own[f'{what} s'].median():.2f} s"
+                row[f"{what}: memory"] = f"1 = {own[f'{what} MiB'].min():.0f} MiB"
+        row["kept"] = f"{own['kept MiB'].max() / plain['kept MiB'].max():.2f}" if name != "bare" else f"1 = {own['kept MiB'].max():.0f} MiB"  # fmt: skip
+        lines.append(row)
+    small(pd.DataFrame(lines))
+else:
+    say("The networks have not been measured yet.")

@@ -1,0 +1,140 @@
+"""The chapter on counting and its companions: what the pages promise, and the table's script in a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vidattn.book import SCALES
+from vidattn.errors import UserError
+from vidattn.notebook import read_notebook, resolve
+from vidattn.papers.explain import judge
+from vidattn.yamlfile import read_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("counting", "counting_table", "counting_blocks", "errata")
+DRAWS = re.compile(r"plt\.show\(\)|\.picture\(")
+
+
+def page(name: str):
+    place = ROOT / "notebooks" / f"{name}.py"
+    return read_notebook(place if place.is_file() else ROOT / "notebooks" / "drafts" / f"{name}.py")
+
+
+def code(name: str) -> list[str]:
+    return [cell.source for cell in page(name).node.cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_main_path_is_at_most_40_cells_and_one_page_alone_takes_a_parameter(name: str) -> None:
+    notebook = page(name)
+    assert notebook.defaults == ({"rounds": 0} if name == "counting_blocks" else {})
+    assert len(notebook.node.cells) <= (40 if name == "counting" else 90)
+
+
+def test_only_the_full_scale_measures() -> None:
+    notebook = page("counting_blocks")
+    params = notebook.path.parent / "params"
+    scales = {scale: read_yaml(params / f"counting_blocks_{scale}.yaml") for scale in SCALES}
+    assert {scale: resolve(notebook, given)["rounds"] > 0 for scale, given in scales.items()} == {
+        "smoke": False, "reduced": False, "full": True,
+    }  # fmt: skip
+    for given in ({"rounds": -1}, {"rounds": 1.5}, {"round": 3}):
+        with pytest.raises(UserError, match=r"^counting_blocks: round"):
+            resolve(notebook, given)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name: str) -> None:
+    for cell in page(name).node.cells:
+        if cell.cell_type == "code" and DRAWS.search(cell.source):
+            shown = cell.metadata["mystnb"]
+            assert len(shown["figure"]["caption"]) > 40 and len(shown["image"]["alt"]) > 40
+
+
+def test_pages_need_no_network() -> None:
+    for name in PAGES:
+        assert not re.search(r"https?://|src=|@import", "\n".join(code(name)))
+
+
+def test_every_exercise_has_a_solution_that_asserts() -> None:
+    (solutions,) = (source for source in code("counting") if source.startswith("# exercise 1"))
+    text = "\n".join(cell.source for cell in page("counting").node.cells if cell.cell_type == "markdown")
+    for number in (1, 2, 3):
+        assert f"\n{number}. " in text and f"\n**{number}.** " in text
+        part = solutions.partition(f"# exercise {number}")[2].partition(f"Exercise {number}:")[0]
+        assert "assert " in part
+
+
+@pytest.fixture(scope="module")
+def table() -> str:
+    """The table's HTML, with four figures instead of 225."""
+    names = ("paper", "table", "row", "metric", "printed")
+    rows = [
+        ("RNL", "III", "<NL>", "FLOPs G", "9.0"),
+        ("RNL", "III", "SE & co", "params M", "10.0"),
+        ("PNL", "3", "NL", "FLOPs G", "200.0"),
+        ("GTA", "Fig4", "I3D", "GFLOPs", "30"),
+    ]
+    computed = [9.0, 10.04, 150.0, float("nan")]
+    figures = [
+        judge(dict(zip(names, row, strict=True)), text, text, [])
+        for row, text in zip(rows, computed, strict=True)
+    ]
+    start, *_ = (source for source in code("counting_table") if "figures_found = " in source)
+    space: dict[str, object] = {"figures_found": figures}
+    imports = [line for line in start.splitlines() if line.startswith(("from", "import"))]
+    exec("\n".join(imports), space)
+    *parts, last = (source for source in code("counting_table") if re.match(r"MARKS|STYLE|heads", source))
+    exec("\n".join([*parts, last.replace("\nHTML(", "\nmade = HTML(")]), space)
+    return space["made"].data  # type: ignore[attr-defined]
+
+
+def test_the_table_shows_every_figure_and_escapes_what_it_shows(table: str) -> None:
+    assert table.count("<tr>") == 5 and table.count("<th ") == 10
+    assert "&lt;NL&gt;" in table and "SE &amp; co" in table
+    assert '<td data-key="9.0">9.0</td>' in table and '<td data-key="-1">–</td>' in table
+    assert ">-25.00</td>" in table  # 150 for 200
+
+
+def test_the_script_sorts_and_filters(table: str, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no browser")
+    steps = """
+      const root = document.querySelector(".costs"), input = root.querySelector("input"), told = [];
+      const all = name => Array.from(root.querySelectorAll(name));
+      const rows = () => all("tbody tr").filter(row => !row.hidden).map(row => row.cells[4].textContent);
+      const tell = () => told.push([rows(), root.querySelector("output").textContent]);
+      const click = column => { all("th button")[column].click(); tell(); };
+      const set = (element, value) => {
+        element.value = value;
+        for (const kind of ["input", "change"]) element.dispatchEvent(new Event(kind));
+      };
+      tell(); click(4); click(4); click(0);
+      set(input, "nl flops"); tell(); set(input, "");
+      set(all("select")[0], "RNL"); tell(); set(all("select")[4], "✗"); tell();
+      set(all("select")[0], ""); tell();
+      document.title = JSON.stringify(told);
+    """
+    place = tmp_path / "table.html"
+    place.write_text(
+        f"<html><meta charset=utf-8><title></title><body>{table}<script>{steps}</script></body></html>"
+    )
+    words = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    done = subprocess.run([*words, "--dump-dom", place.as_uri()], capture_output=True, text=True, check=True)
+    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+    assert title is not None
+    assert json.loads(title[1]) == [
+        [["9.0", "10.0", "200.0", "30"], "4 of 4 figures"],
+        [["9.0", "10.0", "30", "200.0"], "4 of 4 figures"],  # by number, not by letters
+        [["200.0", "30", "10.0", "9.0"], "4 of 4 figures"],
+        [["30", "200.0", "10.0", "9.0"], "4 of 4 figures"],  # by paper: GTA, PNL, RNL
+        [["200.0", "9.0"], "2 of 4 figures"],
+        [["10.0", "9.0"], "2 of 4 figures"],
+        [[], "0 of 4 figures"],
+        [["30", "200.0"], "2 of 4 figures"],
+    ]
