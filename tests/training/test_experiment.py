@@ -89,7 +89,7 @@ def test_each_of_several_faults_has_its_line(description: dict[str, Any]) -> Non
         ("model.pretrained", "/nowhere.pt", "model.pretrained: /nowhere.pt is no file"),
         ("optim.batch", 16, "optim.batch: 16 must not exceed the 8 training clips"),
         ("sampling", {"size": 64, "resize": None}, "a crop of 64 does not fit clips of 32 x 32"),
-        ("data", {"kind": "folder", "root": "/nowhere"}, "/nowhere: no such data folder"),
+        ("data", {"kind": "folder", "root": "/nowhere"}, "/nowhere/train.csv: no such file"),
     ],
 )
 def test_check_refuses_before_training(
