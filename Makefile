@@ -93,10 +93,13 @@ $(BATCH)/.ready: $(READY) pyproject.toml
 	@touch $@
 
 .PHONY: full
-full: $(READY) $(BATCH)/.ready ## rows at full scale: PAPER=gta TABLE=Fig3 DATA_ROOT=/data (DRY=1: only say what)
-	$(PYTHON) -m notebooks.full.batch plan $(SELECT)
+full: $(READY) full-plan $(if $(strip $(DRY)),,$(BATCH)/.ready) ## rows at full scale: PAPER=gta TABLE=Fig3 DATA_ROOT=/data (DRY=1: only say what)
 	$(if $(strip $(DRY)),,$(BATCH)/bin/python -m notebooks.full.batch run $(SELECT) \
-	  $(if $(strip $(SLURM)),--executor slurm --jobs $(strip $(SLURM))) $(JOB))
+	  $(JOB) $(if $(strip $(SLURM)),--executor slurm --jobs $(strip $(SLURM))))
+
+.PHONY: full-plan
+full-plan: $(READY)
+	@$(PYTHON) -m notebooks.full.batch plan $(SELECT)
 
 .PHONY: full-record
 full-record: $(READY) ## take what was measured at full scale into the book

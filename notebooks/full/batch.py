@@ -2,7 +2,8 @@
 
     python -m notebooks.full.batch plan | run | record [--paper gta] [--table Fig3] [--row NAME] ...
 
-`run` hands on what it does not know: `gpus=8` to the Snakefile, `--executor slurm --jobs 8` to Snakemake.
+`run` hands on what it does not know: `gpus=8` to the Snakefile, and from the first option on, such as
+`--executor slurm --jobs 8`, the rest to Snakemake.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from vidattn.yamlfile import read_yaml
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = ROOT / "notebooks" / "params" / "full"
 RECORDS = ROOT / "book" / "results" / "full"
+ASKED = ("gpus", "nodes", "hours", "memory", "cpus", "retries")  # what a job can be given, for the Snakefile
 RATE = 20e12  # multiply-adds a second of one GPU: an assumption; `--rate` replaces it
 
 
@@ -61,7 +64,7 @@ def select(
         name
         for name, row in rows.items()
         if (not names or name in names)
-        and row.paper.lower().startswith(paper.lower())
+        and paper.lower() in ("", row.paper.lower(), row.paper.lower().partition("-")[0])
         and (not table or any(table in re.match(r"((\S+).*):", cell).groups() for cell in row.cells))
     ]
     if unknown or not chosen:
@@ -80,13 +83,20 @@ def moved(row: Row, data: str = "", runs: str = "") -> Row:
     Args:
         row: The row.
         data: Folder that holds one for each data set, named like its kind, one named `weights`, and for data
-            with unusable clips the report of `vidattn data`, `<kind>-faults.csv`. Empty: as the row says.
+            with unusable clips the reports of `vidattn data`, `<kind>-faults-<split>.csv`. Empty: as the row
+            says.
         runs: Folder of the runs. Empty: as the row says.
+
+    Raises:
+        UserError: There is no folder `data`.
     """
     changes: dict[str, Any] = {"runs": runs} if runs else {}
+    if data and not Path(data).is_dir():
+        raise UserError(f"data root: {data} is no folder")
     if data and isinstance(row.data, str):
-        report = Path(data, f"{row.dataset}-faults.csv")
-        changes |= {"data": f"{data}/{row.dataset}", "leave_out": str(report) if report.is_file() else None}
+        reports = f"{data}/{row.dataset}-faults-{{split}}.csv"
+        there = any(Path(reports.format(split=split)).is_file() for split in row.splits)
+        changes |= {"data": f"{data}/{row.dataset}", "leave_out": reports if there else None}
     if data and row.weights and not row.needs:
         changes["weights"] = f"{data}/weights/{Path(row.weights).name}"
     return row.model_copy(update=changes)
@@ -131,10 +141,15 @@ def state(row: Row) -> str:
         return "failed"
     if [*row.folder.glob("*/last.pt")]:
         return "begun"
-    files = [row.data] if isinstance(row.data, str) else []
-    files += [row.weights] if row.weights and not row.needs else []
-    waits = [*row.needs, *(file for file in files if not Path(file).exists())]
+    waits = [*row.needs, *missing(row)]
     return f"needs {', '.join(waits)}" if waits else "new"
+
+
+def missing(row: Row) -> list[str]:
+    """Return the data folder and the weights of a row, if they are not there."""
+    files = [row.data] if isinstance(row.data, str) and not row.members else []
+    files += [row.weights] if row.weights and not row.needs else []
+    return [file for file in files if not Path(file).exists()]
 
 
 def gathered(folder: Path) -> dict[str, dict[str, Any]]:
@@ -206,8 +221,14 @@ def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
             `--executor` rows run on this machine, one after another.
 
     Raises:
-        UserError: Another controller is at work in the same folder.
+        UserError: Data or weights are not there, a word is unknown, or another controller is at work in the
+            same folder.
     """
+    asked = [word for word in words if re.fullmatch(rf"({'|'.join(ASKED)})=\d+", word)]
+    if wrong := [word for word in takewhile(lambda w: not w.startswith("-"), words) if word not in asked]:
+        raise UserError(f"{wrong[0]}: a job asks for {', '.join(ASKED)}, each with a whole number")
+    if files := sorted({file for row in rows.values() for file in missing(row)}):
+        raise UserError(f"not there: {', '.join(files)}")
     runs = next(iter(rows.values())).folder.parent
     runs.mkdir(parents=True, exist_ok=True)
     for row in rows.values():
@@ -219,7 +240,6 @@ def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
             raise UserError(f"{runs}: another batch is at work here") from None
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile")]
         command += ["--directory", str(ROOT), "--nolock", "--keep-going", "--rerun-incomplete"]
-        asked = [word for word in words if re.match(r"\w+=", word)]
         command += ["--rerun-triggers", "mtime", *(word for word in words if word not in asked)]
         command += [] if "--executor" in words else ["--cores", "1"]
         command += ["--config", f"runs={runs}", f"rows={','.join(rows)}", *asked]

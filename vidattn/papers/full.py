@@ -43,7 +43,8 @@ class Row(Part):
         cells: The printed cells that it would give, 'table: row'.
         dataset: A kind of data that `Experiment` knows.
         data: The data folder, or the other fields of that kind of data.
-        leave_out: The report of `vidattn data` on that folder: its clips are left out.
+        leave_out: The report of `vidattn data` on that folder, whose clips are left out: one for each split,
+            with `{split}` in its name, where there are several.
         splits: Splits that are trained in turn, and whose accuracies are averaged.
         weights: File to start from, or the name of the row whose network it starts from; a name has neither
             dot nor slash.
@@ -101,7 +102,7 @@ class Row(Part):
         view, gpu = view or next(iter(self.tests.values())), torch.cuda.is_available()
         weights = f"{self.runs}/{self.weights}/weights.pt" if self.needs else self.weights
         data = {"root": self.data, "split": split} if isinstance(self.data, str) else self.data
-        left_out = {"leave_out": self.leave_out} if self.leave_out else {}
+        left_out = {"leave_out": self.leave_out.replace("{split}", str(split))} if self.leave_out else {}
         return make_experiment({
             "name": f"{self.row}-split{split}" if len(self.splits) > 1 else self.row,
             "data": {"kind": self.dataset, **data, **left_out},
