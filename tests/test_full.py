@@ -119,10 +119,16 @@ def costs(row: full.Row, side: int) -> tuple[float, float]:
 
 # How the printed costs of a paper's rows come out: their digits, or what the text's network costs when all is
 # counted (the unit that the paper counts in is another), by the verdict that the page of costs gives.
-FOUND: dict = {}
+FOUND = {
+    "rnl": {"digits": 3, "agrees": 4, "agrees, fitted": 15},
+    "pnl": {"digits": 2, "agrees": 3, "agrees, fitted": 8, "not explained": 9},
+    "rcca": {"agrees": 36, "agrees, fitted": 14, "not explained": 4},
+    "gta": {"digits": 36},
+}
 # The library's GTA costs up to 4% more than the paper's: its page of costs has a guess that does not.
 DEARER = {
-    "gta-ssv1-gta", "gta-ssv2-gta", "gta-ssv1-slowfast-gta", "gta-ssv2-slowfast-gta", "gta-k400-slowfast-gta",
+    "gta-ssv1-gta", "gta-ssv2-gta", "gta-k400-gta",
+    "gta-ssv1-slowfast-gta", "gta-ssv2-slowfast-gta", "gta-k400-slowfast-gta",
 }  # fmt: skip
 
 

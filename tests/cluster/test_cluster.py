@@ -60,12 +60,12 @@ def rows(folder: Path, runs: Path) -> dict[str, full.Row]:
     return batch.load(folder)
 
 
-def controller(folder: Path, runs: Path) -> subprocess.Popen[bytes]:
+def controller(folder: Path, runs: Path, *asked: str) -> subprocess.Popen[bytes]:
     """Start what `make full` starts."""
     words = [sys.executable, "-m", "notebooks.full.batch", "run"]
     words += ["--params", str(folder), "--runs", str(runs)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*words, *SLURM], cwd=ROOT, env=environment, start_new_session=True)
+    return subprocess.Popen([*words, *asked, *SLURM], cwd=ROOT, env=environment, start_new_session=True)
 
 
 def steps(row: full.Row) -> int:
@@ -73,11 +73,12 @@ def steps(row: full.Row) -> int:
     return len(logs[0].read_bytes().splitlines()) if logs else 0
 
 
-def until(holds: Callable[[], bool], seconds: float = 1800) -> None:
+def until(holds: Callable[[], bool], batch: subprocess.Popen[bytes], seconds: float = 1800) -> None:
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, subprocess.run(["squeue"], capture_output=True, text=True).stdout
-        time.sleep(0.2)
+        queue = subprocess.run(["squeue"], capture_output=True, text=True).stdout
+        assert batch.poll() is None and time.monotonic() < end, queue
+        time.sleep(0.5)
 
 
 def running(rows: dict[str, full.Row]) -> list[str]:
@@ -101,11 +102,11 @@ def job(row: full.Row) -> str:
 def test_six_rows_end_as_if_undisturbed(cluster: None, tmp_path: Path) -> None:
     six = rows(tmp_path / "params", tmp_path / "runs")
     first = controller(tmp_path / "params", tmp_path / "runs")
-    until(lambda: len(running(six)) >= 2)
+    until(lambda: len(running(six)) >= 2, first)
     cancelled, killed = running(six)[:2]
     subprocess.run(["scancel", job(six[cancelled])], check=True)
     os.kill(worker(six[killed]), signal.SIGKILL)
-    until(lambda: len({*running(six)} - {cancelled, killed}) >= 1)  # others go on, and meanwhile
+    until(lambda: len({*running(six)} - {cancelled, killed}) >= 1, first)  # others go on, and meanwhile
     os.killpg(first.pid, signal.SIGKILL)  # the controller is gone; its jobs are not
     first.wait()
     assert subprocess.run(["squeue", "-h"], capture_output=True, check=True).stdout
@@ -128,3 +129,22 @@ def test_six_rows_end_as_if_undisturbed(cluster: None, tmp_path: Path) -> None:
         assert "the kernel died" in (six[name].folder / "log.txt").read_text() or name == cancelled
     page = (tmp_path / "runs" / "results.html").read_text()
     assert all(f'href="{name}/notebooks/row.ipynb"' in page for name in six)
+
+
+def test_two_nodes_train_one_row(cluster: None, tmp_path: Path) -> None:
+    """torchrun starts a process on each; with the same number of processes on one machine it is the same."""
+    six = rows(tmp_path / "params", tmp_path / "runs")
+    for name in [*six][1:]:
+        (tmp_path / "params" / f"{name}.yaml").unlink()
+    assert controller(tmp_path / "params", tmp_path / "runs", "nodes=2", "retries=0").wait() == 0
+    row = six["row-0"]
+    assert "process(es), cpu" in (row.folder / "notebooks" / "row.ipynb").read_text()
+    quiet = row.model_copy(update={"runs": str(tmp_path / "quiet")})
+    record = json.loads((row.folder / "measured.json").read_text())
+    assert measure(quiet, processes=2, progress=False)["scores"] == record["scores"]
+    ours, theirs = (checkpoint.load(each.folder / "weights.pt") for each in (row, quiet))
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    alone = row.model_copy(update={"runs": str(tmp_path / "alone")})
+    measure(alone, progress=False)  # other running statistics: one process sees all micro-batches
+    one = checkpoint.load(alone.folder / "weights.pt")
+    assert not all(torch.equal(ours[key], one[key]) for key in one)

@@ -43,6 +43,14 @@ def joined(device: str) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def from_first(value: Any) -> Any:
+    """Return what process 0 holds, so that all go the same way; outside a group the value itself."""
+    held = [value]
+    if dist.is_initialized():
+        dist.broadcast_object_list(held)
+    return held[0]
+
+
 def launch(processes: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Call a function in several new processes of one group, and return what process 0 returned.
 

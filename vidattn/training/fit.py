@@ -26,7 +26,7 @@ from tqdm import tqdm
 from vidattn.errors import UserError
 from vidattn.training import checkpoint
 from vidattn.training.build import build_data, build_model, build_optimizer, check
-from vidattn.training.distributed import joined, launch, position, shared
+from vidattn.training.distributed import from_first, joined, launch, position, shared
 from vidattn.training.evaluate import Evaluation, evaluate, loader, score
 from vidattn.training.experiment import Experiment, Optim, Sampling, dump, load_experiment
 from vidattn.training.key import digest
@@ -73,7 +73,7 @@ def run(
         UserError: The description cannot be run, another process runs it, or the loss is no longer finite.
     """
     folder = run_folder(experiment, root)
-    found = read_result(folder)
+    found = from_first(read_result(folder))
     if found is not None:
         return found
     check(experiment)
@@ -82,14 +82,13 @@ def run(
         settings = {"checkpoint_seconds": checkpoint_seconds, "workers": workers}
         return launch(processes, run, experiment, root, progress, stop_after, **settings)
     with joined(experiment.device), _alone(folder), _reproducible(experiment):
-        found = read_result(folder)  # another process may have finished it while this one was checking
+        found = from_first(read_result(folder))  # another may have finished it while this one was checking
         if found is not None:
             return found
         if position()[0] == 0:
             dump(experiment, folder / "experiment.yaml")
-        training = Training(
-            experiment, folder
-        )  # before the data: a checkpoint that does not fit shows at once
+        # Before the data: a checkpoint that does not fit shows at once.
+        training = Training(experiment, folder)
         train, test = build_data(experiment)
         test_all = partial(
             evaluate, dataset=test, batch=experiment.optim.batch // experiment.optim.accumulate,
@@ -135,9 +134,7 @@ def load_trained(folder: str | Path) -> nn.Module:
     return model.eval()
 
 
-def retest(
-    folder: str | Path, sampling: Sampling, *, workers: int = 0, processes: int = 1
-) -> Evaluation:
+def retest(folder: str | Path, sampling: Sampling, *, workers: int = 0, processes: int = 1) -> Evaluation:
     """Test a finished run on other views of its clips, unless that has been done.
 
     Args:
@@ -153,7 +150,7 @@ def retest(
     experiment = load_experiment(folder / "experiment.yaml")
     other = "" if sampling == experiment.sampling else "-" + digest(sampling.model_dump(mode="json"))[:16]
     file = folder / f"logits{other}.npy"
-    if file.is_file():
+    if from_first(file.is_file()):
         return score(np.load(file), np.load(folder / "labels.npy"))
     if processes > 1:
         return launch(processes, retest, folder, sampling, workers=workers)
