@@ -27,6 +27,7 @@ from vidattn.errors import UserError
 from vidattn.papers import full
 from vidattn.papers.full import Row
 from vidattn.training.validation import explain
+from vidattn.video.official import DATASETS
 from vidattn.yamlfile import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +122,8 @@ def estimate(row: Row) -> dict[str, float]:
         return {"GMAC": 0.0, "PMAC": 0.0, "GB": 0.0}
     sizes = {sampling.size, *(view.size for view in row.tests.values())}
     costs = {size: count(row.network, (1, 3, sampling.frames, size, size)) for size in sizes}
-    once, (trained, tested), splits = costs[sampling.size], line["clips"], len(row.splits)
+    once, splits = costs[sampling.size], len(row.splits)
+    trained, tested = DATASETS[row.dataset].clips[1]
     views = sum(costs[view.size].macs * view.clips * view.crops for view in row.tests.values())
     macs = splits * (3 * once.macs * trained * row.epochs + tested * views)
     scores = 2 * tested * line["classes"] * splits * len(row.tests)

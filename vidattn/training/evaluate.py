@@ -67,12 +67,7 @@ def average_views(logits: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module,
-    dataset: "Dataset[Any]",
-    *,
-    batch: int = 16,
-    device: str = "cpu",
-    workers: int = 0,
+    model: nn.Module, dataset: "Dataset[Any]", *, batch: int = 16, device: str = "cpu", workers: int = 0
 ) -> Evaluation:
     """Score every video of a data set; the processes of a group share them, with the network of process 0.
 

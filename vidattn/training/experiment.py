@@ -161,20 +161,14 @@ class Sampling(Part):
     stride: Positive = 8
     size: Positive = 224
     resize: Positive | Pair | None = 256
-    scales: Pair | None = None
-    stretch: Annotated[float, Field(ge=1)] = 1.0
+    # Records are matched by the dump: a field that came after them must not show where it is unused.
+    scales: Annotated[Pair | None, Field(exclude_if=operator.not_)] = None
+    stretch: Annotated[float, Field(ge=1, exclude_if=(1.0).__eq__)] = 1.0
     jitter: bool = False
     flip: bool = False
     test_clips: Positive = 1
     test_crops: Literal[1, 3, 10] = 1
     test_size: Positive | None = None
-
-    @pydantic.model_serializer(mode="wrap")
-    def _without_later_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Records are matched by the dump: a field that came after them must not show where it is unused.
-        dumped: dict[str, Any] = dump(self)
-        later = {"scales": None, "stretch": 1.0}
-        return {name: value for name, value in dumped.items() if name not in later or value != later[name]}
 
     @model_validator(mode="after")
     def _crops_fit(self) -> "Sampling":
@@ -307,7 +301,6 @@ class Experiment(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Positive = 1
     device: Literal["cpu", "cuda"] = "cpu"
-    # Records are matched by the dump: a field that came after them must not show where it is unused.
     test_every_epoch: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
     @model_validator(mode="after")
