@@ -40,6 +40,7 @@ from vidattn.blocks import (
     TemporalAttention,
 )
 from vidattn.cost import count
+from vidattn.figures import say, show_table
 from vidattn.papers import agrees
 from vidattn.papers.explain import letters
 from vidattn.papers.gta import efficiency
@@ -60,17 +61,6 @@ def cost(network):
 def ways(table, row):
     """A row's networks, the text's first."""
     return [("", ROWS[table, row].text), *ROWS[table, row].others.items()]
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
-
-
-def small(frame):
-    """Show a table in a smaller type."""
-    style = frame.style.hide(axis="index").set_table_attributes('style="font-size: 0.85em"')
-    display(style)
 
 
 # %% [markdown]
@@ -104,7 +94,7 @@ for f in printed:
         key = "params, M" if f.metric.startswith("params") else "FLOPs, G"
         line[key] = cell(f)
         line[f"text's {key}"] = "" if f.text != f.text else f"{f.text:.2f}"
-small(pd.DataFrame(list(rows.values())).fillna(""))
+show_table(pd.DataFrame(list(rows.values())).fillna(""))
 for f in printed:
     if f.table == "text":
         say(f"Text, {f.row}: {cell(f)} ({f.metric}); the text's models {f.text:.1f}.")
@@ -144,7 +134,7 @@ assert all(
     f.reading.startswith((POOLED["after"], POOLED["before"])) or f.row == "TSM" for f in fitted
 )
 lines = [(what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()]
-small(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
+show_table(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
 
 # %% [markdown]
 # ## Which widths, which keys
@@ -197,7 +187,7 @@ names = ["NL, SA and TA at", "params, of 6", *(f"{name} FLOPs, keys {k}" for nam
 tried = pd.DataFrame(lines, columns=names).sort_values(names[1], ascending=False, kind="stable")
 best = tried.iloc[0]
 assert tuple(best) == ("C/2, C/4", 6, 1, 4, 1, 0, 0, 2) and tried[names[1]].iloc[1] < 6
-small(tried)
+show_table(tried)
 
 # %% [markdown]
 # ## GTA's rows
@@ -306,7 +296,7 @@ say(
 )
 assert all(way[6] * 1.0 / (way[1] if way[2] else way[0]) == 1 for way in found)
 lines = [(*way, *(f"{x:.2f}" for name in PLACES for x in network(name, way)[:1]), len(found[way])) for way in found]  # fmt: skip
-small(
+show_table(
     pd.DataFrame(lines, columns=[*OPTIONS, "R2D, G", "SlowFast, G", "ways to share or normalise"])
 )
 
@@ -329,7 +319,7 @@ for name in PLACES:
     assert abs(network(name, library)[0] - cost(row[4][1])[0]) < 1e-9
 lines = [(g, f"{away:.3f}", ", ".join(f"{k} {v}" for k, v in zip(OPTIONS, way, strict=True) if k != "G"),
           f"{a:.2f}, {p:.2f}", f"{b:.2f}, {q:.2f}") for g, (away, way, a, p, b, q) in sorted(nearest.items())]  # fmt: skip
-small(pd.DataFrame(lines, columns=["G", "farthest figure is off by", "nearest composition", "R2D: G, M", "SlowFast: G, M"]))  # fmt: skip
+show_table(pd.DataFrame(lines, columns=["G", "farthest figure is off by", "nearest composition", "R2D: G, M", "SlowFast: G, M"]))  # fmt: skip
 
 # %% [markdown]
 # What else was tried, with the library's block or close to the guess:
@@ -340,7 +330,7 @@ for table, row in (("Fig3", "R2D+GTA"), ("Fig3", "SlowFast+GTA"), ("Fig4", "R2D-
     for why, net in ways(table, row):
         macs, params = cost(net)
         lines.append((row, why or "as the text has it", f"{macs:.2f}", f"{params:.2f}"))
-small(pd.DataFrame(lines, columns=["row", "reading", "GMAC", "M"]))
+show_table(pd.DataFrame(lines, columns=["row", "reading", "GMAC", "M"]))
 
 # %% [markdown]
 # ## Three findings in the figures
@@ -412,7 +402,7 @@ plt.show()
 # %% tags=["hide-input"]
 lines = [(place, name, f"{c.macs / 1e9:.3f}", f"{c.by_kind['conv'] / c.macs:.0%}", f"{c.params / 1e6:.3f}")
          for (place, name), c in counted.items()]  # fmt: skip
-small(
+show_table(
     pd.DataFrame(
         lines, columns=["place", "block", "GMAC", "of which convolutions", "parameters, M"]
     )

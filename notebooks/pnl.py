@@ -82,12 +82,13 @@ import sympy
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, reduce, repeat
-from IPython.display import Markdown, display
+from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
 from vidattn import figures
 from vidattn.backbones import BACKBONES, describe, mfnet, place, resnet50
+from vidattn.figures import say
 from vidattn.papers.pnl_parameters import Parameters
 
 started = time.perf_counter()
@@ -99,11 +100,6 @@ parameters.check()
 figures.use_style()
 torch.manual_seed(0)
 torch.set_num_threads(1)  # this page's tensors are small: two threads would wait for each other
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
 
 
 # %% [markdown]

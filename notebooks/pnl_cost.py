@@ -28,21 +28,16 @@ from itertools import product
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Markdown, display
 from torch import nn
 
 from vidattn import figures
 from vidattn.cost import count
+from vidattn.figures import say
 from vidattn.papers import agrees, printed_efficiency
 from vidattn.papers.explain import letters, table
 from vidattn.papers.pnl import IMAGENET, NARROW, ROWS, conventions, efficiency, narrow_pyramid
 
 figures.use_style()
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
 
 
 # %% [markdown]

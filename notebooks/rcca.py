@@ -75,12 +75,13 @@ import pandas as pd
 import sympy
 import torch
 from einops import einsum, rearrange, reduce
-from IPython.display import Markdown, display
+from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place
+from vidattn.figures import say
 from vidattn.papers.rcca_parameters import Parameters
 
 started = time.perf_counter()
@@ -91,11 +92,6 @@ parameters = Parameters(
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
 
 
 # %% [markdown]

@@ -32,6 +32,7 @@ from IPython.display import Markdown, display
 from vidattn import figures
 from vidattn.bench import SUITES, build, ratios
 from vidattn.cost import count
+from vidattn.figures import say, show_table
 from vidattn.papers import agrees
 from vidattn.papers.explain import letters
 from vidattn.papers.rcca import (
@@ -53,17 +54,6 @@ from vidattn.papers.rcca import (
 )
 
 figures.use_style()
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
-
-
-def small(frame):
-    """Show a table in a smaller type."""
-    style = frame.style.hide(axis="index").set_table_attributes('style="font-size: 0.85em"')
-    display(style)
 
 
 # %% [markdown]
@@ -94,7 +84,7 @@ networks = {
     for f in printed
     if f.table not in ("text", "abstract") and not (f.row == "TSM" and f.table != "I")
 }
-small(pd.DataFrame([
+show_table(pd.DataFrame([
     {"table: row": f"{t}: {row}", **{m: cell(value[t, row, m]) for m in METRICS},
      "everything, GMAC": f"{value[t, row, 'FLOPs G'].all_counted:.2f}"}
     for t, row in networks
@@ -105,7 +95,7 @@ assert {cell(value[t, "TSM", m]) for t in ("III", "IV", "V", "VI") for m in METR
     cell(value["I", "TSM", m]) for m in METRICS
 }
 rest = [f for f in printed if f.table in ("text", "abstract")]
-small(pd.DataFrame([{"where: what": f"{f.table}: {f.row}", "figure": f.metric, "printed | text's model": cell(f)} for f in rest]))  # fmt: skip
+show_table(pd.DataFrame([{"where: what": f"{f.table}: {f.row}", "figure": f.metric, "printed | text's model": cell(f)} for f in rest]))  # fmt: skip
 say(
     "Readings:\n\n"
     + "\n".join(f"- **{a.replace('*', chr(92) + '*')}** {r}" for r, a in letter.items())
@@ -136,7 +126,7 @@ choices = {
 fitted = [f for f in printed if f.verdict == "agrees, fitted"]
 assert all(any(mark in f.reading for mark in choices.values()) for f in fitted)
 lines = [(what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()]
-small(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
+show_table(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
 
 # %% [markdown]
 # ## Which way of counting
@@ -161,7 +151,7 @@ assert [way[3].split()[0] for way in ways if way[3] == f"{len(rows)} of {len(row
 ]
 assert ways[4][:3] == ("as quoted", 2, "itself once") and ways[4][3].startswith(str(len(rows)))
 names = ["backbone", "FLOPs for a module's multiply-add", "products", "figures that agree"]
-small(pd.DataFrame(ways, columns=names))
+show_table(pd.DataFrame(ways, columns=names))
 
 # %% [markdown]
 # ## Five findings in the figures
@@ -186,7 +176,7 @@ for name, backbone in {"TSM": TSM, "MF-Net": MFNET}.items():
     counted = [bare(backbone, classes) for classes in (None, UCF101, 400)]
     lines.append((name, *(f"{macs:.2f} G, {params:.3f} M" for macs, params in counted)))
 assert not agrees("24.30", bare(TSM, 400)[1]) and agrees("8.00", bare(MFNET, 400)[1])
-small(pd.DataFrame(lines, columns=["backbone", "as printed", "101 classes", "400 classes"]))
+show_table(pd.DataFrame(lines, columns=["backbone", "as printed", "101 classes", "400 classes"]))
 
 # %% [markdown]
 # **Structure c is not the text's.** The text reduces $V$ to $C'$ and restores $C$ with a further convolution: that saves a third of the FLOPs and a third of the parameters, and the paper prints nearly
@@ -275,7 +265,7 @@ for spot, (backbone, at) in SPOTS.items():
     lines.append((spot, f"{1 - cost['rcca', 1][1] / cost['pooled', 1][1]:.1%}",
                   *(f"{saved[spot, rival, i]:.1%}" for rival, i in product(("all keys", "pooled"), (1, 3)))))  # fmt: skip
 names = ["modules in", "parameters saved", "FLOPs, paper's; NL all keys", "MACs, all; NL all keys", "FLOPs, paper's; NL pooled", "MACs, all; NL pooled"]  # fmt: skip
-small(pd.DataFrame(lines, columns=names))
+show_table(pd.DataFrame(lines, columns=names))
 
 # %% tags=["hide-input"]
 claim = value["abstract", "RCCA vs NL", "FLOPs saved %"]
@@ -328,7 +318,7 @@ lines = [
     for place, s in suite.shapes.items() for label in suite.blocks for c in [counted[place, label]]
 ]  # fmt: skip
 names = ["map", "block", "GMAC", "of which convolutions", "NL = 1", "parameters, M"]
-small(pd.DataFrame(lines, columns=names))
+show_table(pd.DataFrame(lines, columns=names))
 NL, POOLED, ONE, THREE = suite.blocks
 g = {key: cost.macs / 1e9 for key, cost in counted.items()}
 assert g["res3", THREE] < g["res3", POOLED] < g["res3", NL]

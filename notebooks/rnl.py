@@ -79,12 +79,13 @@ import sympy
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, reduce, repeat
-from IPython.display import Markdown, display
+from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
 from vidattn import figures
 from vidattn.backbones import BACKBONES, describe, place, resnet50
+from vidattn.figures import say
 from vidattn.papers.rnl_parameters import Parameters
 
 started = time.perf_counter()
@@ -95,11 +96,6 @@ parameters = Parameters(
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
 
 
 # %% [markdown]

@@ -29,16 +29,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from vidattn import figures
+from vidattn.figures import say
 from vidattn.papers import agrees
 from vidattn.papers.explain import letters, table
 from vidattn.papers.rnl import CLIP, channel_wise_region, conventions, efficiency, network
 
 figures.use_style()
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
 
 
 # %% [markdown]

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from vidattn import bench
-from vidattn.blocks import BLOCKS
+from vidattn.backbones import resnet_mini
+from vidattn.blocks import BLOCKS, make_block
 from vidattn.cost import count
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
@@ -20,7 +21,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, object]]:
     """Memory without processes: a number for each kind. The calls are noted."""
     calls: list[tuple[object, object]] = []
 
-    def peak(wanted: bench.Wanted, shape: tuple[int, ...]) -> dict[str, float]:
+    def peak(wanted: bench.Wanted, shape: tuple[int, ...], network: object = None) -> dict[str, float]:
         calls.append((wanted, shape))
         return dict(
             zip(bench.PASSES, (10.0, 40.0) if wanted == ("nonlocal", {}) else (5.0, 10.0), strict=True)
@@ -48,6 +49,18 @@ def test_every_block_has_a_row_at_every_place_and_the_first_is_one(quick, name) 
         own = next(other for other in rows if other.place == row.place)
         if row is own:
             assert suite.blocks[row.label] == ("nonlocal", {})
+
+
+def test_blocks_are_compared_inside_a_network_with_the_bare_one_first(quick) -> None:
+    network: bench.Network = ("resnet_mini", {"num_classes": 5}, {"res3": (1,), "res4": (1,)})
+    suite = bench.Suite({"R": (1, 3, 4, 32, 32)}, {"bare": bench.BARE, "NL": ("nonlocal", {})}, network)
+    bare, with_blocks = bench.measure(suite, rounds=1)
+    own = [count(make_block("nonlocal")(c), (1, c, 4, n, n)) for c, n in ((96, 8), (192, 4))]
+    assert bare.macs == count(resnet_mini(num_classes=5), (1, 3, 4, 32, 32)).macs
+    assert with_blocks.macs - bare.macs == sum(cost.macs for cost in own)
+    assert with_blocks.parameters - bare.parameters == sum(cost.params for cost in own)
+    text = bench.table(suite, rounds=1)
+    assert "| bare | R |" in text and "Control" not in text  # whose matrix is a block's
 
 
 def test_the_suites_have_the_blocks_and_places_of_their_chapters() -> None:

@@ -15,13 +15,12 @@ from vidattn.papers.explain import judge
 from vidattn.yamlfile import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("counting", "counting_table", "counting_blocks", "errata")
-DRAWS = re.compile(r"plt\.show\(\)|\.picture\(")
+PAGES = ("verdicts", "counting", "counting_table", "counting_blocks", "errata")
+DRAWS = re.compile(r"interval_plot\(|plt\.show\(\)|\.picture\(")
 
 
 def page(name: str):
-    place = ROOT / "notebooks" / f"{name}.py"
-    return read_notebook(place if place.is_file() else ROOT / "notebooks" / "drafts" / f"{name}.py")
+    return read_notebook(ROOT / "notebooks" / f"{name}.py")
 
 
 def code(name: str) -> list[str]:
@@ -88,8 +87,8 @@ def table() -> str:
     space: dict[str, object] = {"figures_found": figures}
     imports = [line for line in start.splitlines() if line.startswith(("from", "import"))]
     exec("\n".join(imports), space)
-    *parts, last = (source for source in code("counting_table") if re.match(r"MARKS|STYLE|heads", source))
-    exec("\n".join([*parts, last.replace("\nHTML(", "\nmade = HTML(")]), space)
+    (cell,) = (source for source in code("counting_table") if source.startswith("MARKS"))
+    exec(cell.replace("\nHTML(", "\nmade = HTML("), space)
     return space["made"].data  # type: ignore[attr-defined]
 
 

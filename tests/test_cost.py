@@ -6,6 +6,7 @@ from math import prod
 import pytest
 import torch
 import torch.nn.functional as F
+from ptflops import get_model_complexity_info
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
@@ -320,10 +321,9 @@ def test_a_second_counter_agrees_on_whole_networks(backbone, kind, places, optio
 )
 def test_ptflops_agrees_within_one_percent(kind: str, places: dict[str, tuple[int, ...]]) -> None:
     """It does not know fused attention, and counts softmax and pooling, too."""
-    ptflops = pytest.importorskip("ptflops")
     model = network("resnet_mini", kind, places)
     quiet = {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
-    macs, params = ptflops.get_model_complexity_info(model, (3, 4, 32, 32), backend="aten", **quiet)
+    macs, params = get_model_complexity_info(model, (3, 4, 32, 32), backend="aten", **quiet)
     cost = count(model, (1, 3, 4, 32, 32))
     assert params == cost.params
     assert macs == pytest.approx(cost.macs - cost.by_kind["attention"], rel=0.01)

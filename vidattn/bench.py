@@ -1,9 +1,10 @@
 """What blocks cost on this machine, beside NL: multiply-adds counted, time and memory measured.
 
-A suite names the blocks of a table and the places where they stand. Ratios, since seconds differ from machine
-to machine and from day to day. Rounds are interleaved, a pass of each block and then again: what slows the
-machine for a while slows all of them, and a ratio is taken within its round. Normalisation uses its running
-statistics in training passes, too: one clip gives the additive squeeze-excite no variance.
+A suite names the blocks of a table and the places where they stand, by themselves or in a network. Ratios,
+since seconds differ from machine to machine and from day to day. Rounds are interleaved, a pass of each block
+and then again: what slows the machine for a while slows all of them, and a ratio is taken within its round.
+Normalisation uses its running statistics in training passes, too: one clip gives the additive squeeze-excite
+no variance.
 """
 
 import ctypes
@@ -23,12 +24,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidattn.backbones import BACKBONES
+from vidattn.backbones import place as put
 from vidattn.blocks import RegionNonLocal, make_block
 from vidattn.cost import count
 
 Shape = tuple[int, int, int, int, int]
 Wanted = tuple[str, Mapping[str, Any]]  # a block's kind and options
+Network = tuple[str, Mapping[str, Any], Mapping[str, Sequence[int]]]  # a backbone, its options, places
 CONTROL: Wanted = ("naive", {})
+BARE: Wanted = ("bare", {})  # in a network: no block
 PASSES = ("forward", "training")  # without gradients; with the backward pass
 M_MMAP_THRESHOLD = -3  # of the C library's mallopt
 
@@ -39,10 +44,12 @@ class Suite(NamedTuple):
     Attributes:
         shapes: Shapes `(B, C, T, H, W)` by name.
         blocks: Kind and options of each block by its label; all are compared with the first.
+        network: What the blocks stand in; None: a block by itself.
     """
 
     shapes: Mapping[str, Shape]
     blocks: Mapping[str, Wanted]
+    network: Network | None = None
 
 
 # Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map whose sides 8 divides,
@@ -108,9 +115,13 @@ class Measured(NamedTuple):
     mib: Mapping[str, float]
 
 
-def build(wanted: Wanted, channels: int) -> nn.Module:
-    """Return a new block, or the control."""
+def build(wanted: Wanted, channels: int, network: Network | None = None) -> nn.Module:
+    """Return a new block, or the control, or a new network with that block at its places."""
     kind, options = wanted
+    if network is not None:
+        backbone, given, places = network
+        model = BACKBONES[backbone](**given)
+        return model if wanted == BARE else put(model, places, make_block(kind, **options))
     return NaiveRegion(channels) if kind == CONTROL[0] else make_block(kind, **options)(channels)
 
 
@@ -126,10 +137,10 @@ def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
     """
     rows = []
     for place, shape in suite.shapes.items():
-        blocks = {label: build(wanted, shape[1]) for label, wanted in suite.blocks.items()}
+        blocks = {label: build(of, shape[1], suite.network) for label, of in suite.blocks.items()}
         seconds = {what: _interleaved(blocks, shape, what, rounds) for what in PASSES}
         for label, block in blocks.items():
-            cost, mib = count(block, shape), peak_in_process(suite.blocks[label], shape)
+            cost, mib = count(block, shape), peak_in_process(suite.blocks[label], shape, suite.network)
             own = {what: seconds[what][label] for what in PASSES}
             rows.append(Measured(label, place, cost.macs, cost.params, own, mib))
     return rows
@@ -164,6 +175,7 @@ def table(suite: Suite, rounds: int = 5) -> str:
         f"{peak_in_process(CONTROL, shape)['forward']:.0f} MiB, "
         f"of which the matrix {math.prod(shape[2:]) ** 2 / 2**18:.0f} MiB."
         for place, shape in suite.shapes.items()
+        if suite.network is None
     ]
     return "\n".join([machine(), "", *shown, "", *control])
 
@@ -188,8 +200,10 @@ def machine() -> str:
     return f"One clip, float32; {name}, {used}; {versions}"
 
 
-def peak_in_process(wanted: Wanted, shape: Sequence[int]) -> dict[str, float]:
-    """Return the extra peak memory of a block in each of `PASSES`, in MiB.
+def peak_in_process(
+    wanted: Wanted, shape: Sequence[int], network: Network | None = None
+) -> dict[str, float]:
+    """Return the extra peak memory of a block, or of a network with it, in each of `PASSES`, in MiB.
 
     Measured in a process of its own, so that no other block's memory lies about. Not a number where there is
     no /proc.
@@ -197,7 +211,7 @@ def peak_in_process(wanted: Wanted, shape: Sequence[int]) -> dict[str, float]:
     if not Path("/proc/self/status").exists():
         return dict.fromkeys(PASSES, math.nan)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peaks, wanted, shape, torch.get_num_threads()).result()
+        return pool.submit(_peaks, wanted, shape, network, torch.get_num_threads()).result()
 
 
 def peak(run: Callable[[], object]) -> float:
@@ -223,7 +237,7 @@ def _resident(name: str) -> int:
 
 def _pass(block: nn.Module, shape: Sequence[int], what: str) -> Callable[[], Tensor]:
     training = what == "training"
-    x, slope = torch.randn(*shape, requires_grad=training), torch.randn(*shape)
+    x = torch.randn(*shape, requires_grad=training)
 
     def run() -> Tensor:
         with torch.set_grad_enabled(training):
@@ -231,7 +245,7 @@ def _pass(block: nn.Module, shape: Sequence[int], what: str) -> Callable[[], Ten
         if training:
             block.zero_grad()
             x.grad = None
-            z.backward(slope)
+            z.backward(torch.ones_like(z))
         return z
 
     return run
@@ -245,14 +259,16 @@ def _interleaved(
     return dict(zip(blocks, np.transpose(seconds[1:]), strict=True))
 
 
-def _peaks(wanted: Wanted, shape: Sequence[int], threads: int) -> dict[str, float]:
+def _peaks(
+    wanted: Wanted, shape: Sequence[int], network: Network | None, threads: int
+) -> dict[str, float]:
     """The other end of `peak_in_process`."""
     torch.set_num_threads(threads)
     # The allocator then returns each large tensor when it is freed: the peak is what is alive, without holes
     # in the heap.
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**16)
-    block = build(wanted, shape[1])
+    block, side = build(wanted, shape[1], network), 9 if network is None else 64
     for what in PASSES:  # loads the libraries
-        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:3], 9, 9), strict=True)], what)()
+        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:3], side, side), strict=True)], what)()
     block.zero_grad()
     return {what: peak(_pass(block, shape, what)) for what in PASSES}

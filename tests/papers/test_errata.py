@@ -12,9 +12,7 @@ from vidattn.papers.models import DATA
 from vidattn.yamlfile import read_yaml
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-PAGE = next(
-    place for place in (NOTEBOOKS / "errata.py", NOTEBOOKS / "drafts" / "errata.py") if place.is_file()
-)
+PAGE = NOTEBOOKS / "errata.py"
 CELLS = [cell.source for cell in read_notebook(PAGE).node.cells if cell.cell_type == "code"]
 SHOWING = {match[1]: cell for cell in CELLS if (match := re.match(r"# erratum: (\w+)\n", cell))}
 ERRATA = read_yaml(DATA / "errata.yaml")

@@ -23,13 +23,12 @@
 #
 # The two places are those that the papers use most: behind `res3` and `res4` of a ResNet-50 on 8 frames of 224 × 224 pixels, maps of 8 × 28 × 28 × 512 and 8 × 14 × 14 × 1024. Every block has its
 # default options, NL in three forms. Names of rivals: A2 {cite}`chen2018a2`, GloRe {cite}`chen2019glore`, CGNL {cite}`yue2018cgnl`, GC {cite}`cao2019gcnet`, SE {cite}`hu2018squeeze`,
-# CBAM {cite}`woo2018cbam`; SA and TA are GTA's attention within frames and along time.
+# CBAM {cite}`woo2018cbam` and CGD {cite}`he2019cgd`; SA and TA are GTA's attention within frames and along time, *in space and time* is a rival decoupled so.
 
 # %% tags=["parameters", "hide-input"]
 rounds = 0  # how often each pass is measured, the results being recorded; 0: show what is recorded
 
 # %% tags=["hide-input"]
-import time
 from itertools import product
 from pathlib import Path
 
@@ -38,12 +37,12 @@ import numpy as np
 import pandas as pd
 import sympy
 import torch
-from IPython.display import Markdown, display
 
 from vidattn import bench, figures
 from vidattn.backbones import BACKBONES, place
 from vidattn.blocks import make_block
 from vidattn.cost import activation_bytes, count
+from vidattn.figures import say, show_table
 from vidattn.papers.counting_parameters import Parameters
 from vidattn.papers.models import DATA
 from vidattn.yamlfile import read_yaml
@@ -54,17 +53,6 @@ torch.manual_seed(0)
 RECORDS = Path("book/results/counting")
 PLACES = {"res3": (512, 8, 28, 28), "res4": (1024, 8, 14, 14)}
 OF = {"res3": "8 × 28 × 28 × 512", "res4": "8 × 14 × 14 × 1024"}
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
-
-
-def small(frame):
-    """Show a table in a smaller type."""
-    style = frame.style.hide(axis="index").set_table_attributes('style="font-size: 0.85em"')
-    display(style)
 
 
 # %% [markdown]
@@ -112,8 +100,9 @@ say(
 # %% [markdown]
 # ## At the two places
 #
-# MACs and parameters are counted; the memory is measured, in a forward pass on this machine: the size of all that autograd keeps for the backward pass, the input included, in float32. Where
-# the polynomial is not exact (a side of 28 or 14 cannot be halved three times) the table has the count.
+# MACs and parameters are counted; the memory is measured, in a forward pass on this machine: the size of all that autograd keeps for the backward pass, the input where it does, in float32 (SE, added keeps nothing of size: the gradient of a sum needs no operand). Where
+# the polynomial is not exact (a side of 28 or 14 cannot be halved three times) the table has the count. RCCA-3D is counted as it is computed, a position three times among its own keys and
+# two of them masked out; its paper counts it once ({doc}`rcca_cost`).
 
 # %%
 counted, kept = {}, {}
@@ -125,20 +114,26 @@ for where, size in PLACES.items():
         exact = counted[name, where].macs == at(COSTS[name], size)
         assert exact == (name != "PNL"), name
 
+
 # %% tags=["hide-input"]
+def millions(macs):
+    """Multiply-adds in millions: whole ones, or two digits of what is less than ten."""
+    return f"{macs / 1e6:,.0f}" if macs > 1e7 else f"{macs / 1e6:.2g}"
+
+
 for where in PLACES:
     nl = counted["NL", where]
     lines = []
     for name in BLOCKS:
         cost = counted[name, where]
-        lines.append((name, f"{cost.params / 1e6:.3f}", f"{cost.macs / 1e9:.4f}", f"{cost.macs / nl.macs:.3f}",
+        lines.append((name, f"{cost.params / 1e6:.3f}", millions(cost.macs), f"{cost.macs / nl.macs:.3f}",
                       f"{cost.by_kind['conv'] / cost.macs:.0%}", f"{kept[name, where]:.1f}",
                       f"{kept[name, where] / kept['NL', where]:.2f}"))  # fmt: skip
-    names = ["block", "parameters, M", "GMAC", "NL = 1", "of which convolutions", "kept, MiB", "NL = 1 "]  # fmt: skip
+    names = ["block", "parameters, M", "MMAC", "NL = 1", "of which convolutions", "kept, MiB", "NL = 1 "]  # fmt: skip
     say(f"**{OF[where]}**")
-    small(pd.DataFrame(lines, columns=names))
+    show_table(pd.DataFrame(lines, columns=names))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places, on a logarithmic axis, ordered by the first. The papers' blocks are filled, others hollow. The gates (GC, CBAM, SE, CGD) do less than a hundredth of a GMAC and are left out.", "name": "fig-all-blocks"}, "image": {"alt": "Two panels of dots, a row for each block. At res3 NL, RNL and SE + RNL lead with over 20 GMAC, GloRe in space and time follows with 15, the pooled forms of NL and RCCA-3D have 7 to 8, PNL, GTA and SA + TA about 5, the others 1.5 to 3. At res4 GloRe in space and time is far ahead with 25, RCCA-3D second with 8, and PNL last with 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places, on a logarithmic axis, ordered by the first. NL and the papers' blocks are filled, others hollow. The gates (GC, CBAM, CGD and both SE) do less than a hundredth of a GMAC and are left out.", "name": "fig-all-blocks"}, "image": {"alt": "Two panels of dots, a row for each block. At res3 NL, RNL and SE + RNL lead with over 20 GMAC, GloRe in space and time follows with 15, the pooled forms of NL and RCCA-3D have 7 to 8, PNL, GTA and SA + TA about 5, the others 1.5 to 3. At res4 GloRe in space and time is far ahead with 25, RCCA-3D second with 8, and PNL last with 1."}}
 COLOUR = {"NL": "nonlocal", "RNL": "region", "SE + RNL": "chain", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal"}  # fmt: skip
 order = sorted(BLOCKS, key=lambda name: -counted[name, "res3"].macs)
 gates = {name for name in BLOCKS if counted[name, "res3"].macs < 1e7}
@@ -150,7 +145,8 @@ for axis, where in zip(axes, PLACES, strict=True):
         colour = figures.COLOURS[COLOUR.get(name.partition(",")[0], "baseline")]
         style = {"color": colour, "markerfacecolor": colour if name in COLOUR else "none"}
         axis.plot(counted[name, where].macs / 1e9, row, "o", **style)
-    axis.set(xscale="log", xlabel=f"GMAC, {OF[where]}")
+    axis.set(xscale="log", xlabel=f"GMAC, {OF[where]}", xticks=(1, 2, 5, 10, 20), xlim=(0.8, 32))
+    axis.xaxis.set(major_formatter="{x:g}", minor_formatter="")
     axis.grid(axis="x")
 axes[0].set_yticks(range(len(order)), order)
 axes[0].invert_yaxis()
@@ -182,7 +178,7 @@ for name, terms in TERMS.items():
         ruling = max(values, key=values.get)
         row += [ruling, f"{float(values[ruling] / sum(values.values())):.0%}"]
     lines.append(row)
-small(pd.DataFrame(lines, columns=["block", "res3: largest term", "share", "res4: largest term", "share "]))  # fmt: skip
+show_table(pd.DataFrame(lines, columns=["block", "res3: largest term", "share", "res4: largest term", "share "]))  # fmt: skip
 border = sympy.solve(TERMS["NL"]["pairs of positions"] - TERMS["NL"]["convolutions"], N)
 assert border == [2 * C]
 lines_border = sympy.solve((TERMS["RCCA-3D"]["pairs on lines"] - TERMS["RCCA-3D"]["convolutions"]).subs(W, H), H)  # fmt: skip
@@ -198,7 +194,7 @@ say(
 #
 # On logarithmic axes a power is a straight line, and its slope the power. From the map of `res3` one size is changed at a time; $H$ and $W$ enter alike.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds from the polynomials as T, H or both sides grow from the map of res3 (dotted line), C = 512. Whoever relates all pairs of positions ends with a slope of two in T and H, and of four in the sides.", "name": "fig-growth"}, "image": {"alt": "Three panels with logarithmic axes. In each the line of NL starts among the others and is soon far above them; NL with pooled keys and PNL run parallel below it. RCCA-3D, GTA, SA + TA and A2 grow with a slope near one in T and H and near two in the sides, SA + TA bending up in the last panel."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds from the polynomials as T, H or both sides grow from the map of res3 (dotted line), C = 512. Whoever relates all pairs of positions ends with a slope near two in T and H, and near four in the sides; within a frame GTA and SA + TA do, too. GTA lies just above SA + TA. PNL is approximate where its sides cannot be halved three times.", "name": "fig-growth"}, "image": {"alt": "Three panels with logarithmic axes. In each the lines of NL, NL with pooled keys and PNL end steepest. In T the others stay near a slope of one. In H and in the sides GTA and SA + TA bend up, too, RCCA-3D less, and A2 stays straight and lowest."}}
 DRAWN = {"NL": "nonlocal", "NL, keys pooled after": "nonlocal", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal", "SA + TA": "chain", "A2": "baseline"}  # fmt: skip
 c, t, h, w = PLACES["res3"]
 GROWS = {
@@ -214,6 +210,14 @@ for axis, (label, (sizes, size_of, now)) in zip(axes, GROWS.items(), strict=True
         axis.plot(sizes, [macs(*size_of(n)) / 1e9 for n in sizes], label=name, **style)
     axis.axvline(now, color=figures.INK, lw=0.6, ls=":")
     axis.set(xscale="log", yscale="log", xlabel=label)
+ends = {}
+for (label, (sizes, size_of, _)), name in product(GROWS.items(), DRAWN):
+    last, more = (COSTS[name].subs(dict(zip((C, T, H, W), size_of(n), strict=True))) for n in (sizes[-1], 1.01 * sizes[-1]))  # fmt: skip
+    ends[name, label[-1] if label[0] != "s" else "sides"] = float(sympy.log(more / last) / sympy.log(1.01))  # fmt: skip
+for name, letter in product(("NL", "PNL"), "TH"):
+    assert ends[name, letter] > 1.9 and ends[name, "sides"] > 3.9
+assert all(ends[name, "T"] < 1.4 for name in ("RCCA-3D", "GTA", "SA + TA", "A2"))
+assert ends["GTA", "H"] > 1.8 < ends["SA + TA", "H"] and ends["RCCA-3D", "H"] < 1.5 and ends["A2", "H"] < 1.1  # fmt: skip
 axes[0].set(ylabel="GMAC")
 fig.legend(*axes[0].get_legend_handles_labels(), ncols=4, loc="outside lower center")
 plt.show()
@@ -232,7 +236,7 @@ for name, cost in COSTS.items():
         slopes[name, letter] = row[-3:]
     lines.append(row)
 names = [f"{letter}: {where}" for letter in "THC" for where in ("res3", "res4", "far out")]
-small(pd.DataFrame(lines, columns=["block", *names]))
+show_table(pd.DataFrame(lines, columns=["block", *names]))
 assert slopes["NL", T][-1] == slopes["PNL", T][-1] == 2 and slopes["RCCA-3D", T][-1] == 2
 say(f"RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more frames costs it {slopes['RCCA-3D', T][0]}%, NL {slopes['NL', T][0]}%.")  # fmt: skip
 
@@ -281,71 +285,58 @@ for which, plain in bare.items():
     for name in BLOCKS:
         macs, params = in_networks[which, name]
         lines.append((name, f"{params / 1e6:.2f}", f"{params / plain.params - 1:+.1%}", f"{macs / 1e9:.2f}", f"{macs / plain.macs - 1:+.1%}"))  # fmt: skip
-    small(pd.DataFrame(lines, columns=["block × 5", "parameters, M", "more", "GMAC", "more "]))
+    show_table(pd.DataFrame(lines, columns=["block × 5", "parameters, M", "more", "GMAC", "more "]))
 assert in_networks["TSM ResNet-50", "NL"][0] > 2.5 * bare["TSM ResNet-50"].macs
 assert in_networks["TSM ResNet-50", "A2"][0] < 1.3 * bare["TSM ResNet-50"].macs
 
 # %% [markdown]
 # ## Measured
 #
-# One run on one machine: every block at the two places, then every block five times in the TSM ResNet-50; one clip, forward without gradients, and a whole training pass (forward and backward).
-# Times are ratios within a round, the median and in brackets the extremes; memory is the peak beyond weights and input. What was recorded is shown; `make notebook NB=counting_blocks SCALE=full`
-# measures again, and takes a quarter of an hour of a quiet machine.
+# One run on one machine: every block at the two places by itself, then five times in the TSM ResNet-50. One clip; a forward pass without gradients, and a training pass, forward and backward.
+# Times are ratios within a round after one that warms up, the median and in brackets the extremes; memory is the peak beyond weights and input, in a process of its own, the gradients of all
+# weights included. Normalisation uses its running statistics in training passes, too: one clip has none. What was recorded is shown; `make notebook NB=counting_blocks SCALE=full` measures again, and
+# takes half an hour of a quiet machine.
 
 
 # %% tags=["hide-input"]
-def measure_networks(which, rounds):
-    """Seconds of both passes, peak memory and what is kept, of a network with each block; rounds interleaved."""
-    shape = (1, 3, NETWORKS[which][3], 224, 224)
-    rows = []
-    for number in range(rounds):
-        for name in (None, *BLOCKS):
-            model, x = network(which, name).eval(), torch.randn(shape)
-            row = {"round": number, "block": name or "bare"}
-            with torch.no_grad():
-                start = time.perf_counter()
-                row["forward MiB"] = bench.peak(lambda m=model, x=x: m(x))
-                row["forward s"] = time.perf_counter() - start
-            start = time.perf_counter()
-            row["training MiB"] = bench.peak(lambda m=model, x=x: m(x).sum().backward())
-            row["training s"] = time.perf_counter() - start
-            if number == 0:
-                row["kept MiB"] = activation_bytes(model, shape, measured=True) / 2**20
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
+WANTED = {
+    name: (of["kind"], {o: 8 if v == "T" else v for o, v in of.get("options", {}).items()})
+    for name, of in BLOCKS.items()
+}
+SUITES = {
+    "blocks": bench.Suite({where: (1, *size) for where, size in PLACES.items()}, WANTED),
+    "networks": bench.Suite(
+        {"TSM ResNet-50": (1, 3, 8, 224, 224)},
+        {"bare": bench.BARE, **WANTED},
+        NETWORKS["TSM ResNet-50"][:3],
+    ),
+}
 if parameters.rounds:
     RECORDS.mkdir(parents=True, exist_ok=True)
-    wanted = {name: (of["kind"], {option: 8 if value == "T" else value for option, value in of.get("options", {}).items()})
-              for name, of in BLOCKS.items()}  # fmt: skip
-    suite = bench.Suite({where: (1, *size) for where, size in PLACES.items()}, wanted)
-    (RECORDS / "bench.md").write_text(bench.table(suite, parameters.rounds) + "\n")
-    measured = measure_networks("TSM ResNet-50", parameters.rounds)
-    measured.to_csv(RECORDS / "networks.csv", index=False, float_format="%.4f")
+    for name, suite in SUITES.items():
+        text = bench.table(suite, parameters.rounds)
+        (RECORDS / f"{name}.md").write_text(text + "\n")
+tables = {name: RECORDS / f"{name}.md" for name in SUITES if (RECORDS / f"{name}.md").is_file()}
+for recorded in tables.values():
+    say(recorded.read_text())
+if not tables:
+    say("Nothing has been measured yet.")
 
 # %% tags=["hide-input"]
-if (RECORDS / "bench.md").is_file():
-    display(Markdown((RECORDS / "bench.md").read_text()))
-else:
-    say("The blocks have not been measured yet.")
-
-# %% tags=["hide-input"]
-if (RECORDS / "networks.csv").is_file():
-    runs = pd.read_csv(RECORDS / "networks.csv")
-    plain = runs[runs.block == "bare"].set_index("round")
-    lines = []
-    for name, own in runs.groupby("block", sort=False):
-        own, row = own.set_index("round"), {"TSM ResNet-50 with": name}
-        for what in ("forward", "training"):
-            ratio = own[f"{what} s"] / plain[f"{what} s"]
-            row[f"{what}: time"] = f"{ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})"
-            row[f"{what}: memory"] = f"{own[f'{what} MiB'].min() / plain[f'{what} MiB'].min():.2f}"
-            if name == "bare":
-                row[f"{what}: time"] = f"1 = {own[f'{what} s'].median():.2f} s"
-                row[f"{what}: memory"] = f"1 = {own[f'{what} MiB'].min():.0f} MiB"
-        row["kept"] = f"{own['kept MiB'].max() / plain['kept MiB'].max():.2f}" if name != "bare" else f"1 = {own['kept MiB'].max():.0f} MiB"  # fmt: skip
-        lines.append(row)
-    small(pd.DataFrame(lines))
-else:
-    say("The networks have not been measured yet.")
+if "blocks" in tables:
+    ratio = bench.ratios(tables["blocks"].read_text())
+    found = []
+    for where in PLACES:
+        names = [name for name in BLOCKS if name not in gates]
+        frame = pd.DataFrame({
+            "macs": [counted[name, where].macs for name in names],
+            **{what: [ratio[name, where][column] for name in names]
+               for column, what in ((0, "forward"), (2, "training"), (3, "memory"))},
+        }).rank()  # fmt: skip
+        rank = frame.corr()["macs"]
+        found.append(f"{rank['forward']:.2f} and {rank['training']:.2f} at {where}, with the memory of a training pass {rank['memory']:.2f}")  # fmt: skip
+    say(
+        "Are multiply-adds time? Over all blocks but the gates the rank correlation of MACs with the time of a forward and of a training pass is "
+        + "; ".join(found)
+        + "."
+    )

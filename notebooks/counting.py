@@ -46,13 +46,14 @@ from itertools import product
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
 from myst_nb import glue
+from ptflops import get_model_complexity_info
 
 from vidattn import figures
 from vidattn.backbones import place, resnet50
-from vidattn.blocks import PyramidNonLocal
+from vidattn.blocks import PyramidNonLocal, make_block
 from vidattn.cost import count
+from vidattn.figures import say, show_table
 from vidattn.papers import agrees, pnl, printed_efficiency, rcca, rnl
 from vidattn.papers.efficiency import CHOICES, ORIGINS, efficiency
 from vidattn.papers.models import readings
@@ -60,17 +61,6 @@ from vidattn.papers.models import readings
 started = time.perf_counter()
 figures.use_style()
 PAPERS = {"RNL": "region", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal"}
-
-
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
-
-
-def small(frame):
-    """Show a table in a smaller type."""
-    style = frame.style.hide(axis="index").set_table_attributes('style="font-size: 0.85em"')
-    display(style)
 
 
 # %% [markdown]
@@ -120,7 +110,7 @@ shown = weights.map(lambda w: "–" if w == 0 else f"× {w}")
 shown.insert(0, "how many", [f"{n:,}" for n in done.values()])
 shown.loc["**what it costs**"] = ["", *(f"{n:,}" for n in answers)]
 shown.index = shown.index.str.replace("**", "")
-display(shown.style.set_table_attributes('style="font-size: 0.85em"'))
+show_table(shown, index=True)
 say(
     f"Four counters, four answers, from {min(answers):,} to {max(answers):,}: {max(answers) / min(answers):.1f} times as much for the same block on the same map."
 )
@@ -165,7 +155,7 @@ for way, unit in product(("all", "modules", "modules, linear layers once"), (1, 
         hits[way, unit] += agrees(row["printed"], unit * network.value("FLOPs G", way))
 assert hits.most_common(1)[0][0] == ("all", 1) and sorted(hits.values())[-2] < len(of_gta)
 lines.append(("GTA", "MACs of convolutions and products", len(hits), 1, f"{hits['all', 1]} of {len(of_gta)}"))  # fmt: skip
-small(pd.DataFrame(lines, columns=["paper", "one FLOP is", "ways tried", "equally good", "figures that the best gives"]))  # fmt: skip
+show_table(pd.DataFrame(lines, columns=["paper", "one FLOP is", "ways tried", "equally good", "figures that the best gives"]))  # fmt: skip
 
 # %% [markdown]
 # PNL's three of seven are what its text's networks give; the other rows need another network, too, or are not explained ({doc}`pnl_cost`). Two ways are equally good there because its networks
@@ -184,7 +174,7 @@ macs, seen = five.value("FLOPs G", "all"), five.value("FLOPs G")
 twice = rcca.bare(rcca.TSM)[0] + 2 * rcca.added(in_rcca)[0]
 only_blocks = macs - replace(five, make=None).value("FLOPs G", "all")
 assert abs(only_blocks - rcca.added(in_rcca)[0]) < 1e-9  # the same five blocks
-small(
+show_table(
     pd.DataFrame(
         [
             ("RNL, Table III, +5 NL", prints["RNL", "+5 NL", "FLOPs G"], f"{seen:.2f}", "modules only: the products are missing"),
@@ -217,7 +207,7 @@ table = pd.DataFrame(
 by_paper = table.pivot_table(index="paper", columns="verdict", values="unit", aggfunc="size", fill_value=0)  # fmt: skip
 by_paper = by_paper.reindex(index=PAPERS, columns=marks).rename(columns=names)
 by_paper.loc["all four"] = by_paper.sum()
-display(by_paper.style.set_table_attributes('style="font-size: 0.85em"'))
+show_table(by_paper.rename_axis(index=None, columns=None), index=True)
 total = Counter(f.verdict for f in found)
 assert len(found) == 225 and total["agrees"] + total["agrees, fitted"] >= 200
 glue("printed", len(found), display=False)
@@ -265,7 +255,7 @@ ones = [what for what, number in used.items() if number == 1 and CHOICES[what]["
 say(
     f"{len(ones)} of the fitted choices explain a single figure each, and are worth no more than that."
 )
-small(pd.DataFrame(lines, columns=["from", "choice", "figures that need it"]))
+show_table(pd.DataFrame(lines, columns=["from", "choice", "figures that need it"]))
 
 # %% [markdown]
 # ## Count your own
@@ -278,7 +268,7 @@ model = place(resnet50(num_classes=200, temporal="tsm"), {"res4": (5,)}, Pyramid
 cost = count(model, (1, 3, 8, 224, 224))
 assert sum(cost.by_layer.values()) == sum(cost.by_kind.values()) == cost.macs
 assert cost.params == sum(p.numel() for p in model.parameters())
-display(cost.table(1))
+show_table(cost.table(1).map("{:,}".format), index=True)
 
 # %% mystnb={"figure": {"caption": "Where a TSM ResNet-50 with one pyramid block spends its multiply-adds: cost.picture(1) of the cell above.", "name": "fig-picture"}, "image": {"alt": "A horizontal stacked bar for each layer of a ResNet-50. res4 is longest; a small part of its bar is attention, all other bars are convolutions only."}}
 cost.picture(1)
@@ -294,6 +284,33 @@ cost.picture(1)
 # ```
 #
 # The first counts a block, the second a network with blocks and draws it, the third whatever a function of yours makes. `--convention` counts as the papers do.
+
+# ### Is it right?
+#
+# The tests compare it with counts by hand for every kind of operation and every block, to the unit, and with a second counter that watches other calls. Here is a third, written by others: ptflops
+# 0.7.5, as it counts PyTorch's own operations, on whole networks with five blocks each.
+
+# %% tags=["hide-input"]
+lines, quiet = [], {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
+for name, kind in {"bare": None, "RCCA-3D": "recurrent_crisscross", "PNL": "pyramid", "NL": "nonlocal"}.items():  # fmt: skip
+    whole, added = resnet50(num_classes=400, temporal="tsm"), []
+    if kind:
+        whole = place(whole, {"res3": (1, 3), "res4": (1, 3, 5)}, make_block(kind))
+    ours = count(whole, (1, 3, 8, 112, 112))
+    for part in whole.modules():
+        if isinstance(part, (torch.nn.Conv3d, torch.nn.Linear)) and part.bias is not None:
+            part.register_forward_hook(lambda _, __, out, to=added: to.append(out.numel()))
+    theirs, params = get_model_complexity_info(whole, (3, 8, 112, 112), backend="aten", **quiet)
+    fused = ours.by_kind["attention"]
+    assert params == ours.params and theirs == ours.macs - fused + sum(added)
+    assert sum(added) < 0.01 * ours.macs
+    lines.append((name, ours.macs, theirs, f"{theirs / ours.macs - 1:+.2%}", fused, sum(added), f"{sum(added) / (ours.macs - fused):+.2%}"))  # fmt: skip
+frame = pd.DataFrame(lines, columns=["blocks", "ours, MACs", "ptflops", "off by", "ours: fused attention", "theirs: biases", "off by, without attention"])  # fmt: skip
+show_table(frame.map(lambda cell: f"{cell:,}" if isinstance(cell, int) else cell))
+
+# %% [markdown]
+# Two differences, and they are all of it, to the unit. ptflops does not know PyTorch's fused attention and counts it as nothing: the blindness of the first two counters above, in a newer
+# tool. And it counts the addition of a bias as a multiply-add, which this book does not.
 
 # %% tags=["hide-input"]
 cell = cost.table(3).loc["res4.placed.5"]

@@ -26,9 +26,10 @@ from html import escape
 from math import isnan
 
 import pandas as pd
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML
 
 from vidattn.blocks import NonLocal
+from vidattn.figures import say, show_table
 from vidattn.papers.efficiency import CHOICES, ORIGINS, beside_tables, csv_row, efficiency
 from vidattn.papers.explain import agrees, decimals
 from vidattn.papers.models import readings, says
@@ -37,26 +38,15 @@ figures_found = efficiency()
 assert len(figures_found) == 225
 
 
-def say(text):
-    """Show a sentence whose numbers were computed."""
-    display(Markdown(text))
-
-
-def small(frame):
-    """Show a table in a smaller type."""
-    style = frame.style.hide(axis="index").set_table_attributes('style="font-size: 0.85em"')
-    display(style)
-
-
 # %% [markdown]
 # ## The table
 #
 # A figure *agrees* if the recomputed one, rounded to as many digits, is the printed one. The last column says why: a choice is *stated* where the paper's text has it, from *public code* where that
 # shows it, and *fitted* where nothing but the figure speaks for it; where nothing fits, it names the nearest reading and all that were tried. The same table comes as CSV from
-# `python -m vidattn.papers efficiency`. Click on a heading to sort; type into the box, or choose, to filter.
+# `python -m vidattn.papers efficiency`. In the table ✓ is agreement with the text's own network, (✓) under a reading, ✗ none. Click on a heading to sort; type into the box, or choose, to filter.
 
-# %% tags=["hide-input"]
-MARKS = {"agrees": "✓", "agrees, fitted": "✓ under a reading", "not explained": "✗"}
+# %% tags=["hide-input", "full-width"]
+MARKS = {"agrees": "✓", "agrees, fitted": "(✓)", "not explained": "✗"}
 COLUMNS = ["paper", "table", "row", "metric", "printed", "recomputed", "off by %", "convention", "verdict", "reason"]  # fmt: skip
 
 
@@ -81,7 +71,6 @@ def choice(column):
     return f'<select data-column="{COLUMNS.index(column)}" aria-label="{column}"><option value="">{column}: all</option>{options}</select>'
 
 
-# %% tags=["hide-input"]
 STYLE = """
 .costs { font-size: 0.78em; line-height: 1.35; }
 .costs .frame { max-height: 75vh; overflow: auto; border: 1px solid var(--book-rule, #ccc); }
@@ -128,7 +117,6 @@ SCRIPT = """
 })();
 """
 
-# %% tags=["hide-input"]
 heads = "".join(f'<th scope="col"><button type="button">{column}</button></th>' for column in COLUMNS)  # fmt: skip
 body = "".join(f"<tr>{line(figure)}</tr>" for figure in figures_found)
 lists = "".join(map(choice, ("paper", "table", "metric", "convention", "verdict")))
@@ -153,7 +141,7 @@ for beside in beside_tables(figures_found):
 assert sum(sum(row[1:4]) for row in lines) == 225
 weak = [name for name, *_, choices, distinct, _ in lines if distinct <= choices]
 assert all(distinct > 0 for *_, distinct, _ in lines)
-small(pd.DataFrame(lines, columns=["table", *MARKS.values(), "free choices", "distinct figures", "which, and for how many figures"]))  # fmt: skip
+show_table(pd.DataFrame(lines, columns=["table", *MARKS.values(), "free choices", "distinct figures", "which, and for how many figures"]))  # fmt: skip
 say(f"With no more distinct figures than free choices: {'; '.join(weak)}.")
 
 # %% [markdown]
@@ -170,7 +158,7 @@ for paper, table in dict.fromkeys((f.paper, f.table) for f in figures_found):
         if len(with_it) < len(own):
             found.setdefault(what, []).append(f"{paper} {table}: {len(with_it)} of {len(own)}")
 lines = [(ORIGINS[CHOICES[what]["from"]], what, "; ".join(where), CHOICES[what]["departs"]) for what, where in found.items()]  # fmt: skip
-small(pd.DataFrame(lines, columns=["from", "choice", "figures of a table that need it", "why not all"]))  # fmt: skip
+show_table(pd.DataFrame(lines, columns=["from", "choice", "figures of a table that need it", "why not all"]))  # fmt: skip
 
 # %% [markdown]
 # ## What is not explained
@@ -184,7 +172,7 @@ lines = [
      "–" if isnan(f.computed) else f"{f.computed:.{decimals(f.printed) + 1}f}", f.reading, len(f.others))
     for f in open_
 ]  # fmt: skip
-small(pd.DataFrame(lines, columns=["row", "metric", "printed", "nearest", "under the reading", "others tried"]))  # fmt: skip
+show_table(pd.DataFrame(lines, columns=["row", "metric", "printed", "nearest", "under the reading", "others tried"]))  # fmt: skip
 counts = Counter(f.paper for f in open_)
 say(f"{len(open_)} of 225: " + ", ".join(f"{number} of {paper}" for paper, number in counts.items()) + ".")  # fmt: skip
 
