@@ -32,7 +32,7 @@ from vidattn.blocks import NonLocal
 from vidattn.figures import say, show_table
 from vidattn.papers.efficiency import CHOICES, ORIGINS, beside_tables, csv_row, efficiency
 from vidattn.papers.explain import agrees, decimals
-from vidattn.papers.models import readings, says
+from vidattn.papers.models import readings
 
 figures_found = efficiency()
 assert len(figures_found) == 225
@@ -43,10 +43,10 @@ assert len(figures_found) == 225
 #
 # A figure *agrees* if the recomputed one, rounded to as many digits, is the printed one. The last column says why: a choice is *stated* where the paper's text has it, from *public code* where that
 # shows it, and *fitted* where nothing but the figure speaks for it; where nothing fits, it names the nearest reading and all that were tried. The same table comes as CSV from
-# `python -m vidattn.papers efficiency`. In the table ✓ is agreement with the text's own network, (✓) under a reading, ✗ none. Click on a heading to sort; type into the box, or choose, to filter.
+# `python -m vidattn.papers efficiency`. In the table ✓ is agreement with the text's own network, (✓) under a reading, = what could not have disagreed since nothing is counted, ✗ none. Click on a heading to sort; type into the box, or choose, to filter.
 
 # %% tags=["hide-input", "full-width"]
-MARKS = {"agrees": "✓", "agrees, fitted": "(✓)", "not explained": "✗"}
+MARKS = {"agrees": "✓", "agrees, fitted": "(✓)", "given": "=", "not explained": "✗"}
 COLUMNS = ["paper", "table", "row", "metric", "printed", "recomputed", "off by %", "convention", "verdict", "reason"]  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def line(figure):
     known = not isnan(computed)
     shown = [row["paper"], row["table"], row["row"], row["metric"], figure.printed,
              f"{computed:.{digits}f}" if known else "–", f"{round(off, 2) + 0.0:+.2f}" if known else "–",
-             row["convention"], MARKS[figure.verdict], row["reason"]]  # fmt: skip
+             row["convention"], MARKS["given" if figure.given else figure.verdict], row["reason"]]  # fmt: skip
     keys = [*shown[:4], printed, computed if known else -1, abs(off) if known else -1, *shown[7:]]
     cells = zip(shown, keys, strict=True)
     return "".join(f'<td data-key="{escape(str(key))}">{escape(cell)}</td>' for cell, key in cells)
@@ -66,7 +66,7 @@ def line(figure):
 
 def choice(column):
     """A list to filter a column by."""
-    values = dict.fromkeys(csv_row(f)[column] if column != "verdict" else MARKS[f.verdict] for f in figures_found)  # fmt: skip
+    values = dict.fromkeys(csv_row(f)[column] if column != "verdict" else MARKS["given" if f.given else f.verdict] for f in figures_found)  # fmt: skip
     options = "".join(f"<option>{escape(value)}</option>" for value in values)
     return f'<select data-column="{COLUMNS.index(column)}" aria-label="{column}"><option value="">{column}: all</option>{options}</select>'
 
@@ -129,18 +129,18 @@ HTML(
 # %% [markdown]
 # ## How many choices explain how many figures
 #
-# Beside each table: its verdicts, what was chosen freely (because it fits, with neither text nor public code to back it), and how many *distinct* figures that explains. Equal figures of equal
+# Beside each table: its verdicts, what was chosen freely (because it fits, with neither text nor public code to back it), and how many *distinct* figures that explains. Some readings are several decisions in one, and count as many. Equal figures of equal
 # networks count once, and a percentage does not count beside the total that it is a percentage of. A table whose figures are as few as its choices has explained nothing.
 
 # %% tags=["hide-input"]
 lines = []
 for beside in beside_tables(figures_found):
     free = "; ".join(f"{what} ({number})" for what, number in beside.free.most_common())
-    verdicts = [beside.verdicts.get(verdict, 0) for verdict in MARKS]
-    lines.append((f"{beside.paper}, {beside.table}", *verdicts, len(beside.free), beside.distinct, free))  # fmt: skip
-assert sum(sum(row[1:4]) for row in lines) == 225
-weak = [name for name, *_, choices, distinct, _ in lines if distinct <= choices]
-assert all(distinct > 0 for *_, distinct, _ in lines)
+    own = [f for f in figures_found if (f.paper, f.table) == (beside.paper, beside.table)]
+    verdicts = Counter("given" if f.given else f.verdict for f in own)
+    lines.append((f"{beside.paper}, {beside.table}", *(verdicts[verdict] for verdict in MARKS), beside.decisions, beside.distinct, free))  # fmt: skip
+assert sum(sum(row[1:5]) for row in lines) == 225
+weak = [name for name, *_, choices, distinct, _ in lines if choices and distinct <= choices]
 show_table(pd.DataFrame(lines, columns=["table", *MARKS.values(), "free choices", "distinct figures", "which, and for how many figures"]))  # fmt: skip
 say(f"With no more distinct figures than free choices: {'; '.join(weak)}.")
 
@@ -195,5 +195,5 @@ for inner in range(half - 8, half + 17):
         fits.append(inner)
 one = NonLocal(2 * half, inner=fits[0])
 assert sum(p.numel() for p in one.parameters()) - sum(p.numel() for p in NonLocal(2 * half).parameters()) == (fits[0] - half) * (4 * 2 * half + 3)  # fmt: skip
-assert half not in fits and says("averaged") in CHOICES
+assert half not in fits
 say(f"Inner widths that give both figures: {', '.join(map(str, fits))}; half of the channels is {half}.")  # fmt: skip

@@ -62,18 +62,37 @@ def test_beside_a_table_stands_how_many_free_choices_explain_how_many_figures(fi
     assert one.verdicts == {"agrees": 2, "agrees, fitted": 4}
     assert sorted(one.free.values()) == [3, 3] and one.distinct == 1  # 1.65 three times; code explains 2.67
     passes = beside["RCCA-3D", "IV"]
-    assert passes.free["backbone from elsewhere + 2 x MACs of modules"] == 10
-    assert passes.distinct == 5  # FLOPs of TSM and of one to four passes; percentages and equal rows are not
+    assert passes.free["backbone from elsewhere + 2 x MACs of modules"] == 8  # what is given needs no choice
+    assert passes.distinct == 4  # FLOPs of one to four passes; percentages and equal rows are not
     assert (
         beside["GTA", "Fig7"].distinct == 8
     )  # SA and TA have equal parameters, and SA+TA, SA+TAPE equal all
+
+
+def test_what_is_given_is_marked_and_nothing_else(figures: list[Figure]) -> None:
+    given = [f for f in figures if f.given]
+    quoted, hundred = ([f for f in given if ("%" in f.metric) == percent] for percent in (False, True))
+    assert {(f.row, f.printed) for f in quoted} == {
+        ("TSM", "33.0"), ("TSM", "24.30"), ("MF-Net", "11.1"),
+    }  # fmt: skip
+    assert {f.printed for f in hundred} == {"100.0"} and (len(quoted), len(hundred)) == (11, 12)
+    assert all(f.computed == float(f.printed) for f in given)
+    counted = Counter(f.verdict for f in figures if not f.given)
+    assert counted == {"agrees": 97, "agrees, fitted": 80, "not explained": 25}
+
+
+def test_some_choices_are_several_decisions(figures: list[Figure]) -> None:
+    beside = {(t.paper, t.table): t for t in beside_tables(figures)}
+    several = sorted(CHOICES[what].get("decisions", 1) for what in beside["GTA", "Fig7"].free)
+    assert several == [1, 1, 2, 11]
+    assert beside["GTA", "Fig7"].decisions == 15
 
 
 def test_what_text_and_code_state_is_no_free_choice(figures: list[Figure]) -> None:
     by_key = {tuple(getattr(f, k) for k in KEY): f for f in figures}
     quoted = by_key["RCCA-3D", "I", "TSM", "params M"]
     assert quoted.verdict == "agrees, fitted" and free_choices(quoted) == []
-    assert reason(quoted) == "stated: taken from elsewhere, not counted"
+    assert reason(quoted) == "nothing to count: taken from elsewhere, not counted"
     coded = by_key["RNL", "III K400", "+5 RNL", "params M"]
     assert free_choices(coded) == [] and reason(coded).startswith("public code: F_theta")
     assert free_choices(by_key["RNL", "III K400", "+5 NL", "FLOPs G"]) == ["modules"]

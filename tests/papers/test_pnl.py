@@ -90,8 +90,9 @@ def test_a_row_that_no_reading_explains_shows_what_was_tried(
 def test_norms_are_counted_and_linear_layers_once_and_biases_cannot_be_told() -> None:
     fits = {tuple(f.choices.values()): f.agreeing for f in pnl.conventions()}
     assert {f.rows for f in pnl.conventions()} == {7}
-    assert list(pnl.conventions()[0].choices) == ["biases", "batch normalisation", "linear layers twice"]
-    assert fits.pop((True, True, False)) == fits.pop((False, True, False)) == 3
+    names = ["biases", "batch normalisation", "linear layers twice", "products"]
+    assert list(pnl.conventions()[0].choices) == names
+    assert fits.pop((True, True, False, False)) == fits.pop((False, True, False, False)) == 3
     assert max(fits.values()) == 2
 
 

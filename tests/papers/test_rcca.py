@@ -12,7 +12,7 @@ from vidattn.papers.models import Unrestored
 FITTED = {
     **{(t, "TSM", "FLOPs G"): (33.0, rcca.QUOTED) for t in ("I", "III", "IV", "V", "VI")},
     **{(t, "TSM", "params M"): (24.3, rcca.QUOTED) for t in ("I", "III", "IV", "V", "VI")},
-    ("VI", "MF-Net", "FLOPs G"): (11.1, rcca.QUOTED),
+    ("VI", "MF-Net", "FLOPs G"): (11.1, rcca.QUOTED_TOO),
     ("VI", "MF-Net", "params M"): (7.996368, rcca.CLASSES),
     ("I", "c", "FLOPs G"): (48.992095, rcca.HALF),
     ("I", "c", "FLOPs %"): (148.460893, rcca.HALF),

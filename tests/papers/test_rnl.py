@@ -78,8 +78,8 @@ def test_figures_show_what_the_text_s_own_model_costs(figures: dict[tuple[str, s
 
 def test_biases_and_norms_are_counted_and_f_theta_is_not() -> None:
     fits = {tuple(f.choices.values()): f.agreeing for f in rnl.conventions()}
-    assert list(rnl.conventions()[0].choices) == ["biases", "batch normalisation", "F_theta"]
-    assert fits.pop((True, True, False)) == 7
+    assert list(rnl.conventions()[0].choices) == ["biases", "batch normalisation", "F_theta", "products"]
+    assert fits.pop((True, True, False, False)) == 7
     assert max(fits.values()) == 5
 
 

@@ -35,6 +35,7 @@ class Choices(NamedTuple):
         verdicts: How many figures have each verdict.
         free: What was chosen because it fits, and for how many figures: ways of counting and readings that
             neither text nor public code states.
+        decisions: How many decisions these are: some readings are several.
         distinct: How many different figures the free choices explain: those of one model and metric count
             once, and a percentage not at all where the table prints its total, too.
     """
@@ -43,6 +44,7 @@ class Choices(NamedTuple):
     table: str
     verdicts: Counter[str]
     free: Counter[str]
+    decisions: int
     distinct: int
 
 
@@ -67,16 +69,19 @@ def beside_tables(figures: Sequence[Figure]) -> list[Choices]:
     tables = []
     for paper, table in dict.fromkeys((f.paper, f.table) for f in figures):
         own = [f for f in figures if (f.paper, f.table) == (paper, table)]
-        explained = [f for f in own if f.verdict != "not explained" and free_choices(f)]
+        explained = [f for f in own if f.verdict != "not explained" and not f.given and free_choices(f)]
         free = Counter(what for f in explained for what in free_choices(f))
+        decisions = sum(CHOICES[what].get("decisions", 1) for what in free)
         totals = {f.row for f in own if "%" not in f.metric}
         distinct = {(f.unit, f.computed) for f in explained if "%" not in f.metric or f.row not in totals}
-        tables.append(Choices(paper, table, Counter(f.verdict for f in own), free, len(distinct)))
+        tables.append(Choices(paper, table, Counter(f.verdict for f in own), free, decisions, len(distinct)))
     return tables
 
 
 def reason(figure: Figure) -> str:
     """Return one line that says why a figure has its verdict."""
+    if figure.given:
+        return f"nothing to count: {figure.reading}"
     if figure.verdict == "agrees, fitted":
         return "; ".join(f"{ORIGINS[CHOICES[what]['from']]}: {what}" for what in figure.choices)
     if figure.verdict == "agrees" or isnan(figure.computed):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, product
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from vidattn.cost import Cost
 
@@ -33,6 +33,7 @@ class Figure:
             it does, or that only the authors' public code shows. `"not explained"`: none of those tried.
         reading: The reading behind `computed`, in one line.
         others: The other readings that were tried, each with its figure.
+        given: Nothing was counted: the paper quotes it, or it is 100% of itself. It could not have disagreed.
     """
 
     paper: str
@@ -48,6 +49,7 @@ class Figure:
     verdict: Verdict
     reading: str
     others: tuple[tuple[str, float], ...]
+    given: bool = False
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -81,11 +83,13 @@ class Fit(NamedTuple):
         choices: For each choice, by name, what was chosen.
         agreeing: Number of figures that it gives to the printed digit.
         rows: Number of figures.
+        distinct: Number of different figures among those that it gives.
     """
 
-    choices: Mapping[str, bool | int]
+    choices: Mapping[str, bool | int | str]
     agreeing: int
     rows: int
+    distinct: int
 
 
 def decimals(printed: str) -> int:
@@ -128,7 +132,7 @@ def judge(
         if agrees(printed, reading[1]):
             best, verdict = reading, "agrees" if reading is readings[0] else "agrees, fitted"
     return Figure(
-        **row,
+        **cast(dict[str, Any], row),
         computed=best[1],
         text=text,
         all_counted=all_counted,
@@ -140,6 +144,12 @@ def judge(
     )
 
 
+def fit(choices: Mapping[str, bool | int | str], figures: Sequence[tuple[str, float]]) -> Fit:
+    """Return how many figures, each printed and computed, one way of counting gives."""
+    given = [printed for printed, computed in figures if agrees(printed, computed)]
+    return Fit(choices, len(given), len(figures), len(set(given)))
+
+
 def ways_of_counting(rows: Sequence[tuple[str, float, Mapping[str, float]]]) -> list[Fit]:
     """Return how well each way of counting fits several figures, the models being the same for all.
 
@@ -147,13 +157,14 @@ def ways_of_counting(rows: Sequence[tuple[str, float, Mapping[str, float]]]) -> 
         rows: For each figure what is printed, what every way counts, and the parts that a way may count or
             not, by name and the same for all rows; costs in 10^9.
     """
-    fits = []
-    for counted in product((False, True), repeat=len(rows[0][2])):
-        agreeing = sum(
-            agrees(p, always + sum(compress(parts.values(), counted))) for p, always, parts in rows
+    names = [*rows[0][2]]
+    return [
+        fit(
+            dict(zip(names, counted, strict=True)),
+            [(printed, always + sum(compress(parts.values(), counted))) for printed, always, parts in rows],
         )
-        fits.append(Fit(dict(zip(rows[0][2], counted, strict=True)), agreeing, len(rows)))
-    return fits
+        for counted in product((False, True), repeat=len(names))
+    ]
 
 
 def letters(figures: Sequence[Figure]) -> dict[str, str]:

@@ -20,7 +20,7 @@ Source:
 from dataclasses import replace
 from math import nan
 
-from vidattn.papers.explain import TEXT, Figure, judge
+from vidattn.papers.explain import TEXT, Figure, Fit, judge, ways_of_counting
 from vidattn.papers.models import readings, says
 from vidattn.papers.printed import printed_efficiency
 from vidattn.papers.rows import cell
@@ -31,6 +31,32 @@ QUOTED = "quoted: the network of another paper, not built here"
 def efficiency() -> list[Figure]:
     """Return all parameter and FLOPs figures of the paper, recomputed, in the order of the printed ones."""
     return [_saving(row) if row["table"] == "text" else _figure(row) for row in printed_efficiency("GTA")]
+
+
+def conventions(likeliest: bool = False) -> list[Fit]:
+    """Return how well each way of counting fits the FLOPs of Figures 3 and 7.
+
+    A way counts or does not count one addition an output for a convolution with a bias, two operations an
+    element for batch normalisation, and the products of activations.
+
+    Args:
+        likeliest: Of the networks that were chosen because they fit, counted with their products: a search
+            among ways, the networks being fixed, and no independent one. Else of the text's.
+    """
+    rows = []
+    for row in printed_efficiency("GTA"):
+        if row["metric"] == "FLOPs G" and row["table"] in ("Fig3", "Fig7"):
+            reading = readings("GTA")[row["table"], row["row"]]
+            network = reading.likeliest if likeliest else reading.text
+            done = network.by_kind("modules, linear layers once")
+            parts = {
+                "biases": done["bias"],
+                "batch normalisation": done["norm"],
+                "products": network.products(),
+            }
+            always = (done["conv"] + done["linear"]) / 1e9
+            rows.append((row["printed"], always, {what: part / 1e9 for what, part in parts.items()}))
+    return ways_of_counting(rows)
 
 
 def _figure(row: dict[str, str]) -> Figure:

@@ -311,12 +311,17 @@ class Network:
         """Return its cost in 10^6 parameters or 10^9 MACs, whichever the metric names."""
         return sum(number * in_unit(cost, metric) for number, cost in self.parts(convention))
 
-    def by_kind(self) -> Counter[str]:
+    def by_kind(self, convention: Convention | None = None) -> Counter[str]:
         """Return its MACs of each kind of operation."""
         kinds = Counter[str]()
-        for number, cost in self.parts():
+        for number, cost in self.parts(convention):
             kinds.update({kind: number * macs for kind, macs in cost.by_kind.items()})
         return kinds
+
+    def products(self) -> int:
+        """Return its MACs of products of two activations, which no module does."""
+        kinds, weights = self.by_kind("all"), self.by_kind("modules, linear layers once")["linear"]
+        return kinds["attention"] + kinds["matmul"] - weights
 
 
 @cache

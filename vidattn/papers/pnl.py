@@ -51,10 +51,11 @@ def efficiency() -> list[Figure]:
 
 
 def conventions() -> list[Fit]:
-    """Return how well each way of counting fits the FLOPs of MFNet's rows in Tables 3 and 5.
+    """Return how well each way of counting fits the FLOPs of MFNet's rows, of the text's networks.
 
     A way counts or does not count one addition an output for a convolution with a bias, two operations an
-    element for batch normalisation, and a second operation a weight for a linear layer.
+    element for batch normalisation, a second operation a weight for a linear layer, and the products of
+    attention.
     """
     rows = []
     for row in printed_efficiency("PNL"):
@@ -62,7 +63,7 @@ def conventions() -> list[Fit]:
         if row["metric"] == "FLOPs G" and reading is not None and reading.text.backbone.kind == "mfnet":
             done = {kind: macs / 1e9 for kind, macs in reading.text.by_kind().items()}
             choices = {"biases": done["bias"], "batch normalisation": done["norm"]}
-            choices["linear layers twice"] = done["linear"]
+            choices |= {"linear layers twice": done["linear"], "products": reading.text.products() / 1e9}
             rows.append((row["printed"], done["conv"] + done["linear"], choices))
     return ways_of_counting(rows)
 

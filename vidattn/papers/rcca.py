@@ -14,16 +14,19 @@ Source:
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from math import floor
 
-from vidattn.papers.explain import Figure, agrees, decimals, judge
+from vidattn.papers.explain import Figure, Fit, agrees, decimals, fit, judge
 from vidattn.papers.models import Backbone, Network, readings, says
 from vidattn.papers.printed import printed_efficiency
 
 CONVENTION = "backbone from elsewhere + 2 x MACs of modules"
 UCF101, KINETICS = 101, 400
 ONE, FIVE = {3: 1}, {3: 2, 4: 3}
-QUOTED, CLASSES, HALF = says("quoted"), says("classes_400_101"), says("half_c")
+PRODUCTS = {"not counted": 0, "itself once": 1, "itself three times": 3}
+QUOTED, QUOTED_TOO, DEFINITION = says("quoted"), says("quoted_too"), says("definition")
+CLASSES, HALF = says("classes_400_101"), says("half_c")
 ROUNDED, CUT, IN_MFNET = says("rounded"), says("cut"), says("in_mfnet")
 READINGS = {row: reading for (_, row), reading in readings("RCCA-3D").items()}
 ROWS = {row: reading.text for row, reading in READINGS.items()}
@@ -64,6 +67,30 @@ def bare(backbone: Backbone, classes: int | None = None) -> tuple[float, float]:
     return own["FLOPs G"], own["params M"]
 
 
+def conventions() -> list[Fit]:
+    """Return how well each of twelve ways of counting fits the FLOPs of Tables I and III to VI.
+
+    The backbone is quoted or counted, a multiply-add of a module counts once or twice, and a position counts
+    among its own keys once or three times, or no product counts.
+    """
+    printed = [
+        row for row in printed_efficiency("RCCA-3D") if row["metric"] == "FLOPs G" and row["table"] != "text"
+    ]
+    rows = [(row["printed"], ROWS[row["row"]]) for row in printed if ROWS[row["row"]].at]
+    fits = []
+    for quoted, unit, (said, itself) in product((True, False), (1, 2), PRODUCTS.items()):
+        choices = {
+            "backbone": "quoted" if quoted else "counted",
+            "a module's multiply-add": unit,
+            "products": said,
+        }
+        values = [
+            bare(n.backbone, None if quoted else UCF101)[0] + unit * added(n, itself)[0] for _, n in rows
+        ]
+        fits.append(fit(choices, [(text, value) for (text, _), value in zip(rows, values, strict=True)]))
+    return fits
+
+
 def _value(network: Network, metric: str, extra: bool, classes: int | None = None) -> float:
     """Return a figure in the paper's units or, for so many classes, in multiply-adds, everything counted."""
     kind = int(metric.startswith("params"))
@@ -92,7 +119,8 @@ def _figure(row: Mapping[str, str]) -> Figure:
         text, counted = (_value(network, metric, extra, classes) for classes in (None, UCF101))
         others = [(why, _value(other, metric, extra)) for why, other in READINGS[name].others.items()]
         if not network.at and "%" not in metric:
-            others, text = [(CLASSES, bare(network.backbone, KINETICS)[kind]), (QUOTED, text)], counted
+            quoted = QUOTED if network.backbone == TSM else QUOTED_TOO
+            others, text = [(CLASSES, bare(network.backbone, KINETICS)[kind]), (quoted, text)], counted
         elif not agrees(row["printed"], text):
             base, step = bare(network.backbone)[kind], 10 ** decimals(row["printed"])
             if "%" in metric:  # rounded once more, as 8.78 / 8.00 is 109.75% in decimals only
@@ -100,4 +128,7 @@ def _figure(row: Mapping[str, str]) -> Figure:
             others += [(CUT, floor(text * step) / step)]
     figure = judge(row, text, counted, others, CONVENTION)
     figure = replace(figure, convention="parameters" if kind else CONVENTION)
+    if "%" in metric and name in ROWS and not ROWS[name].at:
+        figure = replace(figure, reading=DEFINITION)
+    figure = replace(figure, given=figure.reading in (QUOTED, QUOTED_TOO, DEFINITION))
     return replace(figure, unit="ratio") if metric == "ratio" else figure

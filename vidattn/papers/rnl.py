@@ -33,19 +33,20 @@ def efficiency() -> list[Figure]:
 
 
 def conventions() -> list[Fit]:
-    """Return how well each way of counting fits the FLOPs of Table III on Kinetics.
+    """Return how well each way of counting fits the FLOPs of Table III, of the likeliest networks.
 
     A way counts or does not count one addition an output for a convolution with a bias, two operations an
-    element for batch normalisation, and F_theta as a channel-wise convolution.
+    element for batch normalisation, F_theta as a channel-wise convolution, and the products of attention.
     """
     text, rows = readings("RNL")["III K400", "+5 RNL"].text, []
     counted = replace(text, make=channel_wise_region).parts()
     region = sum(number * cost.by_layer.get("f_theta", 0) for number, cost in counted)
     for row in printed_efficiency("RNL"):
         if (row["table"], row["metric"]) == ("III K400", "FLOPs G"):
-            done = readings("RNL")[row["table"], row["row"]].likeliest.by_kind()
+            network = readings("RNL")[row["table"], row["row"]].likeliest
+            done = network.by_kind()
             parts = {"biases": done.pop("bias"), "batch normalisation": done.pop("norm")}
-            parts["F_theta"] = region * ("RNL" in row["row"])
+            parts |= {"F_theta": region * ("RNL" in row["row"]), "products": network.products()}
             rows.append(
                 (row["printed"], done.total() / 1e9, {what: part / 1e9 for what, part in parts.items()})
             )
