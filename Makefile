@@ -14,6 +14,14 @@ TORCH_INDEX ?=#   one more package index for pip: https://download.pytorch.org/w
 PORT ?= 8000#   of `make serve`
 LEDGER ?=#   the ledger of `make evidence`: rnl | pnl | rcca | gta | pnl_c2d ...; all of them if empty
 PYTEST ?=#   more words for pytest: `make test PYTEST="-k region"`
+PAPER ?=#   of `make full`: rnl | pnl | rcca | gta; all of them if empty
+TABLE ?=#   of `make full`: one table of the paper, such as Fig3 or IX
+ROW ?=#   of `make full`: one row, the name of a file in notebooks/params/full
+DATA_ROOT ?=#   of `make full`: the folder of the data sets and of weights/
+RUNS ?= runs/full#   of `make full`: where runs and results go
+DRY ?=#   of `make full`: 1 shows what would be run, and stops
+SLURM ?=#   of `make full`: so many jobs at a time under SLURM; empty: this machine, one row after another
+JOB ?=#   of `make full`: what a job asks for: 'gpus=8 nodes=2 hours=24 memory=200 cpus=64 retries=5', and options of Snakemake
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -24,6 +32,8 @@ override BUILD := $(strip $(BUILD))
 override NB := $(strip $(NB))
 override PORT := $(strip $(PORT))
 override TORCH_INDEX := $(strip $(TORCH_INDEX))
+SELECT = '--paper=$(strip $(PAPER))' '--table=$(strip $(TABLE))' $(addprefix --row=,$(ROW)) \
+  '--data-root=$(strip $(DATA_ROOT))' '--runs=$(strip $(RUNS))'
 
 .PHONY: help
 help: ## list the targets
@@ -71,6 +81,37 @@ notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p epochs 
 .PHONY: evidence
 evidence: $(READY) ## run what the ledgers list and is not yet recorded (LEDGER=rnl for one; an hour or more each)
 	$(PYTHON) -m vidattn evidence $(LEDGER)
+
+# Snakemake wants older packages than the pins: it lives in an environment of its own, on top of the project's.
+BATCH := $(VENV)/batch
+$(BATCH)/.ready: $(READY) pyproject.toml
+	rm -rf $(BATCH) && $(PYTHON) -m venv $(BATCH)
+	libs() { "$$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }; \
+	  echo "import site; site.addsitedir('$$(libs $(CURDIR)/$(PYTHON))')" > "$$(libs $(BATCH)/bin/python)/project.pth"
+	$(BATCH)/bin/python -m pip install --disable-pip-version-check --quiet $$($(PYTHON) -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["batch"])')
+	@touch $@
+
+.PHONY: full
+full: $(READY) full-plan $(if $(strip $(DRY)),,$(BATCH)/.ready) ## rows at full scale: PAPER=gta TABLE=Fig3 DATA_ROOT=/data (DRY=1: only say what)
+	$(if $(strip $(DRY)),,$(BATCH)/bin/python -m notebooks.full.batch run $(SELECT) \
+	  $(JOB) $(if $(strip $(SLURM)),--executor slurm --jobs $(strip $(SLURM))))
+
+.PHONY: full-plan
+full-plan: $(READY)
+	@$(PYTHON) -m notebooks.full.batch plan $(SELECT)
+
+.PHONY: full-record
+full-record: $(READY) ## take what was measured at full scale into the book
+	$(PYTHON) -m notebooks.full.batch record $(SELECT)
+
+.PHONY: full-params
+full-params: $(READY) ## write notebooks/params/full anew from vidattn/papers/data/full.yaml
+	$(PYTHON) -m notebooks.full.params
+
+.PHONY: test-cluster
+test-cluster: $(READY) $(BATCH)/.ready ## a batch under a real SLURM of two nodes, disturbed (needs root, slurm-wlm, munge)
+	VIDATTN_CLUSTER=1 OMP_NUM_THREADS=1 $(BATCH)/bin/python -m pytest -q -rs tests/cluster
 
 .PHONY: lint
 lint: $(READY) ## ruff and mypy

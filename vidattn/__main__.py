@@ -67,6 +67,18 @@ def _run(options: argparse.Namespace) -> None:
     print(f"{result.name}: {accuracy}, in {result.folder}")
 
 
+def _data(options: argparse.Namespace) -> None:
+    from vidattn.training.checkpoint import write_atomically
+    from vidattn.video.check import check_dataset, report
+
+    how = {"quick": options.quick, "workers": options.workers}
+    faults, summary = check_dataset(options.kind, options.root, options.split, **how)
+    write_atomically(options.out, lambda file: file.write(report(faults).encode()))
+    print("\n".join([*map(str, faults), summary]))
+    if faults:
+        raise UserError(f"{len(faults)} clips cannot be used: {options.out} lists them")
+
+
 def _attend(options: argparse.Namespace) -> None:
     from vidattn.figures import attention_figure
 
@@ -123,6 +135,15 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "train and test one experiment, unless that has been done")
     run.add_argument("experiment", type=Path, help="a YAML description")
     run.add_argument("--root", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
+
+    data = add("data", _data, "say what of a public data set is missing, unreadable or wrong in number")
+    kinds = ("kinetics400", "mini_kinetics200", "something_v1", "something_v2", "ucf101", "hmdb51")
+    data.add_argument("kind", choices=kinds, help="which data set")
+    data.add_argument("root", type=Path, help="the data folder")
+    data.add_argument("--split", type=int, default=1, help="1 (default), 2 or 3")
+    data.add_argument("--quick", action="store_true", help="look at headers and first frames only")
+    data.add_argument("--workers", type=int, default=2, help="processes that decode (default: 2)")
+    data.add_argument("--out", type=Path, default=Path("faults.csv"), help="the report (default: faults.csv)")
 
     attend = add("attend", _attend, "draw what an RNL network attends to in a video file")
     attend.add_argument("clips", type=Path, nargs="+", metavar="clip", help="a video file")

@@ -39,8 +39,15 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         ("optim.amp", True, "optim.amp needs device 'cuda'"),
         ("sampling.flip", 1, "sampling.flip: must be a valid boolean, not 1"),
         ("sampling.size", 64, "sampling: size 64 must not exceed resize 28"),
+        ("sampling.resize", [28, 20], "sampling: size 24 must not exceed resize 20"),
+        ("sampling.scales", [30, 20], "sampling: size 24 must not exceed scales 20"),
+        ("sampling.scales", [30], "sampling.scales[1]: missing"),
+        ("sampling.stretch", 1.25, "sampling: stretch 1.25 needs scales"),
+        ("sampling.test_crops", 5, "sampling.test_crops: must be 1, 3 or 10, not 5"),
+        ("data", {"kind": "ucf101", "root": "d", "of": 1}, "data.of: unknown; allowed are kind, root, split"),
+        ("data", {"kind": "ucf101"}, "data.root: missing"),
         ("model", {"backbone": "resnet_mini"}, "model.num_classes: missing"),
-        ("data.kind", "web", "data.kind: must be one of 'synthetic', 'folder', not 'web'"),
+        ("data.kind", "web", "data.kind: must be one of 'synthetic', 'folder', 'kinetics400'"),
         ("data.train.nois", 1, "data.train.nois: unknown; allowed are task, clips, seed, size"),
         ("data.test.seed", 0, "data: train and test share the seed 0, and so their clips"),
         (
@@ -82,7 +89,7 @@ def test_each_of_several_faults_has_its_line(description: dict[str, Any]) -> Non
         ("model.pretrained", "/nowhere.pt", "model.pretrained: /nowhere.pt is no file"),
         ("optim.batch", 16, "optim.batch: 16 must not exceed the 8 training clips"),
         ("sampling", {"size": 64, "resize": None}, "a crop of 64 does not fit clips of 32 x 32"),
-        ("data", {"kind": "folder", "root": "/nowhere"}, "/nowhere: no such data folder"),
+        ("data", {"kind": "folder", "root": "/nowhere"}, "/nowhere/train.csv: no such file"),
     ],
 )
 def test_check_refuses_before_training(
@@ -150,6 +157,16 @@ def test_what_does_not_keeps_the_key(description: dict[str, Any], path: str, val
     assert make_experiment(changed(description, path, value)).key() == make_experiment(description).key()
 
 
+def test_later_fields_of_the_sampling_show_only_where_they_are_used(description: dict[str, Any]) -> None:
+    plain = make_experiment(description)
+    assert not {"scales", "stretch"} & plain.model_dump(mode="json")["sampling"].keys()
+    sampling = {"size": 24, "resize": [28, 40], "scales": [30, 34], "stretch": 1.25}
+    used = changed(description, "sampling", sampling)
+    dumped = make_experiment(used).model_dump(mode="json")
+    assert dumped["sampling"]["scales"] == [30, 34] and dumped["sampling"]["resize"] == [28, 40]
+    assert make_experiment(dumped) == make_experiment(used) and make_experiment(used).key() != plain.key()
+
+
 def test_folders_and_checkpoints_count_by_their_content(description: dict[str, Any], tmp_path: Path) -> None:
     def experiment(name: str) -> Experiment:
         there = changed(description, "data", {"kind": "folder", "root": str(tmp_path / name)})
@@ -201,7 +218,7 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
     assert after("training/schedule.py", '"""Return', '"""Give') == before
     assert after("training/schedule.py", "import math\n", "# why\n\nimport math\n") == before
     assert after("training/stats.py", "if low > tolerance", "if low >= tolerance") == before
-    for name in ("blocks/nonlocal_.py", "blocks/registry.py", "training/progress.py", "training/study.py"):
+    for name in ("blocks/nonlocal_.py", "blocks/registry.py", "training/study.py"):
         assert after(name, "import", "import os\nimport") == before, name
     assert key(package=package) == before
 

@@ -273,4 +273,5 @@ def test_progress_is_shown_or_not(
     fit.run(experiment, tmp_path / "quiet", progress=False)
     assert capsys.readouterr() == ("", "")
     fit.run(experiment, tmp_path / "shown")
-    assert "tiny: step 10/10, loss " in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "tiny: 100%" in shown and " 10/10 " in shown and "loss=" in shown

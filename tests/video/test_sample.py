@@ -92,14 +92,6 @@ def test_randomness_comes_from_the_generator_only():
     assert np.array_equal(sample("dense", 90, 8, 4, clips=2), dense_eval(90, 8, 4, 2))
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (dict(sampling="sparse", total=9, frames=3), "one of uniform, dense, not 'sparse'"),
-    (dict(sampling="uniform", total=0, frames=3), "total must be at least 1, not 0"),
-    (dict(sampling="uniform", total=9, frames=0), "frames must be at least 1"),
-    (dict(sampling="dense", total=9, frames=3, stride=0), "stride must be at least 1"),
-    (dict(sampling="dense", total=9, frames=3, clips=0), "clips must be at least 1"),
-    (dict(sampling="dense", total=9, frames=3, clips=2, rng=np.random.default_rng(0)), "one clip"),
-])
-def test_refusals(arguments, words):
-    with pytest.raises(ValueError, match=words):
-        sample(**arguments)
+def test_an_unknown_sampling_is_refused():
+    with pytest.raises(ValueError, match="uniform or dense, not 'sparse'"):
+        sample("sparse", 9, 3)

@@ -7,7 +7,7 @@
 | `layer1.0.` to `layer4.2.` | `res2.blocks.0.` to `res5.blocks.2.` |
 | `conv1.net.` (TSM's wrapper around the convolution that it shifts) | `conv1.` |
 | `new_fc.` (TSM's classifier) | `fc.` |
-| weights of 2-D convolutions (O, I, h, w) | (O, I, 1, h, w) |
+| weights of 2-D convolutions (O, I, h, w) | (O, I, t, h, w), divided by t |
 | `conv1.conv.`, `conv1.bn.`, `tail.bn.`, `classifier.` (MFNet) | `conv1.`, `bn1.`, `bn5.`, `fc.` |
 | `conv2.B01.` to `conv5.B03.` (MFNet) | `conv2.blocks.0.` to `conv5.blocks.2.` |
 | `.conv_w1.` (MFNet's shortcut) | `.downsample.` |
@@ -144,7 +144,10 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _fit(tensor: Tensor, wanted: Tensor) -> Tensor:
-    return tensor.unsqueeze(2) if tensor.dim() == 4 and wanted.dim() == 5 else tensor
+    if tensor.dim() != 4 or wanted.dim() != 5:
+        return tensor
+    depth = wanted.shape[2]
+    return tensor.unsqueeze(2).expand(-1, -1, depth, -1, -1) / depth
 
 
 def _may_be_missing(name: str, head: str) -> bool:

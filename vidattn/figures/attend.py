@@ -107,9 +107,7 @@ def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Quer
 def _network_frames(path: str | Path, sampling: Sampling) -> np.ndarray:
     """Sample, resize and cut a clip as a test does: uint8 `(T, size, size, 3)`."""
     chosen = read_frames(path, lambda n: sample(sampling.mode, n, sampling.frames, sampling.stride)[0])
-    clip = torch.from_numpy(chosen)
-    if sampling.resize is not None:
-        clip = augment.resize_short_side(clip, sampling.resize)
+    clip = augment.scale(torch.from_numpy(chosen), sampling.resize)
     size = sampling.test_size or sampling.size
     if min(clip.shape[1:3]) < size:
         found = f"{clip.shape[1]} x {clip.shape[2]}"

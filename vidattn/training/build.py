@@ -11,10 +11,8 @@ from vidattn.backbones.place import place
 from vidattn.backbones.registry import BACKBONES
 from vidattn.blocks import make_block
 from vidattn.errors import UserError
-from vidattn.training.experiment import Experiment, Folder, Synthetic
+from vidattn.training.experiment import Experiment, Synthetic
 from vidattn.video.datasets import VideoDataset
-from vidattn.video.index import read_index
-from vidattn.video.synthetic import write_clips
 
 
 def build_model(experiment: Experiment) -> nn.Module:
@@ -39,12 +37,7 @@ def build_data(experiment: Experiment) -> tuple[VideoDataset, VideoDataset]:
         UserError: A folder, an index file or a video is missing or faulty.
     """
     data, sampling = experiment.data, experiment.sampling
-    if isinstance(data, Synthetic):
-        train, test = (write_clips(spec, data.root) for spec in (data.train, data.test))
-        indices = ("index.csv", "index.csv")
-    else:
-        train = test = Path(data.root)
-        indices = (data.train, data.test)
+    train, test = data.clips()
     shared: dict[str, Any] = {
         "sampling": sampling.mode,
         "frames": sampling.frames,
@@ -55,11 +48,11 @@ def build_data(experiment: Experiment) -> tuple[VideoDataset, VideoDataset]:
     }
     return (
         VideoDataset(
-            train, split_file=indices[0], train=True, size=sampling.size,
+            train, train=True, size=sampling.size, scales=sampling.scales, stretch=sampling.stretch,
             flip=sampling.flip, jitter=sampling.jitter, **shared,
         ),
         VideoDataset(
-            test, split_file=indices[1], train=False, size=sampling.test_size or sampling.size,
+            test, train=False, size=sampling.test_size or sampling.size,
             clips=sampling.test_clips, crops=sampling.test_crops, **shared,
         ),
     )  # fmt: skip
@@ -135,11 +128,12 @@ def _with_blocks(model: nn.Module, experiment: Experiment) -> nn.Module:
 
 def _check_data(experiment: Experiment) -> None:
     data, classes = experiment.data, experiment.model.num_classes
-    if isinstance(data, Folder):
-        labels = [label for index in (data.train, data.test) for _, label in read_index(data.root, index)]
-        if max(labels) >= classes:
-            raise UserError(f"model.num_classes: {classes}, but {data.root} has the label {max(labels)}")
-        clips = len(read_index(data.root, data.train))
+    if not isinstance(data, Synthetic):
+        train, test = data.clips()
+        largest = max(clip.label for clip in (*train.rows, *test.rows))
+        if largest >= classes:
+            raise UserError(f"model.num_classes: {classes}, but {data.root} has the label {largest}")
+        clips = len(train.rows)
     else:
         clips = data.train.clips
         if len(data.train.classes) != classes:

@@ -1,14 +1,16 @@
 """Scores of a trained network on a data set: top-1, top-5, confusion, several views of a video averaged."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from vidattn.errors import UserError
+from vidattn.training.distributed import position
 
 
 class Evaluation(NamedTuple):
@@ -51,33 +53,23 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
     return Evaluation(float(np.trace(confusion) / count), float(top5), confusion, logits, labels)
 
 
-def average_views(logits: Tensor, average: Literal["softmax", "logits"] = "softmax") -> Tensor:
-    """Return one row of logits for several views of a video.
+def average_views(logits: Tensor) -> Tensor:
+    """Return the logarithm of the mean score of several views of a video, or of several networks.
 
     Args:
-        logits: `(V, K)`, a row a view.
-        average: `"softmax"`: the views' scores are averaged after softmax; the logarithm of that average is
-            returned, so that its softmax is the average. `"logits"`: the mean before softmax.
+        logits: `(V, ..., K)`: V views, whose scores are averaged after softmax.
 
     Returns:
-        `(K,)`.
+        `(..., K)`; its softmax is the average.
     """
-    if average == "logits":
-        return logits.mean(0)
-    return torch.logsumexp(logits.log_softmax(1), 0) - np.log(len(logits))
+    return torch.logsumexp(logits.log_softmax(-1), 0) - np.log(len(logits))
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module,
-    dataset: "Dataset[Any]",
-    *,
-    batch: int = 16,
-    device: str = "cpu",
-    average: Literal["softmax", "logits"] = "softmax",
-    workers: int = 0,
+    model: nn.Module, dataset: "Dataset[Any]", *, batch: int = 16, device: str = "cpu", workers: int = 0
 ) -> Evaluation:
-    """Score every video of a data set.
+    """Score every video of a data set; the processes of a group share them, with the network of process 0.
 
     Crops larger than those in training need nothing else: the network is convolutional up to its global mean.
 
@@ -86,13 +78,19 @@ def evaluate(
         dataset: Items `(views (V, 3, T, H, W), label)`.
         batch: Clips that pass through the network at once.
         device: Where the model is.
-        average: How the views of one video are averaged; see `average_views`.
         workers: Processes that decode; 0 for none.
 
     Source:
         RNL, section IV-B: 'the video-level prediction is obtained by averaging all the clip prediction
         scores'. We read 'scores' as softmax scores; the paper does not say.
     """
+    rank, world = position()
+    for tensor in model.state_dict().values() if world > 1 else ():
+        dist.broadcast(tensor, 0)
+    total = len(dataset)  # type: ignore[arg-type]
+    if total == 0:
+        raise UserError("the data set holds no video")
+    share = range(rank, total, world)
     was_training = model.training
     model.eval()
     rows: list[Tensor] = []
@@ -103,12 +101,12 @@ def evaluate(
     def flush() -> None:
         clips = torch.cat(views)
         out = torch.cat([model(part.to(device)).float().cpu() for part in clips.split(batch)])
-        rows.extend(average_views(part, average) for part in out.split(counts))
+        rows.extend(average_views(part) for part in out.split(counts))
         views.clear()
         counts.clear()
 
     try:
-        for clips, label in loader(dataset, workers=workers, batch_size=None, shuffle=False):
+        for clips, label in loader(dataset, workers=workers, batch_size=None, sampler=share):
             views.append(clips)
             counts.append(len(clips))
             labels.append(int(label))
@@ -118,9 +116,11 @@ def evaluate(
             flush()
     finally:
         model.train(was_training)
-    if not rows:
-        raise UserError("the data set holds no video")
-    return score(torch.stack(rows).numpy(), np.asarray(labels, dtype=np.int64))
+    shares = [list(zip(rows, labels, strict=True))] * world
+    if world > 1:
+        dist.all_gather_object(shares, shares[0])
+    logits, truth = zip(*(shares[n % world][n // world] for n in range(total)), strict=True)
+    return score(torch.stack(logits).numpy(), np.asarray(truth, dtype=np.int64))
 
 
 def loader(dataset: "Dataset[Any]", *, workers: int, **options: Any) -> "DataLoader[Any]":

@@ -1,5 +1,6 @@
 """One validated description of a run: everything that decides its result, and nothing else."""
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,11 +15,14 @@ from vidattn.blocks import BLOCKS
 from vidattn.errors import UserError
 from vidattn.training.checkpoint import write_atomically
 from vidattn.training.key import code_key, digest, file_key
-from vidattn.training.validation import FrozenList, Part, explain
-from vidattn.video.synthetic import SyntheticSpec
+from vidattn.training.validation import FrozenList, Part, explain, frozen_list
+from vidattn.video.index import Clips, read_index
+from vidattn.video.official import read_dataset, read_lists
+from vidattn.video.synthetic import SyntheticSpec, write_clips
 from vidattn.yamlfile import read_yaml
 
 Positive = Annotated[int, Field(ge=1)]
+Pair = Annotated[tuple[Positive, Positive], pydantic.BeforeValidator(frozen_list)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -52,6 +56,10 @@ class Synthetic(Part):
         """Return what identifies the data: generator version and descriptions, not encoded bytes."""
         return digest([self.train.key(), self.test.key()])
 
+    def clips(self) -> tuple[Clips, Clips]:
+        """Return the training and the test clips, rendered unless they are found again."""
+        return (read_index(write_clips(self.train, self.root)), read_index(write_clips(self.test, self.root)))
+
 
 class Folder(Part):
     """A data set on disk: video files and two index files with the header `path,label`.
@@ -77,6 +85,56 @@ class Folder(Part):
         """
         return digest([file_key(Path(self.root) / index) for index in (self.train, self.test)])
 
+    def clips(self) -> tuple[Clips, Clips]:
+        """Return the training and the test clips.
+
+        Raises:
+            UserError: An index file is missing or faulty.
+        """
+        return read_index(self.root, self.train), read_index(self.root, self.test)
+
+
+class Official(Part):
+    """A public data set on disk, in the layout and with the annotation files in which it is distributed.
+
+    Args:
+        kind: Its name in `vidattn.video.official.DATASETS`.
+        root: The data folder.
+        split: Which of its official splits.
+        leave_out: Report of `vidattn data`: train and test without the clips that it lists. Without it, one
+            clip that cannot be used ends the run.
+        cache: Keep the decoded frames in memory.
+    """
+
+    kind: Literal["kinetics400", "mini_kinetics200", "something_v1", "something_v2", "ucf101", "hmdb51"]
+    root: str
+    split: Positive = 1
+    leave_out: str | None = None
+    cache: bool = False
+
+    def key(self) -> str:
+        """Return what identifies the data: the clips' names and classes, not where they lie.
+
+        Raises:
+            UserError: An annotation file or the report is missing or faulty.
+        """
+        classes, *lists = read_lists(self.kind, self.root, self.split, self.leave_out)
+        return digest([classes, [[(clip.name, clip.label) for clip in listed] for listed in lists]])
+
+    def clips(self) -> tuple[Clips, Clips]:
+        """Return the training and the test clips.
+
+        Raises:
+            UserError: The annotations are faulty, or a clip cannot be used and is not left out.
+        """
+        train, test = read_dataset(self.kind, self.root, self.split, self.leave_out)
+        if faults := [*train.faults, *test.faults]:
+            raise UserError(
+                f"data: {len(faults)} clips cannot be used, the first: {faults[0]}; `vidattn data` reports "
+                "them all, and data.leave_out takes its report"
+            )
+        return train, test
+
 
 class Sampling(Part):
     """Which frames and which pixels of a video make a clip.
@@ -87,11 +145,14 @@ class Sampling(Part):
         frames: Frames a clip.
         stride: Distance of two frames under dense sampling.
         size: Height and width of the training crop, in pixels.
-        resize: Length of the shorter side before cropping; null keeps the video's size.
+        resize: Length of the shorter side before cropping, or height and width; null keeps the video's size.
+        scales: Draw the length of the shorter side from this range in training; where `resize` is a height
+            and a width, the clip is given their proportions.
+        stretch: With `scales`, make a training clip broader or narrower by a factor of up to this.
         jitter: Let the training crop vary in size and shape (TSN) instead of in place alone.
-        flip: Mirror half of the training clips; not for classes that tell left from right.
+        flip: Mirror half of the training clips, but none whose class has the word left or right in its name.
         test_clips: Clips of one video whose scores are averaged in a test.
-        test_crops: 1 (centre) or 3 (that cover the longer side).
+        test_crops: 1 (centre), 3 (that cover the longer side) or 10 (corners and centre, mirrored, too).
         test_size: Height and width of a test crop; `size` where it is not given.
     """
 
@@ -99,18 +160,26 @@ class Sampling(Part):
     frames: Positive = 8
     stride: Positive = 8
     size: Positive = 224
-    resize: Positive | None = 256
+    resize: Positive | Pair | None = 256
+    # Records are matched by the dump: a field that came after them must not show where it is unused.
+    scales: Annotated[Pair | None, Field(exclude_if=operator.not_)] = None
+    stretch: Annotated[float, Field(ge=1, exclude_if=(1.0).__eq__)] = 1.0
     jitter: bool = False
     flip: bool = False
     test_clips: Positive = 1
-    test_crops: Literal[1, 3] = 1
+    test_crops: Literal[1, 3, 10] = 1
     test_size: Positive | None = None
 
     @model_validator(mode="after")
     def _crops_fit(self) -> "Sampling":
-        for field, side in (("size", self.size), ("test_size", self.test_size or self.size)):
-            if self.resize is not None and side > self.resize:
-                raise ValueError(f"{field} {side} must not exceed resize {self.resize}")
+        if self.stretch > 1 and not self.scales:
+            raise ValueError(f"stretch {self.stretch:g} needs scales")
+        short = min(self.resize) if isinstance(self.resize, tuple) else self.resize
+        of_size = ("scales", min(self.scales)) if self.scales else ("resize", short)
+        tests = ("test_size", self.test_size or self.size, "resize", short)
+        for name, side, by, limit in (("size", self.size, *of_size), tests):
+            if limit is not None and side > limit:
+                raise ValueError(f"{name} {side} must not exceed {by} {limit}")
         return self
 
 
@@ -166,7 +235,8 @@ class Optim(Part):
         weight_decay: Weight decay.
         decay_norm: Apply weight decay to vectors, too: biases and batch normalisation.
         schedule: `"cosine"` or `"step"`.
-        milestones: Epochs at which the step schedule multiplies the rate by `gamma`.
+        milestones: Epochs at which the step schedule multiplies the rate by `gamma`; after the end they never
+            come.
         gamma: Factor of the step schedule.
         warmup_epochs: Epochs of linear warm-up.
         clip_grad: Largest norm of the gradient, if it is to be clipped.
@@ -202,8 +272,6 @@ class Optim(Part):
             raise ValueError("milestones belong to the schedule 'step', which needs at least one")
         if any(late <= early for early, late in zip(self.milestones, self.milestones[1:], strict=False)):
             raise ValueError(f"milestones {list(self.milestones)} must increase")
-        if self.milestones and self.milestones[-1] >= self.epochs:
-            raise ValueError(f"milestones {list(self.milestones)} must be below epochs {self.epochs}")
         return self
 
 
@@ -225,7 +293,7 @@ class Experiment(Part):
     """
 
     name: str
-    data: Annotated[Synthetic | Folder, Field(discriminator="kind")]
+    data: Annotated[Synthetic | Folder | Official, Field(discriminator="kind")]
     sampling: Sampling
     model: Model
     blocks: FrozenList[Placed] = ()
@@ -233,15 +301,7 @@ class Experiment(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Positive = 1
     device: Literal["cpu", "cuda"] = "cpu"
-    test_every_epoch: bool = False
-
-    @pydantic.model_serializer(mode="wrap")
-    def _without_later_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Records are matched by the dump: a field that came after them must not show where it is unused.
-        dumped: dict[str, Any] = dump(self)
-        if not self.test_every_epoch:
-            dumped.pop("test_every_epoch", None)
-        return dumped
+    test_every_epoch: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":
@@ -263,10 +323,13 @@ class Experiment(Part):
         description = self.model_dump(mode="json", exclude={"name", "data"})
         if self.model.pretrained:
             description["model"]["pretrained"] = file_key(Path(self.model.pretrained))
+        return digest([description, self.code(), self.data.key()])[:16]
+
+    def code(self) -> str:
+        """Return a hash of the library's code that decides the result."""
         makers: list[Callable[..., object] | None] = [BACKBONES.get(self.model.backbone)]
         makers += [BLOCKS.get(placed.kind) for placed in self.blocks]
-        modules = sorted({maker.__module__ for maker in makers if maker})
-        return digest([description, code_key(*modules), self.data.key()])[:16]
+        return code_key(*sorted({maker.__module__ for maker in makers if maker}))
 
 
 def make_experiment(description: Mapping[str, Any]) -> Experiment:
@@ -291,6 +354,9 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 def dump(experiment: Experiment, path: str | Path) -> None:
-    """Write a description as YAML, whole: defaults included."""
+    """Write a description as YAML, whole: defaults included; and beside it, which clips it leaves out."""
     text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
     write_atomically(Path(path), lambda file: file.write(text.encode()))
+    if isinstance(experiment.data, Official) and experiment.data.leave_out is not None:
+        report = Path(experiment.data.leave_out).read_bytes()
+        write_atomically(Path(path).with_name("left_out.csv"), lambda file: file.write(report))

@@ -5,11 +5,11 @@ import json
 import math
 import os
 import random
-import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,18 +17,21 @@ from typing import IO
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
+from tqdm import tqdm
 
 from vidattn.errors import UserError
 from vidattn.training import checkpoint
 from vidattn.training.build import build_data, build_model, build_optimizer, check
-from vidattn.training.evaluate import Evaluation, evaluate, loader
-from vidattn.training.experiment import Experiment, Optim, dump, load_experiment
+from vidattn.training.distributed import from_first, joined, launch, position, shared
+from vidattn.training.evaluate import Evaluation, evaluate, loader, score
+from vidattn.training.experiment import Experiment, Optim, Sampling, dump, load_experiment
+from vidattn.training.key import digest
 from vidattn.training.lock import locked
 from vidattn.training.order import micro_batches
-from vidattn.training.progress import Progress
 from vidattn.training.result import Result, commit, device_name, read_result, versions
 from vidattn.training.schedule import cosine, step_decay
 from vidattn.video.datasets import VideoDataset
@@ -44,12 +47,14 @@ def run(
     *,
     checkpoint_seconds: float = 30.0,
     workers: int = 0,
+    processes: int = 1,
 ) -> Result:
     """Train and test what a description says, unless that has been done.
 
     A run that was killed, at any moment, goes on from its last checkpoint and ends in the same weights,
     bit for bit on the CPU of one machine kind, with one version of torch. Global random states, the number of
-    threads and the determinism switch are as before when the function returns.
+    threads and the determinism switch are as before when the function returns. Several processes, started
+    here or by torchrun, share the micro-batches of each step, and the test; see `training.distributed`.
 
     Args:
         experiment: The description.
@@ -59,6 +64,7 @@ def run(
         checkpoint_seconds: Seconds between two checkpoints; 0 for one after each step.
         workers: Processes that decode video; the result does not depend on it. They are spawned, so
             a script needs its `if __name__ == "__main__":`.
+        processes: Processes to start for this run, a GPU each; they divide `optim.accumulate`.
 
     Returns:
         The result, with its folder.
@@ -67,30 +73,34 @@ def run(
         UserError: The description cannot be run, another process runs it, or the loss is no longer finite.
     """
     folder = run_folder(experiment, root)
-    found = read_result(folder)
+    found = from_first(read_result(folder))
     if found is not None:
         return found
     check(experiment)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder), _reproducible(experiment):
-        found = read_result(folder)  # another process may have finished it while this one was checking
+    if processes > 1:
+        settings = {"checkpoint_seconds": checkpoint_seconds, "workers": workers}
+        return launch(processes, run, experiment, root, progress, stop_after, **settings)
+    with joined(experiment.device), _alone(folder), _reproducible(experiment):
+        found = from_first(read_result(folder))  # another may have finished it while this one was checking
         if found is not None:
             return found
-        dump(experiment, folder / "experiment.yaml")
-        training = Training(
-            experiment, folder
-        )  # before the data: a checkpoint that does not fit shows at once
+        if position()[0] == 0:
+            dump(experiment, folder / "experiment.yaml")
+        # Before the data: a checkpoint that does not fit shows at once.
+        training = Training(experiment, folder)
         train, test = build_data(experiment)
-        score = partial(
+        test_all = partial(
             evaluate, dataset=test, batch=experiment.optim.batch // experiment.optim.accumulate,
             device=experiment.device, workers=workers,
         )  # fmt: skip
         training.fit(
-            train, score, progress=progress, stop_after=stop_after, every=checkpoint_seconds, workers=workers
-        )
+            train, test_all, progress=progress, stop_after=stop_after, every=checkpoint_seconds,
+            workers=workers,
+        )  # fmt: skip
         if training.step < training.total_steps(len(train)):
             return training.result(None)
-        return training.finish(score(training.model))
+        return training.finish(test_all(training.model))
 
 
 def run_folder(experiment: Experiment, root: str | Path = "runs") -> Path:
@@ -103,11 +113,8 @@ def replay(experiment: Experiment, steps: int = REPLAYED) -> list[float]:
 
     A recorded result is stale when these are not its `first_losses`.
     """
-    scratch = tempfile.mkdtemp()
-    try:
+    with tempfile.TemporaryDirectory() as scratch:
         return run(experiment, scratch, progress=False, stop_after=steps).first_losses[:steps]
-    finally:
-        shutil.rmtree(scratch)
 
 
 def load_trained(folder: str | Path) -> nn.Module:
@@ -121,13 +128,40 @@ def load_trained(folder: str | Path) -> nn.Module:
         raise UserError(f"{folder}: holds no finished run (no final.pt)")
     experiment = load_experiment(Path(folder) / "experiment.yaml")
     bare = experiment.model.model_copy(update={"pretrained": None})  # its weights are in final.pt
-    states = checkpoint.random_states()
-    try:
+    with torch.random.fork_rng(devices=[]):
         model = build_model(experiment.model_copy(update={"model": bare}))
-    finally:
-        checkpoint.restore_random_states(states)
     model.load_state_dict(checkpoint.load(weights))
     return model.eval()
+
+
+def retest(folder: str | Path, sampling: Sampling, *, workers: int = 0, processes: int = 1) -> Evaluation:
+    """Test a finished run on other views of its clips, unless that has been done.
+
+    Args:
+        folder: The run's folder.
+        sampling: How the views are taken; the run's own sampling gives its own test again.
+        workers: As in `run`.
+        processes: As in `run`; they share the videos.
+
+    Raises:
+        UserError: The folder holds no finished run.
+    """
+    folder = Path(folder)
+    experiment = load_experiment(folder / "experiment.yaml")
+    other = "" if sampling == experiment.sampling else "-" + digest(sampling.model_dump(mode="json"))[:16]
+    file = folder / f"logits{other}.npy"
+    if from_first(file.is_file()):
+        return score(np.load(file), np.load(folder / "labels.npy"))
+    if processes > 1:
+        return launch(processes, retest, folder, sampling, workers=workers)
+    with joined(experiment.device), _alone(folder):
+        _, test = build_data(experiment.model_copy(update={"sampling": sampling}))
+        model = load_trained(folder).to(experiment.device)
+        batch = experiment.optim.batch // experiment.optim.accumulate
+        scores = evaluate(model, test, batch=batch, device=experiment.device, workers=workers)
+        if position()[0] == 0:
+            checkpoint.write_atomically(file, partial(_save_array, scores.logits))
+        return scores
 
 
 def learning_rate(optim: Optim, step: int, steps_per_epoch: int) -> float:
@@ -150,8 +184,10 @@ def train_step(
 ) -> float:
     """Take one step of the optimiser on equal micro-batches, whose mean loss is the loss of all their clips.
 
+    In a group of processes each has its own micro-batches, as many as the others.
+
     Args:
-        model: `(B, 3, T, H, W)` -> `(B, K)`.
+        model: `(B, 3, T, H, W)` -> `(B, K)`; in a group as `distributed.shared` returns it.
         optimizer: With its learning rates set.
         scaler: Scales the loss under float16; disabled otherwise.
         batches: Micro-batches of clips `(B, 3, T, H, W)` and labels `(B,)`.
@@ -164,14 +200,19 @@ def train_step(
     """
     optimizer.zero_grad(set_to_none=True)
     parts = list(batches)
-    total = torch.zeros((), dtype=torch.float64)
-    for clips, labels in parts:
-        with torch.autocast(device, dtype=half, enabled=half is not None):
-            logits = model(clips.to(device))
-            loss = functional.cross_entropy(logits, labels.to(device)) / len(parts)
-        scaler.scale(loss).backward()
-        total += loss.detach().to("cpu", torch.float64)
-    value = float(total)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for number, (clips, labels) in enumerate(parts, start=1):
+        # Gradients meet those of the other processes once a step.
+        hold = nullcontext if number == len(parts) else getattr(model, "no_sync", nullcontext)
+        with hold():
+            with torch.autocast(device, dtype=half, enabled=half is not None):
+                logits = model(clips.to(device))
+                loss = functional.cross_entropy(logits, labels.to(device)) / len(parts)
+            scaler.scale(loss).backward()
+        total += loss.detach()
+    if dist.is_initialized():
+        dist.all_reduce(total)
+    value = float(total) / position()[1]
     if math.isfinite(value):
         if clip_grad is not None:
             scaler.unscale_(optimizer)
@@ -202,7 +243,12 @@ class Training:
         self.scaler = torch.amp.GradScaler(experiment.device, enabled=self.half is torch.float16)
         self.step = 0
         self.seconds = 0.0
+        self.rank, self.world = position()
+        if experiment.optim.accumulate % self.world:
+            parts = f"the {experiment.optim.accumulate} micro-batches of a step (optim.accumulate)"
+            raise UserError(f"{self.world} processes cannot share {parts}")
         self._resume()
+        self.shared = shared(self.model)
 
     def total_steps(self, clips: int) -> int:
         """Return the number of steps of the whole run."""
@@ -220,12 +266,19 @@ class Training:
         per_epoch = len(train) // optim.batch
         total = self.total_steps(len(train))
         last = total if stop_after is None else min(total, stop_after)
-        shown = Progress(experiment.name, total, self.step, progress)
+        first = self.rank == 0
+        pause = 0.2 if sys.stderr.isatty() else 20.0  # seconds: a terminal or a log
+        shown = tqdm(
+            desc=experiment.name, total=total, initial=self.step, unit=" steps",
+            disable=not (progress and first), mininterval=pause, maxinterval=pause,
+        )  # fmt: skip
         before, started, saved = self.seconds, time.monotonic(), time.monotonic()
         self.model.train()
-        with open(self.folder / "log.jsonl", "a") as log:
+        with open(self.folder / "log.jsonl" if first else os.devnull, "a") as log:
 
             def save() -> None:
+                if not first:
+                    return
                 self.seconds = before + time.monotonic() - started
                 log.flush()
                 os.fsync(log.fileno())  # the checkpoint must not know of steps that the log has lost
@@ -238,6 +291,7 @@ class Training:
                     micro_batches(
                         len(train), optim.batch, optim.accumulate,
                         seed=experiment.seed, epoch=epoch, first_step=first_step,
+                        rank=self.rank, world=self.world,
                     )
                 )  # fmt: skip
                 batches = iter(loader(train, workers=workers, batch_sampler=plan))
@@ -245,8 +299,11 @@ class Training:
                     lr = learning_rate(optim, self.step, per_epoch)
                     for group in self.optimizer.param_groups:
                         group["lr"] = lr * group["scale"]
+                    if not first:  # the checkpoint keeps the random states of process 0 alone
+                        _seed(experiment.seed, f"dropout {self.rank} {self.step}")
+                    parts = islice(batches, optim.accumulate // self.world)
                     loss = train_step(
-                        self.model, self.optimizer, self.scaler, islice(batches, optim.accumulate),
+                        self.shared, self.optimizer, self.scaler, parts,
                         device=experiment.device, half=self.half, clip_grad=optim.clip_grad,
                     )  # fmt: skip
                     self.step += 1
@@ -258,16 +315,19 @@ class Training:
                         line["top1"] = score(self.model).top1
                     log.write(json.dumps(line) + "\n")
                     log.flush()
-                    shown.update(self.step, loss, lr)
+                    shown.set_postfix(loss=loss, lr=lr, refresh=self.step == total)
+                    shown.update()
                     if time.monotonic() - saved >= every and self.step < last:
                         save()
                         saved = time.monotonic()
             save()
+            shown.close()
 
     def result(self, scores: Evaluation | None) -> Result:
         """Return the run card, with scores if there are any."""
         experiment = self.experiment
-        lines = [json.loads(line) for line in (self.folder / "log.jsonl").read_text().splitlines()]
+        text = (self.folder / "log.jsonl").read_text() if self.rank == 0 else ""
+        lines = [json.loads(line) for line in text.splitlines()]
         losses = [line["loss"] for line in lines]
         return Result(
             name=experiment.name, key=self.key, data=self.data_key, seed=experiment.seed,
@@ -286,6 +346,8 @@ class Training:
     def finish(self, scores: Evaluation) -> Result:
         """Write what a finished run leaves; `result.json` comes last: it says that all the rest is there."""
         result = self.result(scores)
+        if self.rank:
+            return result
         weights = {name: tensor.cpu() for name, tensor in self.model.state_dict().items()}
         checkpoint.save(self.folder / "final.pt", weights)
         for name, array in (("logits", scores.logits), ("labels", scores.labels)):
@@ -325,6 +387,8 @@ class Training:
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             checkpoint.restore_random_states(state["random"])
+        if self.rank:
+            return
         log = self.folder / "log.jsonl"
         lines = log.read_bytes().splitlines(keepends=True)[: self.step] if log.is_file() else []
         checkpoint.write_atomically(log, lambda file: file.writelines(lines))
@@ -332,6 +396,11 @@ class Training:
 
 def _save_array(array: np.ndarray, file: IO[bytes]) -> None:
     np.save(file, array)
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Lock the run's folder, in process 0 alone."""
+    return locked(folder) if position()[0] == 0 else nullcontext()
 
 
 def _seed(seed: int, purpose: str) -> None:

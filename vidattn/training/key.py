@@ -11,9 +11,9 @@ from vidattn.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("blocks", "backbones", "video", "training")
-# They show progress, or only name what others define, and cannot change what a described run computes. Cut
-# here, so that a new block or backbone leaves the keys of all runs without it as they are.
-WITHOUT_EFFECT = ("training/progress.py", "blocks/registry.py", "backbones/registry.py")
+# They only name what others define, and cannot change what a described run computes. Cut here, so that a new
+# block or backbone leaves the keys of all runs without it as they are.
+WITHOUT_EFFECT = ("blocks/registry.py", "backbones/registry.py")
 
 
 def digest(value: Any) -> str:

@@ -30,16 +30,15 @@ def micro_batches(
     Args:
         size: Number of training clips.
         batch: Clips of one optimiser step, over all processes.
-        accumulate: Micro-batches of one optimiser step in each process.
+        accumulate: Micro-batches of one optimiser step, over all processes.
         seed: The run's seed.
         epoch: Epoch, counting from 0.
         first_step: Steps of this epoch that are already done.
-        rank: Number of this process: it takes every `world`-th clip of each batch, so that the clips of a
-            step do not depend on the number of processes.
-        world: Number of processes.
+        rank: Number of this process: it takes every `world`-th micro-batch, so that which clips meet in one
+            does not depend on the number of processes.
+        world: Number of processes; it divides `accumulate`.
     """
     order = epoch_order(size, seed, epoch)
     for step in range(first_step, size // batch):
-        share = order[step * batch : (step + 1) * batch][rank::world]
-        for part in np.split(share, accumulate):
+        for part in np.split(order[step * batch : (step + 1) * batch], accumulate)[rank::world]:
             yield part.tolist()

@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -95,13 +95,7 @@ def read_result(folder: str | Path) -> Result | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that a result may depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
 
 
 def device_name(device: str) -> str:

@@ -14,12 +14,12 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _frozen_list(value: object) -> object:
+def frozen_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
 # YAML and notebooks say lists; a frozen description holds tuples.
-FrozenList = Annotated[tuple[Item, ...], BeforeValidator(_frozen_list)]
+FrozenList = Annotated[tuple[Item, ...], BeforeValidator(frozen_list)]
 
 
 def explain(error: ValidationError) -> str:
@@ -53,7 +53,7 @@ def _locate(root: type[BaseModel] | None, loc: Sequence[int | str]) -> tuple[str
     name, inside = "", here
     for item in loc:
         kinds = [(part, part.model_fields.get("kind")) for part in inside]
-        tagged = [part for part, kind in kinds if kind is not None and kind.default == item]
+        tagged = [part for part, kind in kinds if kind is not None and item in get_args(kind.annotation)]
         if tagged:  # the tag that chose a member of a union: narrows the search, is no part of the name
             inside = here = tagged
             continue

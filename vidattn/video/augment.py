@@ -31,19 +31,54 @@ def resize(clip: Tensor, height: int, width: int) -> Tensor:
     return scaled.permute(0, 2, 3, 1)
 
 
-def resize_short_side(clip: Tensor, short: int) -> Tensor:
-    """Scales a clip so that its shorter side has `short` pixels, the other one in proportion (rounded).
+def scale(clip: Tensor, size: int | tuple[int, int] | None) -> Tensor:
+    """Scales a clip to a size.
 
     Args:
         clip: uint8 `(T, H, W, 3)`.
-        short: pixels.
+        size: pixels of its shorter side, the other one in proportion (rounded); or height and width, whatever
+            its proportions; or None: the clip as it is.
 
     Returns:
-        uint8 `(T, H', W', 3)` with min(H', W') = short.
+        uint8 `(T, H', W', 3)`.
     """
-    height, width = clip.shape[1:3]
-    scale = short / min(height, width)
-    return resize(clip, max(short, round(height * scale)), max(short, round(width * scale)))
+    if size is None:
+        return clip
+    return resize(clip, *(size if isinstance(size, tuple) else _sides(clip.shape[1], clip.shape[2], size)))
+
+
+def _sides(height: float, width: float, short: int) -> tuple[int, int]:
+    """Gives height and width in the same proportion, the shorter one `short` pixels long."""
+    factor = short / min(height, width)
+    return max(short, round(height * factor)), max(short, round(width * factor))
+
+
+def random_scale(
+    clip: Tensor, sides: tuple[int, int], rng: np.random.Generator, *, stretch: float = 1.0,
+    shape: tuple[int, int] | None = None,
+) -> Tensor:
+    """Scales a clip so that its shorter side has a random length, and stretches it at random.
+
+    Args:
+        clip: uint8 `(T, H, W, 3)`.
+        sides: two lengths between which, both included, that of the shorter side is drawn, in pixels.
+        rng: the source of randomness.
+        stretch: the width is multiplied by a factor between 1 / stretch and stretch, and the height divided
+            by it.
+        shape: height and width whose proportions the clip is given before; None keeps its own.
+
+    Returns:
+        uint8 `(T, H', W', 3)` with min(H', W') from `sides`.
+
+    Source:
+        Non-local Neural Networks, section 4.1 (a scaled video whose shorter side is drawn from 256 to 320);
+        MFNet's code (made square, 224 to 288, stretched by 1.25: drawn evenly, then inverted half of the
+        time).
+    """
+    height, width = shape or clip.shape[1:3]
+    short = int(rng.integers(min(sides), max(sides) + 1))
+    factor = float(rng.uniform(1 / stretch, stretch)) ** int(rng.choice((-1, 1))) if stretch > 1 else 1.0
+    return resize(clip, *_sides(height / factor, width * factor, short))
 
 
 def crop(clip: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
@@ -128,29 +163,33 @@ def jittered_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     return resize(crop(clip, y * (rows - height) // 4, x * (columns - width) // 4, height, width), size, size)
 
 
-def three_crops(clip: Tensor, size: int) -> Tensor:
-    """Cuts three squares that cover the longer side: its start, middle and end, each centred across.
+def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
+    """Cuts the squares that a test looks at.
 
     Args:
         clip: `(T, H, W, 3)`.
         size: pixels; the whole shorter side where the clip was resized to `size`.
+        crops: 1: the middle. 3: start, middle and end of the longer side, each centred across. 10: corners
+            and middle, and the same mirrored.
 
     Returns:
-        `(3, T, size, size, 3)`.
+        `(crops, T, size, size, 3)`.
 
     Raises:
         ValueError: the frame is smaller.
 
     Source:
         Non-local Neural Networks, section 4.1 (fully-convolutional spatial inference, three crops of 256 x
-        256).
+        256); Temporal Segment Networks, section 4.1 (corners and centre, mirrored), which TSM's test and
+        RCCA-3D's Table X call 10 crops.
     """
     down, across = clip.shape[1] - size, clip.shape[2] - size
-    if across >= down:
-        places = [(down // 2, left) for left in (0, across // 2, across)]
-    else:
-        places = [(top, across // 2) for top in (0, down // 2, down)]
-    return torch.stack([crop(clip, top, left, size, size) for top, left in places])
+    y, x = down // 2, across // 2
+    corners = [(0, 0), (0, across), (down, 0), (down, across)]
+    first, last = ((y, 0), (y, across)) if across >= down else ((0, x), (down, x))
+    places = {1: [(y, x)], 3: [first, (y, x), last], 10: [*corners, (y, x)]}[crops]
+    cut = torch.stack([crop(clip, *place, size, size) for place in places])
+    return torch.cat([cut, flip(cut)]) if crops == 10 else cut
 
 
 def flip(clip: Tensor) -> Tensor:

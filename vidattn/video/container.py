@@ -7,24 +7,6 @@ from typing import BinaryIO
 
 _MATROSKA = bytes.fromhex("1a45dfa3")
 _SEGMENT = bytes.fromhex("18538067")
-_TS_PACKET = 188  # bytes; each packet of an MPEG transport stream starts with 0x47
-
-
-def is_transport_stream(path: str | Path) -> bool:
-    """Tells an MPEG transport stream (`.ts`, `.m2ts`) by the sync byte of its first four packets.
-
-    Args:
-        path: a file.
-
-    Returns:
-        Whether it is one, with or without the 4 bytes that Blu-ray's variant puts before each packet.
-    """
-    with open(path, "rb") as file:
-        head = file.read(4 * (_TS_PACKET + 4))
-    return any(
-        len(head) >= 4 * size and all(head[k * size + extra] == 0x47 for k in range(4))
-        for size, extra in ((_TS_PACKET, 0), (_TS_PACKET + 4, 4))
-    )
 
 
 def missing_bytes(path: str | Path) -> int:

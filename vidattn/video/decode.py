@@ -16,12 +16,13 @@ Every fault that decord reports is a `VideoError`, and so are these, which it pa
   to none);
 - an mp4, Matroska, WebM or AVI file that is shorter than its header promises;
 - an MPEG transport stream: frame i of decord is not frame i;
+- more frames promised than the file has bytes;
 - fewer frames than promised; a folder of frames with a number missing.
 
 Not detected, so check the files themselves where it matters (`ffmpeg -v error -xerror -i FILE -f null -`):
 
 - damaged bytes inside a frame's data, which decode to a damaged picture, and to more of them up to the next
-  key frame;
+  key frame; damaged bytes inside a JPEG frame;
 - damage to a Matroska or WebM file's structure in the middle of the file: what follows is lost, the video is
   shorter;
 - a cut file of a container not named above: an MPEG program stream is a shorter video;
@@ -47,7 +48,7 @@ import numpy as np
 from PIL import Image
 
 from vidattn.errors import UserError
-from vidattn.video.container import is_transport_stream, missing_bytes
+from vidattn.video.container import missing_bytes
 
 decord.logging.set_level(decord.logging.QUIET)
 
@@ -64,11 +65,11 @@ class VideoError(UserError):
     """A video cannot be read as promised; `path` names it.
 
     The message is the only required argument, since a data loader rebuilds a worker's exception from its text
-    alone.
+    alone; that text is the traceback, whose last line is the message.
     """
 
     def __init__(self, message: str, path: str | Path | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message.rsplit("VideoError: ", 1)[-1].strip())
         self.path = None if path is None else str(path)
 
 
@@ -83,8 +84,8 @@ class VideoInfo:
 
 
 @contextmanager
-def _named(path: str) -> Iterator[None]:
-    """Turns whatever the decoder raises into one line that names the file."""
+def _named(path: str, shown: str = "") -> Iterator[None]:
+    """Turns whatever the decoder raises into one line that names the file, or what of it is shown."""
     try:
         yield
     except VideoError:
@@ -94,7 +95,7 @@ def _named(path: str) -> Iterator[None]:
     except decord.DECORDLimitReachedError as error:
         raise VideoError(f"{path}: frames are missing, others are repeated instead", path) from error
     except Exception as error:  # decord raises RuntimeError, DECORDError, IndexError ... for the same fault
-        raise VideoError(f"{path}: cannot be decoded: {_reason(error)}", path) from error
+        raise VideoError(f"{shown or path}: cannot be decoded: {_reason(error)}", path) from error
 
 
 def _reason(error: Exception) -> str:
@@ -106,13 +107,17 @@ def _reason(error: Exception) -> str:
 def _open(path: str) -> "decord.VideoReader":
     if not os.path.isfile(path):
         raise VideoError(f"{path}: no such video file or folder of frames", path)
-    if os.path.getsize(path) == 0:
-        raise VideoError(f"{path}: the file is empty", path)
-    if is_transport_stream(path):
-        raise VideoError(f"{path}: MPEG transport streams are decoded wrongly; remux it to mp4", path)
-    if missing := missing_bytes(path):
-        raise VideoError(f"{path}: cut off, {missing} bytes are missing at its end", path)
     with _named(path):
+        if os.path.getsize(path) == 0:
+            raise VideoError(f"{path}: the file is empty", path)
+        if missing := missing_bytes(path):
+            raise VideoError(f"{path}: cut off, {missing} bytes are missing at its end", path)
+        with av.open(path) as container:
+            if container.format.name == "mpegts":
+                raise VideoError(f"{path}: MPEG transport streams are decoded wrongly; remux it to mp4", path)
+            promised = max((stream.frames for stream in container.streams.video), default=0)
+        if promised > os.path.getsize(path):  # decord takes memory for them all, and ends the process
+            raise VideoError(f"{path}: promises {promised} frames in fewer bytes", path)
         # One thread: the same frames in the same order on every machine, and no fight with the loader's
         # workers.
         reader = decord.VideoReader(path, ctx=decord.cpu(0), num_threads=1, fault_tol=_NO_REPAIR)
@@ -126,7 +131,8 @@ def _open(path: str) -> "decord.VideoReader":
 
 def _numbered_frames(folder: str) -> list[str]:
     """Lists `1.jpg`, `00002.jpg` ... of a folder in the order of their numbers, none missing."""
-    images = [name for name in os.listdir(folder) if Path(name).suffix.lower() in (".jpg", ".jpeg")]
+    with _named(folder):
+        images = [name for name in os.listdir(folder) if Path(name).suffix.lower() in (".jpg", ".jpeg")]
     found = sorted((int(Path(name).stem), name) for name in images if Path(name).stem.isdecimal())
     if not found:
         raise VideoError(f"{folder}: holds no numbered JPEG frame (00001.jpg ...)", folder)
@@ -137,12 +143,8 @@ def _numbered_frames(folder: str) -> list[str]:
 
 
 def _read_image(path: str, folder: str) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:  # Pillow's own faults are OSErrors too
-        message = f"{folder}: {os.path.basename(path)} cannot be decoded: {_reason(error)}"
-        raise VideoError(message, folder) from error
+    with _named(folder, f"{folder}: {os.path.basename(path)}"), Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def probe(path: str | Path) -> VideoInfo:

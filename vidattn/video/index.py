@@ -1,32 +1,139 @@
-"""Which clip has which label: the index file of a data folder, and how one is made from a data set's
-annotations.
+"""Which clip has which label: annotations become clips that are there, and faults that are named.
 
-An index is a CSV file with the header `path,label`: a path relative to the folder (a video file or a folder
-of JPEG frames) and a class number. `classes.txt` beside it names the classes, one a line, number 0 first.
+The index of a folder of one's own is a CSV file with the header `path,label`: a path relative to the folder
+(a video file or a folder of JPEG frames) and a class number. `classes.txt` beside it names the classes, one a
+line, number 0 first. The annotations of the six public data sets are read in `vidattn.video.official`.
 """
 
 import csv
+import io
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from vidattn.errors import UserError
 
-ANNOTATIONS = ("kinetics", "something-v1")
+
+class Listed(NamedTuple):
+    """A clip as an annotation lists it.
+
+    Args:
+        where: file and line of the annotation.
+        name: the clip's path below one of `folders`.
+        label: its class's name; None where the annotations do not say it.
+        folders: where the clip may lie, below the data folder; the first that holds it counts.
+    """
+
+    where: str
+    name: str
+    label: str | None
+    folders: tuple[str, ...] = ("",)
 
 
-@dataclass(frozen=True)
-class IndexSummary:
-    """What `write_index` found: number of clips written, of annotated clips that are not on the disk, and of
-    classes."""
+class Clip(NamedTuple):
+    """A clip that is there: its full path, its class number, and where it is listed under which name."""
 
-    clips: int
-    missing: int
-    classes: int
+    path: str
+    label: int
+    where: str
+    name: str
+
+
+class Fault(NamedTuple):
+    """Why a listed clip cannot be used: "outside", "label", "missing", "duplicate" or "unreadable"."""
+
+    where: str
+    name: str
+    kind: str
+    detail: str
 
     def __str__(self) -> str:
-        return f"{self.clips} clips of {self.classes} classes; {self.missing} annotated clips are missing"
+        return f"{self.where}: {self.kind}: {self.name!r}: {self.detail}"
+
+
+class Clips(NamedTuple):
+    """The usable clips of a list, the classes' names, and what cannot be used."""
+
+    rows: list[Clip]
+    classes: tuple[str, ...]
+    faults: list[Fault]
+
+
+def find_clips(
+    root: str | Path, classes: tuple[str, ...], listed: Iterable[Listed], seen: dict[str, str] | None = None
+) -> Clips:
+    """Looks for listed clips on the disk. Nothing is opened.
+
+    Args:
+        root: the data folder.
+        classes: the classes' names, number 0 first.
+        listed: the clips. One whose path leaves the data folder (an absolute path, or one with `..`) is a
+            fault, wherever it leads; symbolic links are followed.
+        seen: where each clip was listed so far; with it, a clip that is listed twice is a fault.
+
+    Returns:
+        The clips in their order, and the faults.
+    """
+    numbers = {name: number for number, name in enumerate(classes)}
+    present: dict[str, set[str]] = {}  # one listing a folder: a question per clip is slow on a network's disk
+
+    def is_there(path: str) -> bool:
+        parent, name = os.path.split(path)
+        if parent not in present:
+            present[parent] = set()
+            with suppress(OSError):
+                present[parent].update(os.listdir(parent))
+        return name in present[parent]
+
+    rows, faults = [], []
+    for where, name, label, folders in listed:
+        places = [os.path.join(folder, name) for folder in folders]
+        if any(os.path.isabs(place) or ".." in place.split("/") or "\0" in place for place in places):
+            kind, detail = "outside", "the path leaves the data folder"
+        elif label is None:
+            kind, detail = "label", "the annotations do not say its class"
+        elif label not in numbers:
+            kind, detail = "label", f"{label!r} is none of the {len(classes)} classes"
+        elif (found := next((p for p in places if is_there(os.path.join(root, p))), None)) is None:
+            kind, detail = "missing", f"no such clip in {root}"
+        elif seen is not None and found in seen:
+            kind, detail = "duplicate", f"listed before, in {seen[found]}"
+        else:
+            rows.append(Clip(os.path.join(root, found), numbers[label], where, name))
+            if seen is not None:
+                seen[found] = where
+            continue
+        faults.append(Fault(where, name, kind, detail))
+    return Clips(rows, classes, faults)
+
+
+def read_text(path: Path) -> str:
+    """Reads an annotation file.
+
+    Raises:
+        UserError: it is not there, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError:
+        raise UserError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: must be text in UTF-8") from None
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows of a CSV file and the numbers of their lines, without empty ones.
+
+    Raises:
+        UserError: it is not there, or is no CSV file.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        yield from ((reader.line_num, row) for row in reader if row)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}") from None
 
 
 def read_classes(folder: str | Path) -> tuple[str, ...]:
@@ -39,10 +146,10 @@ def read_classes(folder: str | Path) -> tuple[str, ...]:
         The classes' names; empty where there is no such file.
     """
     path = Path(folder) / "classes.txt"
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
+    return tuple(read_text(path).splitlines()) if path.is_file() else ()
 
 
-def read_index(folder: str | Path, split_file: str = "index.csv") -> list[tuple[str, int]]:
+def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
     """Reads an index file and checks every line of it.
 
     Args:
@@ -50,116 +157,27 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> list[tuple[
         split_file: name of the index file in it.
 
     Returns:
-        Full path and label of each clip, in the file's order.
+        The clips, in the file's order; a clip may be listed twice.
 
     Raises:
         UserError: no such folder or file, a wrong header or line, a label that is no class, a clip that is
-            not there.
+            not there or outside the folder.
     """
     index = Path(folder) / split_file
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such data folder")
-    if not index.is_file():
-        raise UserError(f"{index}: no such index file (a CSV file with the header path,label)")
-    names = read_classes(folder)
-    present: dict[str, set[str]] = {}  # one listing a folder: a question per clip is slow on a network's disk
-    rows: list[tuple[str, int]] = []
-    with open(index, newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        if next(reader, None) != ["path", "label"]:
-            raise UserError(f"{index}, line 1: the header must be path,label")
-        for row in reader:
-            where = f"{index}, line {reader.line_num}"
-            if len(row) != 2 or not row[1].isdecimal():
-                raise UserError(f"{where}: must be a path and a class number from 0, not {','.join(row)!r}")
-            label = int(row[1])
-            if names and label >= len(names):
-                raise UserError(f"{where}: label {label}, allowed are 0 to {len(names) - 1} (classes.txt)")
-            path = os.path.join(folder, row[0])
-            parent, name = os.path.split(os.path.normpath(path))
-            if parent not in present:
-                present[parent] = set(os.listdir(parent)) if os.path.isdir(parent) else set()
-            if name not in present[parent]:
-                raise UserError(f"{where}: no such clip: {path}")
-            rows.append((path, label))
-    if not rows:
+    rows = read_rows(index)
+    if next(rows, (1, []))[1] != ["path", "label"]:
+        raise UserError(f"{index}, line 1: the header must be path,label")
+    listed = []
+    for number, row in rows:
+        where = f"{index}, line {number}"
+        if len(row) != 2 or not row[1].isdecimal():
+            raise UserError(f"{where}: must be a path and a class number from 0, not {','.join(row)!r}")
+        listed.append(Listed(where, row[0], str(int(row[1]))))
+    if not listed:
         raise UserError(f"{index}: lists no clip")
-    return rows
-
-
-def write_index(
-    annotations: str | Path, folder: str | Path, kind: str, split_file: str = "index.csv"
-) -> IndexSummary:
-    """Makes an index file from a data set's own annotations; clips that are not on the disk are left out and
-    counted.
-
-    Class numbers follow `classes.txt`, which is written (names in alphabetical order) where it is missing, so
-    that a second split of the same folder has the same numbers.
-
-    Args:
-        annotations: "kinetics": a CSV file with columns label, youtube_id, time_start, time_end; clips are
-            `<id>_<start>_<end>.mp4` (six digits each), in the folder or in one named after the class, spaces
-            as `_` or not. "something-v1": lines `<id>;<class>` without a header; clips are folders `<id>` of
-            JPEG frames.
-        folder: the data folder.
-        kind: "kinetics" or "something-v1".
-        split_file: name of the index file to write.
-
-    Returns:
-        What was found.
-
-    Raises:
-        UserError: an unknown kind, no such annotations, a wrong line, a class that `classes.txt` lacks, no
-            clip found.
-    """
-    if kind not in ANNOTATIONS:
-        raise UserError(f"annotations must be one of {', '.join(ANNOTATIONS)}, not {kind!r}")
-    if not Path(annotations).is_file():
-        raise UserError(f"{annotations}: no such annotation file")
-    listed = list(_kinetics(annotations) if kind == "kinetics" else _something(annotations))
-    names = read_classes(folder) or tuple(sorted({name for _, name in listed}))
-    numbers = {name: number for number, name in enumerate(names)}
-    rows: list[tuple[str, int]] = []
-    for candidates, name in listed:
-        if name not in numbers:
-            raise UserError(f"{annotations}: class {name!r} is not in {Path(folder) / 'classes.txt'}")
-        found = next((path for path in candidates if os.path.exists(os.path.join(folder, path))), None)
-        if found is not None:
-            rows.append((found, numbers[name]))
-    if not rows:
-        raise UserError(f"{folder}: none of the {len(listed)} clips of {annotations} is there")
-    _write(Path(folder) / "classes.txt", "".join(name + "\n" for name in names))
-    temporary = Path(folder) / f".{split_file}.{os.getpid()}.tmp"
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("path", "label"), *rows])
-    os.replace(temporary, Path(folder) / split_file)
-    return IndexSummary(len(rows), len(listed) - len(rows), len(names))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _kinetics(annotations: str | Path) -> Iterator[tuple[list[str], str]]:
-    """Gives each clip's possible paths and its class."""
-    with open(annotations, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            try:
-                label, start, end = row["label"], int(float(row["time_start"])), int(float(row["time_end"]))
-                name = f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
-            except (KeyError, TypeError, ValueError) as error:
-                raise UserError(f"{annotations}, line {reader.line_num}: must have label, youtube_id, "
-                                "time_start, time_end") from error
-            yield [name, f"{label}/{name}", f"{label.replace(' ', '_')}/{name}"], label
-
-
-def _something(annotations: str | Path) -> Iterator[tuple[list[str], str]]:
-    """Gives each clip's folder and its class."""
-    for number, line in enumerate(Path(annotations).read_text(encoding="utf-8").splitlines(), start=1):
-        clip, separator, name = line.partition(";")
-        if not separator or not clip.isdecimal() or not name:
-            raise UserError(f"{annotations}, line {number}: must be <id>;<class>, not {line!r}")
-        yield [clip], name
+    names = read_classes(folder)
+    numbers = range(len(names) or 1 + max(int(clip.label or 0) for clip in listed))
+    clips = find_clips(folder, tuple(map(str, numbers)), listed)
+    for fault in clips.faults:
+        raise UserError(str(fault))
+    return clips._replace(classes=names or clips.classes)
