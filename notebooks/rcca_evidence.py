@@ -84,7 +84,7 @@ figures.interval_plot(
 # ## What the number of passes may do, and does
 #
 # The ledger said beforehand what follows from the mathematics ({ref}`rcca` derives it): without a block, and in *apart* with a single pass, no feature knows both ring and objects. The scores are additive, and of the four cases (ring red or cyan, red object to the left or to the right) at most three can be right.
-# The cell counts the cases in the test clips, and asserts the bound that follows on every recorded run that it holds for. Such a network's accuracy lies where its near-ties happen to fall, not necessarily at one half. In *aligned* one pass lifts the bound, and the row below shows a network that used it.
+# The cell counts the cases in the test clips, and asserts the bound that follows on every recorded run that it holds for. Such a network's accuracy lies where its near-ties happen to fall, not necessarily at one half. The bound is one on average, and the runs lie far below it.
 
 # %% tags=["hide-input"]
 from vidattn.video.synthetic import SyntheticSpec, render
@@ -113,13 +113,13 @@ bounded = [
 lines = []
 for name in bounded:
     bound = bounds["aligned" if "aligned" in name else "apart"]
-    assert max(accuracy[name]) <= bound
+    assert max(accuracy[name]) < bound - 10
     lines.append((name, len(accuracy[name]), min(accuracy[name]), max(accuracy[name]), bound))
 columns = ["variant", "seeds", "lowest, %", "highest, %", "additive at most, %"]
 pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
-# And the runs that are not bounded, one line a kind of clip: is there a run above the bound?
+# And the runs that are not bounded: is there a run above the bound? In *aligned* one pass lifts it.
 
 # %% tags=["hide-input"]
 lines = []

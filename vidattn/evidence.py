@@ -152,6 +152,12 @@ def claims_table(study: Study, judged: dict[str, Judgement], card: Row) -> str:
                 f"| {claim.statement} | {claim.effect:+g} | {claim.tolerance:g} | {_seeds(claim, card)} "
                 f"| {mean:+.3f} ({low:+.3f} to {high:+.3f}) | **{verdict}** |"
             )
+    for name, seeds in card.get("more", {}).items():
+        lines += [
+            f"\nThe ledger promised {study.seeds} seeds. *{name}* was given {seeds}, after its interval had "
+            "been seen to be too wide; its 95% does not account for that. The other claims are judged by the "
+            "ledger's seeds alone."
+        ]
     return "\n".join(lines)
 
 
