@@ -1417,7 +1417,7 @@ if ours and parameters.data is None:
     glue("covered", style, display=False)
     grey = pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype("uint8")
     print(f"Test clip {index}: {spec.classes[label]}")
-    display(figures.show_activation(grey, [*maps.values()], [*maps]))
+    display(figures.show_activation(grey, [*maps.values()], [name.replace(" ", "\n", 1) for name in maps]))
 
 # %% [markdown]
 # ## What the paper leaves open, and what we chose
