@@ -298,7 +298,7 @@ assert in_networks["TSM ResNet-50", "A2"][0] < 1.3 * bare["TSM ResNet-50"].macs
 # takes half an hour of a quiet machine.
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "full-width"]
 WANTED = {
     name: (of["kind"], {o: 8 if v == "T" else v for o, v in of.get("options", {}).items()})
     for name, of in BLOCKS.items()
