@@ -1190,6 +1190,11 @@ if judged:  # three of four cases at most without a relation, see above; 78% of 
         f"the best bare run {max(accuracy['baseline']):.1f}%. Of those that start from γ = 0 {counted['RCCA gamma=0']} did. NL, for which ring and object are one step apart, did in {counted['NL']}. "
         f"Where ring and object share lines, one pass did in {counted[one]} ({means[one]:.1f}% in the mean), and three passes in {counted[three]} ({means[three]:.1f}%; exploratory)."
     )
+    structures = [f"{of} in {counted[f'RCCA {of}']}" for of in "bcd" if f"RCCA {of}" in counted]
+    if structures:
+        say(
+            f"Of the other structures of Table I, which the paper ranks below $a$ ({counted['RCCA']}), some runs ended above it, too: {', '.join(structures)} (exploratory)."
+        )
 none = "(not yet recorded)"
 for key, value in {
     "bare": f"{means['baseline']:.0f}%" if "baseline" in means else none,
@@ -1417,7 +1422,11 @@ if ours and parameters.data is None:
     glue("covered", style, display=False)
     grey = pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype("uint8")
     print(f"Test clip {index}: {spec.classes[label]}")
-    display(figures.show_activation(grey, [*maps.values()], [name.replace(" ", "\n", 1) for name in maps]))
+    display(
+        figures.show_activation(
+            grey, [*maps.values()], [name.replace(" ", "\n", 1) for name in maps]
+        )
+    )
 
 # %% [markdown]
 # ## What the paper leaves open, and what we chose
