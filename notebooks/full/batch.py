@@ -69,9 +69,16 @@ def select(
         and (not table or any(table in re.match(r"((\S+).*):", cell).groups() for cell in row.cells))
     ]
     if unknown or not chosen:
+        papers = sorted({row.paper for row in rows.values()})
+        tables = dict.fromkeys(
+            cell.split()[0].rstrip(":")
+            for row in rows.values()
+            if row.paper.lower().startswith(paper.lower())
+            for cell in row.cells
+        )
         raise UserError(
             f"no row for paper={paper!r}, table={table!r}, rows={unknown or [*names]}: the papers are "
-            f"{', '.join(sorted({row.paper for row in rows.values()}))}, tables as in the cells of {PARAMS}"
+            f"{', '.join(papers)}, the tables {', '.join(tables) or 'none'}, the rows those of {PARAMS}"
         )
     for name in chosen:  # it grows on the way
         chosen += [needed for needed in rows[name].needs if needed not in chosen]
