@@ -168,6 +168,9 @@ def test_the_tables_have_what_was_recorded(study: Study) -> None:
     lines = evidence.claims_table(study, evidence.judge(study, rows, TEN), TEN).splitlines()
     assert len(lines) == 2 + 4
     assert "| +0.06 | 0.03 | 10 | +0.100 (+0.100 to +0.100) | **reproduced** |" in lines[2]
+    more = TEN | {"more": {"over-baseline": 14}}
+    said = evidence.claims_table(study, evidence.judge(study, rows, TEN), more).partition("\n\n")[2]
+    assert said.startswith("The ledger promised 10 seeds. *over-baseline* was given 14, after its interval")
     one = [*rows, {"variant": "SE", "seed": 0, "top1": 0.25}]
     assert list(evidence.accuracies(study, one)) == ["baseline", "NL", "RNL", "RNL 1x1x1", "SE"]
     table = evidence.accuracy_table(study, one, {"RNL": "74.68 (III)"}).set_index("variant")
