@@ -1235,12 +1235,7 @@ results = dict(
 )
 replayed = next((row for row in records if row["variant"] == "GTA"), None)
 if parameters.scale == "reduced" and replayed:
-    deviation = evidence.largest_deviation(study, replayed)
-    state = "bit for bit" if deviation == 0 else f"to within {deviation:.0e}"
-    state = (
-        state if deviation < 1e-2 else f"only to within {deviation:.1%}: **the records are stale**"
-    )
-    say(f"The replayed losses of GTA, seed {replayed['seed']}, equal the recorded ones {state}.")
+    say(evidence.replayed(study, replayed))
 display(figures.run_card([*results.values()]))
 trained = {name: load_trained(results[name, seed].folder).eval() for name in parameters.variants}
 live_seconds = time.perf_counter() - before_runs

@@ -201,7 +201,7 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# Runs seldom lie between chance and all: a network has found the order, or not. So the rows fall into three kinds.
+# Has a network found the order, or not? The rows fall into three kinds.
 
 # %% tags=["hide-input"]
 kinds = {
@@ -209,7 +209,10 @@ kinds = {
     "Below 60% with every seed": [n for n, of in within.items() if 100 * max(of) < 60],
 }
 kinds["Neither"] = [name for name in within if all(name not in of for of in kinds.values())]
+runs = [value for of in within.values() for value in of]
+between = sum(0.6 <= value <= 0.9 for value in runs)
 say("\n".join(f"- {kind}: {', '.join(of)}." for kind, of in kinds.items()))
+say(f"{between} of {len(runs)} runs lie between 60 and 90%.")
 always, never = kinds["Above 90% with every seed"], kinds["Below 60% with every seed"]
 if {"pixel", "pixel w/o CCMH"} <= {*always} and {"region", "region w/o CCMH"} <= {*never}:
     say(

@@ -1072,20 +1072,7 @@ results = dict(
 )
 recorded = next((row for row in records if row["variant"] == "PNL"), None)
 if parameters.scale == "reduced" and recorded:
-    deviation = evidence.largest_deviation(study, recorded)
-    state = (
-        "bit for bit"
-        if deviation == 0
-        else f"to within {deviation:.0e}, as another processor, or clips encoded anew, give them"
-    )
-    state = (
-        state
-        if deviation < 1e-2
-        else f"only to within {deviation:.1%}: **the records are stale**"
-    )
-    say(
-        f"The replayed losses of PNL, seed {recorded['seed']}, equal the recorded ones {state}."
-    )
+    say(evidence.replayed(study, recorded))
 display(figures.run_card([*results.values()]))
 trained = {name: load_trained(results[name, seed].folder) for name in parameters.variants}
 live_seconds = time.perf_counter() - before_runs

@@ -921,17 +921,7 @@ results = dict(
 )
 recorded = next(row for row in records if row["variant"] == "RNL")
 if parameters.scale == "reduced":
-    deviation = evidence.largest_deviation(study, recorded)
-    state = (
-        "bit for bit"
-        if deviation == 0
-        else f"to within {deviation:.0e}, as another processor, or clips encoded anew, give them"
-        if deviation < 1e-2
-        else f"only to within {deviation:.1%}: **the records are stale**"
-    )
-    say(
-        f"The replayed losses of RNL, seed {recorded['seed']}, equal the recorded ones {state}."
-    )
+    say(evidence.replayed(study, recorded))
 display(figures.run_card(list(results.values())))
 live_seconds = time.perf_counter() - before_runs
 glue("live-seconds", f"{live_seconds:.0f}", display=False)

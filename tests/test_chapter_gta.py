@@ -7,12 +7,10 @@ import pytest
 
 from vidattn.book import at_scale
 from vidattn.errors import UserError
-from vidattn.notebook import TAG, read_notebook, resolve
+from vidattn.notebook import read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "gta.py")
-COMPANIONS = ("gta_cost", "gta_evidence")
-DRAWS = re.compile(r"plt\.show\(\)|figures\.(dot_plot|interval_plot|show_\w+)\(")
 
 
 def refusal(**given):
@@ -67,10 +65,6 @@ def test_every_fault_is_named(given, said):
     assert refusal(**given).startswith(said)
 
 
-def test_the_main_path_is_at_most_40_cells():
-    assert len(CHAPTER.node.cells) <= 40
-
-
 def test_every_solution_asserts_what_it_says():
     solutions = [cell for cell in CHAPTER.node.cells if "solution" in cell.metadata.get("tags", [])]
     text = "\n".join(cell.source for cell in solutions)
@@ -91,17 +85,6 @@ def test_every_numbered_equation_has_its_label_and_its_code():
     assert "(gta-eq-regions)=\n$$\n" in prose
 
 
-@pytest.mark.parametrize("name", ["gta", *COMPANIONS])
-def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name):
-    notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-    drawing = [cell for cell in notebook.node.cells if DRAWS.search(cell.source)]
-    assert drawing
-    for cell in drawing:
-        shown = cell.metadata["mystnb"]
-        assert len(shown["figure"]["caption"]) > 40
-        assert len(shown["image"]["alt"]) > 40
-
-
 def test_all_seven_figures_of_the_paper_but_the_graph_without_numbers_are_remade():
     captions = [
         cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in CHAPTER.node.cells
@@ -109,16 +92,3 @@ def test_all_seven_figures_of_the_paper_but_the_graph_without_numbers_are_remade
     text = " ".join(captions)
     for number in (1, 2, 8, 15, 16, 17):
         assert re.search(rf"Figures?[^.]*\b{number}\b", text), number
-
-
-def test_every_glued_name_that_the_prose_shows_is_glued():
-    prose = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown")
-    code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
-    for name in re.findall(r"\{glue:text\}`([^`]+)`", prose):
-        assert f'"{name}"' in code, name
-
-
-def test_companions_take_no_parameters():
-    for name in COMPANIONS:
-        notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-        assert not any(TAG in cell.metadata.get("tags", []) for cell in notebook.node.cells)

@@ -12,15 +12,11 @@ from vidattn.blocks import NonLocal, PyramidNonLocal
 from vidattn.book import at_scale
 from vidattn.cost import count
 from vidattn.errors import UserError
-from vidattn.notebook import TAG, read_notebook, resolve
+from vidattn.notebook import read_notebook, resolve
 from vidattn.papers import printed_efficiency
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "pnl.py")
-COMPANIONS = ("pnl_cost", "pnl_evidence")
-DRAWS = re.compile(
-    r"plt\.show\(\)|figures\.(dot_plot|interval_plot|lines_with_bands|show_maps|show_regions)\("
-)
 
 
 def refusal(**given):
@@ -84,10 +80,6 @@ def test_a_backbone_that_cannot_be_what_the_ledger_says_is_refused_before_traini
         resolve(rnl, {"backbone": "mfnet_mini", "places": {"conv3": [1]}})
 
 
-def test_the_main_path_is_at_most_40_cells():
-    assert len(CHAPTER.node.cells) <= 40
-
-
 def test_every_solution_asserts_what_it_says():
     solutions = [cell for cell in CHAPTER.node.cells if "solution" in cell.metadata.get("tags", [])]
     assert solutions
@@ -110,17 +102,6 @@ def test_every_numbered_equation_has_its_label_and_its_code():
         assert f"# ({number})" in code
 
 
-@pytest.mark.parametrize("name", ["pnl", *COMPANIONS])
-def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name):
-    notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-    drawing = [cell for cell in notebook.node.cells if DRAWS.search(cell.source)]
-    assert drawing
-    for cell in drawing:
-        shown = cell.metadata["mystnb"]
-        assert len(shown["figure"]["caption"]) > 40
-        assert len(shown["image"]["alt"]) > 40
-
-
 def test_all_six_figures_of_the_paper_are_remade():
     names = [
         cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in CHAPTER.node.cells
@@ -128,12 +109,6 @@ def test_all_six_figures_of_the_paper_are_remade():
     text = " ".join(names)
     for number in range(1, 7):
         assert re.search(rf"Fig(ure|\.) {number}\b", text), number
-
-
-def test_companions_take_no_parameters():
-    for name in COMPANIONS:
-        notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-        assert not any(TAG in cell.metadata.get("tags", []) for cell in notebook.node.cells)
 
 
 # The slip: Eq. (4) says 2 C^3 N for four 1x1x1 convolutions between C and C / 2 channels.

@@ -7,12 +7,10 @@ import pytest
 
 from vidattn.book import at_scale
 from vidattn.errors import UserError
-from vidattn.notebook import TAG, read_notebook, resolve
+from vidattn.notebook import read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "rcca.py")
-COMPANIONS = ("rcca_cost", "rcca_evidence")
-DRAWS = re.compile(r"plt\.show\(\)|figures\.(dot_plot|interval_plot|lines_with_bands|show_\w+)\(")
 
 
 def refusal(**given):
@@ -70,10 +68,6 @@ def test_every_fault_is_named(given, said):
     assert refusal(**given).startswith(said)
 
 
-def test_the_main_path_is_at_most_40_cells():
-    assert len(CHAPTER.node.cells) <= 40
-
-
 def test_every_solution_asserts_what_it_says():
     solutions = [cell for cell in CHAPTER.node.cells if "solution" in cell.metadata.get("tags", [])]
     assert solutions
@@ -95,17 +89,6 @@ def test_every_numbered_equation_has_its_label_and_its_code():
         assert f"# ({number})" in code
 
 
-@pytest.mark.parametrize("name", ["rcca", *COMPANIONS])
-def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name):
-    notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-    drawing = [cell for cell in notebook.node.cells if DRAWS.search(cell.source)]
-    assert drawing or name == "rcca_cost"
-    for cell in drawing:
-        shown = cell.metadata["mystnb"]
-        assert len(shown["figure"]["caption"]) > 40
-        assert len(shown["image"]["alt"]) > 40
-
-
 def test_all_seven_figures_of_the_paper_are_remade():
     captions = [
         cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in CHAPTER.node.cells
@@ -113,9 +96,3 @@ def test_all_seven_figures_of_the_paper_are_remade():
     text = " ".join(captions)
     for number in range(1, 8):
         assert re.search(rf"Fig(ure|\.) {number}\b", text), number
-
-
-def test_companions_take_no_parameters():
-    for name in COMPANIONS:
-        notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-        assert not any(TAG in cell.metadata.get("tags", []) for cell in notebook.node.cells)

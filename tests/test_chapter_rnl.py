@@ -1,18 +1,15 @@
 """The RNL chapter: what its parameters refuse, and what its notebook promises to a reader."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from vidattn.book import at_scale
 from vidattn.errors import UserError
-from vidattn.notebook import TAG, read_notebook, resolve
+from vidattn.notebook import read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "rnl.py")
-DRAWS = re.compile(r"plt\.show\(\)|figures\.(dot_plot|interval_plot|lines_with_bands|show_maps)\(")
-COMPANIONS = ("rnl_cost", "rnl_evidence", "rnl_slides")
 
 
 def refusal(**given):
@@ -91,10 +88,6 @@ def test_every_other_fault_is_named(given, said):
     assert refusal(**given).startswith(said)
 
 
-def test_the_main_path_is_at_most_40_cells():
-    assert len(CHAPTER.node.cells) <= 40
-
-
 def test_every_solution_asserts_what_it_says():
     solutions = [cell for cell in CHAPTER.node.cells if "solution" in cell.metadata.get("tags", [])]
     assert solutions
@@ -115,20 +108,3 @@ def test_every_numbered_equation_has_its_label_and_its_code():
     for number in range(1, 13):
         assert f"$$ (rnl-eq-{number})" in prose
         assert f"({number})" in code or f"Eq. ({number})" in code
-
-
-@pytest.mark.parametrize("name", ["rnl", *COMPANIONS])
-def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name):
-    notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-    drawing = [cell for cell in notebook.node.cells if DRAWS.search(cell.source)]
-    assert drawing
-    for cell in drawing:
-        shown = cell.metadata["mystnb"]
-        assert len(shown["figure"]["caption"]) > 40
-        assert len(shown["image"]["alt"]) > 40
-
-
-def test_companions_take_no_parameters():
-    for name in COMPANIONS:
-        notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
-        assert not any(TAG in cell.metadata.get("tags", []) for cell in notebook.node.cells)

@@ -181,6 +181,24 @@ def test_the_tables_have_what_was_recorded(study: Study) -> None:
     assert " to " in table.loc["RNL", "95% interval, or each seed"]
 
 
+@pytest.mark.parametrize(
+    ("deviation", "said"),
+    [
+        (0.0, "bit for bit"),
+        (4e-4, "to within 4e-04"),
+        (0.02, "only to within 2.0%: **the records are stale**"),
+    ],
+)
+def test_a_record_that_does_not_come_out_again_is_called_stale(
+    study: Study, monkeypatch: pytest.MonkeyPatch, deviation: float, said: str
+) -> None:
+    monkeypatch.setattr(evidence, "largest_deviation", lambda *_: deviation)
+    row = {"variant": "RNL", "seed": 3, "key": ""}
+    start = "The replayed losses of RNL, seed 3, equal the recorded ones "
+    assert evidence.replayed(study, row).startswith(start + said)
+    assert f"give the recorded losses {said}" in evidence.still_true(study, [row])
+
+
 def test_records_are_compared_with_todays_code(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         {"variant": name, "seed": seed, "first_losses": [2.0, 1.0], "key": study.experiment(name, seed).key()}
@@ -192,8 +210,8 @@ def test_records_are_compared_with_todays_code(study: Study, monkeypatch: pytest
     text = evidence.still_true(study, rows)
     assert "7 of 8 recorded keys" in text and "first 5 steps of baseline, NL, RNL, RNL 1x1x1," in text
     assert "bit for bit" in text
-    monkeypatch.setattr(evidence, "replay", lambda experiment, steps: [2.0, 1.01][:steps])
-    assert "to within 1e-02" in evidence.still_true(study, rows)
+    monkeypatch.setattr(evidence, "replay", lambda experiment, steps: [2.0, 1.001][:steps])
+    assert "to within 1e-03" in evidence.still_true(study, rows)
     assert evidence.largest_deviation(study, rows[0], 1) == 0
 
 

@@ -37,6 +37,7 @@ from vidattn.training.result import commit, versions
 from vidattn.training.study import Study, at_noise, load_study
 
 Row = dict[str, Any]
+STALE = 1e-2  # records whose losses come out farther off, replayed, are not of today's code
 NOT_RECORDED = {"name", "finished", "top5", "seed", "data", "versions", "folder"}  # of a run's result
 
 
@@ -213,12 +214,25 @@ def still_true(study: Study, rows: list[Row], steps: int = 5) -> str:
     shown = study.primary or study.variants
     first = {row["variant"]: row for row in rows[::-1] if row["variant"] in shown}
     worst = max(largest_deviation(study, row, steps) for row in first.values())
-    outcome = "bit for bit" if worst == 0 else f"to within {worst:.0e}"
     return (
         f"{same} of {len(rows)} recorded keys are those of today's code. Replayed now, the first {steps} "
         f"steps of {', '.join(name for name in shown if name in first)}, one run each, give the recorded "
-        f"losses {outcome}."
+        f"losses {_outcome(worst)}."
     )
+
+
+def replayed(study: Study, row: Row) -> str:
+    """Say whether a record's first losses come out again, replayed now."""
+    outcome = _outcome(largest_deviation(study, row))
+    return f"The replayed losses of {row['variant']}, seed {row['seed']}, equal the recorded ones {outcome}."
+
+
+def _outcome(deviation: float) -> str:
+    if deviation == 0:
+        return "bit for bit"
+    if deviation < STALE:
+        return f"to within {deviation:.0e}, as another processor, or clips encoded anew, give them"
+    return f"only to within {deviation:.1%}: **the records are stale**"
 
 
 def _measure(study: Study, variant: str, seed: int, root: Path) -> Row:

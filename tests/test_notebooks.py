@@ -1,0 +1,55 @@
+"""What every page that is a notebook promises; what a chapter promises beyond it is in its own file."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vidattn.notebook import TAG, Notebook, read_notebook
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))
+CHAPTERS = ("rnl", "pnl", "rcca", "gta")
+DRAWS = re.compile(
+    r"plt\.show\(\)|\.picture\(|figures\.(attention_figure|dot_plot|interval_plot|show_(?!table)\w+)\("
+)
+
+
+def page(name: str) -> Notebook:
+    return read_notebook(ROOT / "notebooks" / f"{name}.py")
+
+
+def sources(name: str, kind: str) -> str:
+    return "\n".join(cell.source for cell in page(name).node.cells if cell.cell_type == kind)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name: str) -> None:
+    drawing = [c for c in page(name).node.cells if c.cell_type == "code" and DRAWS.search(c.source)]
+    assert drawing or name not in CHAPTERS
+    for cell in drawing:
+        shown = cell.metadata["mystnb"]
+        assert len(shown["figure"]["caption"]) > 40 and len(shown["image"]["alt"]) > 40
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_main_path_is_at_most_40_cells(name: str) -> None:
+    assert len(page(name).node.cells) <= 40
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
+    code = sources(name, "code")
+    made = [re.sub(r"\{\w+\}", r"\\w+", text) for text in re.findall(r'glue\(f"([^"]+)"', code)]
+    for glued in re.findall(r"\{glue:text\}`([^`]+)`", sources(name, "markdown")):
+        assert f'"{glued}"' in code or any(re.fullmatch(each, glued) for each in made), glued
+
+
+def test_only_chapters_the_bench_and_the_row_take_parameters() -> None:
+    tagged = {n for n in PAGES if any(TAG in c.metadata.get("tags", []) for c in page(n).node.cells)}
+    assert tagged == {*CHAPTERS, "counting_blocks", "row"}
+
+
+def test_pages_need_no_network() -> None:
+    for name in PAGES:
+        assert not re.search(r"https?://|src=|@import", sources(name, "code")), name
