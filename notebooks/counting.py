@@ -135,14 +135,43 @@ SEARCHES = {
 }
 lines, sharp = [], {}
 for paper, (ways, used, networks) in SEARCHES.items():
-    chosen = [way for way in ways if tuple(name if value is True else value for name, value in way.choices.items() if value) == used]  # fmt: skip
+    chosen = [
+        way
+        for way in ways
+        if tuple(
+            name if value is True else value
+            for name, value in way.choices.items()
+            if value
+        )
+        == used
+    ]
     most = max(way.agreeing for way in ways)
     alike = [way for way in ways if way.agreeing == most]
-    assert len(chosen) == 1 and chosen[0] in alike  # the way that this book uses is among the best
+    assert (
+        len(chosen) == 1 and chosen[0] in alike
+    )  # the way that this book uses is among the best
     next_best = max([way.agreeing for way in ways if way not in alike])
-    lines.append((paper, networks, len(ways), f"{most} of {ways[0].rows}", chosen[0].distinct, len(alike), next_best))  # fmt: skip
+    lines.append(
+        (
+            paper,
+            networks,
+            len(ways),
+            f"{most} of {ways[0].rows}",
+            chosen[0].distinct,
+            len(alike),
+            next_best,
+        )
+    )
     sharp[paper] = (most, len(alike))
-columns = ["paper", "networks", "ways tried", "figures that the best give", "different ones", "equally good ways", "the next gives"]  # fmt: skip
+columns = [
+    "paper",
+    "networks",
+    "ways tried",
+    "figures that the best give",
+    "different ones",
+    "equally good ways",
+    "the next gives",
+]
 show_table(pd.DataFrame(lines, columns=columns))
 
 # %% [markdown]
@@ -153,7 +182,13 @@ show_table(pd.DataFrame(lines, columns=columns))
 
 # %% tags=["hide-input"]
 assert sharp["RNL"] == (7, 1) and sharp["RCCA-3D"][1] == 1 and sharp["PNL"] == (3, 2)
-bare_rows = [r for r in printed_efficiency("GTA") if r["table"] in ("Fig3", "Fig7") and r["metric"] == "FLOPs G" and "+" not in r["row"]]  # fmt: skip
+bare_rows = [
+    r
+    for r in printed_efficiency("GTA")
+    if r["table"] in ("Fig3", "Fig7")
+    and r["metric"] == "FLOPs G"
+    and "+" not in r["row"]
+]
 assert sharp["GTA"][0] == len(bare_rows) == 3
 assert all(way.choices["products"] or way.agreeing <= 3 for way in SEARCHES["GTA "][0])
 counted = [way.choices for way in SEARCHES["GTA"][0] if way.agreeing == 3]
@@ -165,7 +200,9 @@ assert {way["batch normalisation"] for way in counted} == {False}
 # A TSM ResNet-50 with non-local blocks, all keys, at five places: after blocks 1 and 3 of `res3` and 1, 3 and 5 of `res4`. Two papers print its cost.
 
 # %%
-prints = {(r["paper"], r["row"], r["metric"]): r["printed"] for r in printed_efficiency()}
+prints = {
+    (r["paper"], r["row"], r["metric"]): r["printed"] for r in printed_efficiency()
+}
 five = readings("RNL")["III K400", "+5 NL"].text
 in_rcca = rcca.ROWS["TSM+5NL no down-sampling"]
 assert sum(five.by_kind().values()) / 1e9 == five.value("FLOPs G")
@@ -182,16 +219,30 @@ assert (
 show_table(
     pd.DataFrame(
         [
-            ("RNL, Table III, +5 NL", prints["RNL", "+5 NL", "FLOPs G"], f"{seen:.2f}", "modules only: the products are missing"),
-            ("RCCA-3D, text", prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"], f"{twice:.2f}", f"{rcca.bare(rcca.TSM)[0]} in MACs + the blocks in two operations a MAC; cut off"),
+            (
+                "RNL, Table III, +5 NL",
+                prints["RNL", "+5 NL", "FLOPs G"],
+                f"{seen:.2f}",
+                "modules only: the products are missing",
+            ),
+            (
+                "RCCA-3D, text",
+                prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"],
+                f"{twice:.2f}",
+                f"{rcca.bare(rcca.TSM)[0]} in MACs + the blocks in two operations a MAC; cut off",
+            ),
             ("this book", "", f"{macs:.2f}", "multiply-adds of everything"),
         ],
         columns=["where", "printed, G", "recomputed, G", "what it is"],
     )
-)  # fmt: skip
+)
 glue("one-network", f"{macs:.2f}", display=False)
 glue("printed-rnl", prints["RNL", "+5 NL", "FLOPs G"], display=False)
-glue("printed-rcca", prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"], display=False)
+glue(
+    "printed-rcca",
+    prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"],
+    display=False,
+)
 
 # %% [markdown]
 # So a figure of one paper must not be set beside a figure of another, and not even a block's beside its backbone's in the same table of RCCA-3D. The comparison that can be made, all
@@ -205,33 +256,75 @@ glue("printed-rcca", prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"], d
 # %% tags=["hide-input"]
 found = efficiency()
 marks = {"agrees": "o", "agrees, fitted": "D", "not explained": "X", "given": ""}
-names = {"agrees": "the text's network", "agrees, fitted": "a named reading", "not explained": "not explained", "given": "quoted, or 100% of itself"}  # fmt: skip
+names = {
+    "agrees": "the text's network",
+    "agrees, fitted": "a named reading",
+    "not explained": "not explained",
+    "given": "quoted, or 100% of itself",
+}
 table = pd.DataFrame(
-    {"paper": f.paper, "verdict": "given" if f.given else f.verdict, "unit": f.unit, "printed": float(f.printed),
-     "off": (f.computed - float(f.printed)) * 10 ** decimals(f.printed), "computed": f.computed}
+    {
+        "paper": f.paper,
+        "verdict": "given" if f.given else f.verdict,
+        "unit": f.unit,
+        "printed": float(f.printed),
+        "off": (f.computed - float(f.printed)) * 10 ** decimals(f.printed),
+        "computed": f.computed,
+    }
     for f in found
-)  # fmt: skip
-by_paper = table.pivot_table(index="paper", columns="verdict", values="unit", aggfunc="size", fill_value=0)  # fmt: skip
+)
+by_paper = table.pivot_table(
+    index="paper", columns="verdict", values="unit", aggfunc="size", fill_value=0
+)
 by_paper = by_paper.reindex(index=PAPERS, columns=marks).rename(columns=names)
 by_paper.loc["all four"] = by_paper.sum()
 show_table(by_paper.rename_axis(index=None, columns=None), index=True)
 total = Counter(table["verdict"])
 agree = len(found) - total["not explained"]
-free = [f for f in found if f.verdict == "agrees, fitted" and not f.given and any(CHOICES[what]["from"] == "fit" for what in f.choices)]  # fmt: skip
-assert len(found) == 225 and agree >= 200 and total["given"] == sum(f.given for f in found)
-for name, number in {"printed": len(found), "agree": agree, "as-text": total["agrees"], "named": total["agrees, fitted"],
-                     "fitted": len(free), "given": total["given"], "unexplained": total["not explained"]}.items():  # fmt: skip
+free = [
+    f
+    for f in found
+    if f.verdict == "agrees, fitted"
+    and not f.given
+    and any(CHOICES[what]["from"] == "fit" for what in f.choices)
+]
+assert (
+    len(found) == 225 and agree >= 200 and total["given"] == sum(f.given for f in found)
+)
+for name, number in {
+    "printed": len(found),
+    "agree": agree,
+    "as-text": total["agrees"],
+    "named": total["agrees, fitted"],
+    "fitted": len(free),
+    "given": total["given"],
+    "unexplained": total["not explained"],
+}.items():
     glue(name, number, display=False)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every printed figure that was recomputed. Above, against the recomputed one, on logarithmic axes. Below, how far apart they are, in units of the last printed digit: linear within one unit, logarithmic beyond; in the band they agree. The five quoted networks of GTA's Figure 4 that are not built here are missing.", "name": "fig-printed-recomputed"}, "image": {"alt": "Two panels that share a horizontal axis, the printed figure. Above, all points lie on the diagonal as far as the eye can tell, but for a handful of crosses. Below, circles and diamonds lie in a narrow band about zero, and crosses outside it, some by hundreds of units."}}
 fig, (above, below) = plt.subplots(
-    2, 1, figsize=(figures.WIDTH, 6.2), sharex=True, height_ratios=(3, 2), layout="constrained"
+    2,
+    1,
+    figsize=(figures.WIDTH, 6.2),
+    sharex=True,
+    height_ratios=(3, 2),
+    layout="constrained",
 )
 drawn = table[table["verdict"] != "given"].dropna()
-assert ((drawn["off"].abs() <= 0.5 + 1e-9) == (drawn["verdict"] != "not explained")).all()
+assert (
+    (drawn["off"].abs() <= 0.5 + 1e-9) == (drawn["verdict"] != "not explained")
+).all()
 for (paper, verdict), part in drawn.groupby(["paper", "verdict"], sort=False):
-    style = {"color": figures.COLOURS[PAPERS[paper]], "marker": marks[verdict], "linestyle": "none"}
-    style |= {"markersize": 7 if verdict == "not explained" else 4, "markeredgecolor": "none"}
+    style = {
+        "color": figures.COLOURS[PAPERS[paper]],
+        "marker": marks[verdict],
+        "linestyle": "none",
+    }
+    style |= {
+        "markersize": 7 if verdict == "not explained" else 4,
+        "markeredgecolor": "none",
+    }
     above.plot(part.printed, part.computed, **style)
     below.plot(part.printed, part.off, **style)
 ends = [drawn.printed.min() / 1.5, drawn.printed.max() * 1.5]
@@ -246,7 +339,10 @@ above.set(xscale="log", yscale="log", ylabel="recomputed: G, M, %")
 below.set_yscale("symlog", linthresh=1)
 below.set_ylim(-1e3, 1e3)
 assert drawn["off"].abs().max() < 1e3
-below.set(xlabel="printed: G, M, %", ylabel="recomputed less printed,\nunits of the last digit")
+below.set(
+    xlabel="printed: G, M, %",
+    ylabel="recomputed less printed,\nunits of the last digit",
+)
 above.legend(ncols=2)
 plt.show()
 
@@ -258,14 +354,24 @@ plt.show()
 
 # %% tags=["hide-input"]
 used = Counter(
-    what for f in found if f.verdict == "agrees, fitted" and not f.given for what in f.choices
+    what
+    for f in found
+    if f.verdict == "agrees, fitted" and not f.given
+    for what in f.choices
 )
-lines = [(ORIGINS[CHOICES[what]["from"]], what, number) for what, number in used.most_common()]
+lines = [
+    (ORIGINS[CHOICES[what]["from"]], what, number)
+    for what, number in used.most_common()
+]
 origin = Counter(where for where, *_ in lines)
 decisions = sum(
     CHOICES[what].get("decisions", 1) for what in used if CHOICES[what]["from"] == "fit"
 )
-ones = [what for what, number in used.items() if number == 1 and CHOICES[what]["from"] == "fit"]
+ones = [
+    what
+    for what, number in used.items()
+    if number == 1 and CHOICES[what]["from"] == "fit"
+]
 say(
     f"{len(lines)} readings beyond the texts' networks stand behind {total['agrees, fitted']} figures: {origin['public code']} that public code shows, and {origin['fitted']} that nothing but the figures speaks for. "
     f"Some of these are several decisions in one; they are {decisions}. To these come the ways of counting. {len(ones)} of the fitted readings explain a single figure each, and are worth no more than that."
@@ -280,10 +386,14 @@ show_table(pd.DataFrame(lines, columns=["from", "choice", "figures that need it"
 # numbers. It says what each layer does, by kind of operation, and which parameters are whose.
 
 # %%
-model = place(resnet50(num_classes=200, temporal="tsm"), {"res4": (5,)}, PyramidNonLocal)
+model = place(
+    resnet50(num_classes=200, temporal="tsm"), {"res4": (5,)}, PyramidNonLocal
+)
 cost = count(model, (1, 3, 8, 224, 224))
 block = count(PyramidNonLocal(1024), (1, 1024, 8, 14, 14))
-assert cost.macs == count(resnet50(num_classes=200), (1, 3, 8, 224, 224)).macs + block.macs
+assert (
+    cost.macs == count(resnet50(num_classes=200), (1, 3, 8, 224, 224)).macs + block.macs
+)
 assert cost.params == sum(p.numel() for p in model.parameters())
 show_table(cost.table(1).map("{:,}".format), index=True)
 
@@ -308,21 +418,57 @@ cost.picture(1)
 # 0.7.5, as it counts PyTorch's own operations, on whole networks with five blocks each.
 
 # %% tags=["hide-input"]
-lines, quiet = [], {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
-for name, kind in {"bare": None, "RCCA-3D": "recurrent_crisscross", "PNL": "pyramid", "NL": "nonlocal"}.items():  # fmt: skip
+lines, quiet = (
+    [],
+    {"as_strings": False, "print_per_layer_stat": False, "verbose": False},
+)
+for name, kind in {
+    "bare": None,
+    "RCCA-3D": "recurrent_crisscross",
+    "PNL": "pyramid",
+    "NL": "nonlocal",
+}.items():
     whole, added = resnet50(num_classes=400, temporal="tsm"), []
     if kind:
         whole = place(whole, {"res3": (1, 3), "res4": (1, 3, 5)}, make_block(kind))
     ours = count(whole, (1, 3, 8, 112, 112))
     for part in whole.modules():
-        if isinstance(part, (torch.nn.Conv3d, torch.nn.Linear)) and part.bias is not None:
-            part.register_forward_hook(lambda _, __, out, to=added: to.append(out.numel()))
-    theirs, params = get_model_complexity_info(whole, (3, 8, 112, 112), backend="aten", **quiet)
+        if (
+            isinstance(part, (torch.nn.Conv3d, torch.nn.Linear))
+            and part.bias is not None
+        ):
+            part.register_forward_hook(
+                lambda _, __, out, to=added: to.append(out.numel())
+            )
+    theirs, params = get_model_complexity_info(
+        whole, (3, 8, 112, 112), backend="aten", **quiet
+    )
     fused = ours.by_kind["attention"]
     assert params == ours.params and theirs == ours.macs - fused + sum(added)
     assert sum(added) < 0.01 * ours.macs
-    lines.append((name, ours.macs, theirs, f"{theirs / ours.macs - 1:+.2%}", fused, sum(added), f"{sum(added) / (ours.macs - fused):+.2%}"))  # fmt: skip
-frame = pd.DataFrame(lines, columns=["blocks", "ours, MACs", "ptflops", "off by", "ours: fused attention", "theirs: biases", "off by, without attention"])  # fmt: skip
+    lines.append(
+        (
+            name,
+            ours.macs,
+            theirs,
+            f"{theirs / ours.macs - 1:+.2%}",
+            fused,
+            sum(added),
+            f"{sum(added) / (ours.macs - fused):+.2%}",
+        )
+    )
+frame = pd.DataFrame(
+    lines,
+    columns=[
+        "blocks",
+        "ours, MACs",
+        "ptflops",
+        "off by",
+        "ours: fused attention",
+        "theirs: biases",
+        "off by, without attention",
+    ],
+)
 show_table(frame.map(lambda cell: f"{cell:,}" if isinstance(cell, int) else cell))
 
 # %% [markdown]
@@ -366,11 +512,15 @@ once = gta_bare.by_kind()[
 assert kinds["conv"] + once == round(1e9 * gta_bare.value("FLOPs G"))
 more = kinds["norm"] + kinds["pool"] + kinds["linear"] - once
 assert more == round(1e9 * (bare.value("FLOPs G") - gta_bare.value("FLOPs G")))
-print(f"Exercise 1: normalisation {kinds['norm'] / 1e9:.3f} G, pooling {kinds['pool'] / 1e9:.3f} G and {kinds['linear'] / 1e9:.3f} G of the classifier, less {once / 1e9:.4f} G.")  # fmt: skip
+print(
+    f"Exercise 1: normalisation {kinds['norm'] / 1e9:.3f} G, pooling {kinds['pool'] / 1e9:.3f} G and {kinds['linear'] / 1e9:.3f} G of the classifier, less {once / 1e9:.4f} G."
+)
 # exercise 2
 module, base = rcca.added(rcca.ROWS["R=3"])[0], rcca.bare(rcca.TSM)[0]
 assert agrees(prints["RCCA-3D", "R=3", "FLOPs G"], base + 2 * module)
-print(f"Exercise 2: {base} + {module:.2f} = {base + module:.1f} GMAC, {module / base:.0%} more and not {2 * module / base:.0%}.")  # fmt: skip
+print(
+    f"Exercise 2: {base} + {module:.2f} = {base + module:.1f} GMAC, {module / base:.0%} more and not {2 * module / base:.0%}."
+)
 # exercise 3
 from vidattn.blocks import NonLocal
 

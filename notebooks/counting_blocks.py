@@ -66,16 +66,21 @@ C, T, H, W = sympy.symbols("C T H W", positive=True, integer=True)
 N = sympy.Symbol("N", positive=True, integer=True)
 BLOCKS = read_yaml(DATA / "polynomials.yaml")
 TERMS = {
-    name: {what: sympy.sympify(term, {"C": C, "T": T, "H": H, "W": W, "N": N}) for what, term in of["terms"].items()}
+    name: {
+        what: sympy.sympify(term, {"C": C, "T": T, "H": H, "W": W, "N": N})
+        for what, term in of["terms"].items()
+    }
     for name, of in BLOCKS.items()
-}  # fmt: skip
+}
 COSTS = {name: sum(terms.values()).subs(N, T * H * W) for name, terms in TERMS.items()}
 
 
 def block_maker(name, frames):
     """What makes a block of that name; some must be told T."""
     given = BLOCKS[name].get("options", {})
-    given = {option: frames if value == "T" else value for option, value in given.items()}
+    given = {
+        option: frames if value == "T" else value for option, value in given.items()
+    }
     return make_block(BLOCKS[name]["kind"], **given)
 
 
@@ -86,14 +91,26 @@ def at(expression, size):
 
 
 for cost in COSTS.values():
-    assert cost.subs({H: W, W: H}, simultaneous=True) == cost  # rows and columns are alike
+    assert (
+        cost.subs({H: W, W: H}, simultaneous=True) == cost
+    )  # rows and columns are alike
 shown = [
-    (name, " + ".join(rf"$\underbrace{{{sympy.latex(term)}}}_{{\text{{{what}}}}}$" for what, term in terms.items()))
+    (
+        name,
+        " + ".join(
+            rf"$\underbrace{{{sympy.latex(term)}}}_{{\text{{{what}}}}}$"
+            for what, term in terms.items()
+        ),
+    )
     for name, terms in TERMS.items()
-]  # fmt: skip
+]
 say(
     "\n".join(
-        ["| block | MACs |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in shown)]
+        [
+            "| block | MACs |",
+            "| --- | --- |",
+            *(f"| {name} | {text} |" for name, text in shown),
+        ]
     )
 )
 
@@ -126,26 +143,59 @@ for where in PLACES:
     lines = []
     for name in BLOCKS:
         cost = counted[name, where]
-        lines.append((name, f"{cost.params / 1e6:.3f}", millions(cost.macs), f"{cost.macs / nl.macs:.3f}",
-                      f"{cost.by_kind['conv'] / cost.macs:.0%}", f"{kept[name, where]:.1f}",
-                      f"{kept[name, where] / kept['NL', where]:.2f}"))  # fmt: skip
-    names = ["block", "parameters, M", "MMAC", "NL = 1", "of which convolutions", "kept, MiB", "NL = 1 "]  # fmt: skip
+        lines.append(
+            (
+                name,
+                f"{cost.params / 1e6:.3f}",
+                millions(cost.macs),
+                f"{cost.macs / nl.macs:.3f}",
+                f"{cost.by_kind['conv'] / cost.macs:.0%}",
+                f"{kept[name, where]:.1f}",
+                f"{kept[name, where] / kept['NL', where]:.2f}",
+            )
+        )
+    names = [
+        "block",
+        "parameters, M",
+        "MMAC",
+        "NL = 1",
+        "of which convolutions",
+        "kept, MiB",
+        "NL = 1 ",
+    ]
     say(f"**{OF[where]}**")
     show_table(pd.DataFrame(lines, columns=names))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places, on a logarithmic axis, ordered by the first. NL and the papers' blocks are filled, others hollow. The gates (GC, CBAM, CGD and both SE) do less than a hundredth of a GMAC and are left out.", "name": "fig-all-blocks"}, "image": {"alt": "Two panels of dots, a row for each block. At res3 NL, RNL and SE + RNL lead with over 20 GMAC, GloRe in space and time follows with 15, the pooled forms of NL and RCCA-3D have 7 to 8, PNL, GTA and SA + TA about 5, the others 1.5 to 3. At res4 GloRe in space and time is far ahead with 25, RCCA-3D second with 8, and PNL last with 1."}}
-COLOUR = {"NL": "nonlocal", "RNL": "region", "SE + RNL": "chain", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal"}  # fmt: skip
+COLOUR = {
+    "NL": "nonlocal",
+    "RNL": "region",
+    "SE + RNL": "chain",
+    "PNL": "pyramid",
+    "RCCA-3D": "crisscross",
+    "GTA": "temporal",
+}
 order = sorted(BLOCKS, key=lambda name: -counted[name, "res3"].macs)
 gates = {name for name in BLOCKS if counted[name, "res3"].macs < 1e7}
 assert gates == {"GC", "CBAM", "SE", "SE, added", "CGD"}
 order = [name for name in order if name not in gates]
-fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 5.2), sharey=True, layout="constrained")
+fig, axes = plt.subplots(
+    1, 2, figsize=(figures.WIDTH, 5.2), sharey=True, layout="constrained"
+)
 for axis, where in zip(axes, PLACES, strict=True):
     for row, name in enumerate(order):
         colour = figures.COLOURS[COLOUR.get(name.partition(",")[0], "baseline")]
-        style = {"color": colour, "markerfacecolor": colour if name in COLOUR else "none"}
+        style = {
+            "color": colour,
+            "markerfacecolor": colour if name in COLOUR else "none",
+        }
         axis.plot(counted[name, where].macs / 1e9, row, "o", **style)
-    axis.set(xscale="log", xlabel=f"GMAC, {OF[where]}", xticks=(1, 2, 5, 10, 20), xlim=(0.8, 32))
+    axis.set(
+        xscale="log",
+        xlabel=f"GMAC, {OF[where]}",
+        xticks=(1, 2, 5, 10, 20),
+        xlim=(0.8, 32),
+    )
     axis.xaxis.set(major_formatter="{x:g}", minor_formatter="")
     axis.grid(axis="x")
 axes[0].set_yticks(range(len(order)), order)
@@ -178,11 +228,27 @@ for name, terms in TERMS.items():
         ruling = max(values, key=values.get)
         row += [ruling, f"{float(values[ruling] / sum(values.values())):.0%}"]
     lines.append(row)
-show_table(pd.DataFrame(lines, columns=["block", "res3: largest term", "share", "res4: largest term", "share "]))  # fmt: skip
+show_table(
+    pd.DataFrame(
+        lines,
+        columns=[
+            "block",
+            "res3: largest term",
+            "share",
+            "res4: largest term",
+            "share ",
+        ],
+    )
+)
 border = sympy.solve(TERMS["NL"]["pairs of positions"] - TERMS["NL"]["convolutions"], N)
 assert border == [2 * C]
-lines_border = sympy.solve((TERMS["RCCA-3D"]["pairs on lines"] - TERMS["RCCA-3D"]["convolutions"]).subs(W, H), H)  # fmt: skip
-frames_border = sympy.solve(TERMS["SA + TA"]["pairs of frames"] - TERMS["SA + TA"]["convolutions"], T)  # fmt: skip
+lines_border = sympy.solve(
+    (TERMS["RCCA-3D"]["pairs on lines"] - TERMS["RCCA-3D"]["convolutions"]).subs(W, H),
+    H,
+)
+frames_border = sympy.solve(
+    TERMS["SA + TA"]["pairs of frames"] - TERMS["SA + TA"]["convolutions"], T
+)
 assert frames_border == [4 * C]
 say(
     f"Where two terms are equal: NL's at $N = {sympy.latex(border[0])}$; RCCA-3D's, with $H = W$, at $H = {sympy.latex(sympy.simplify(lines_border[0]))}$, a side of {float(at(lines_border[0], PLACES['res3'])):.0f} positions at res3's width and 8 frames; "
@@ -195,29 +261,51 @@ say(
 # On logarithmic axes a power is a straight line, and its slope the power. From the map of `res3` one size is changed at a time; $H$ and $W$ enter alike.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds from the polynomials as T, H or both sides grow from the map of res3 (dotted line), C = 512. Whoever relates all pairs of positions ends with a slope near two in T and H, and near four in the sides; within a frame GTA and SA + TA do, too. GTA lies just above SA + TA. PNL is approximate where its sides cannot be halved three times.", "name": "fig-growth"}, "image": {"alt": "Three panels with logarithmic axes. In each the lines of NL, NL with pooled keys and PNL end steepest. In T the others stay near a slope of one. In H and in the sides GTA and SA + TA bend up, too, RCCA-3D less, and A2 stays straight and lowest."}}
-DRAWN = {"NL": "nonlocal", "NL, keys pooled after": "nonlocal", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal", "SA + TA": "chain", "A2": "baseline"}  # fmt: skip
+DRAWN = {
+    "NL": "nonlocal",
+    "NL, keys pooled after": "nonlocal",
+    "PNL": "pyramid",
+    "RCCA-3D": "crisscross",
+    "GTA": "temporal",
+    "SA + TA": "chain",
+    "A2": "baseline",
+}
 c, t, h, w = PLACES["res3"]
 GROWS = {
     "frames T": (np.geomspace(1, 256, 60), lambda n: (c, n, h, w), t),
     "rows H": (np.geomspace(4, 512, 60), lambda n: (c, t, n, w), h),
     "sides H = W": (np.geomspace(4, 256, 60), lambda n: (c, t, n, n), h),
 }
-fig, axes = plt.subplots(1, 3, figsize=(figures.WIDTH, 3.6), sharey=True, layout="constrained")
+fig, axes = plt.subplots(
+    1, 3, figsize=(figures.WIDTH, 3.6), sharey=True, layout="constrained"
+)
 for axis, (label, (sizes, size_of, now)) in zip(axes, GROWS.items(), strict=True):
     for name, mechanism in DRAWN.items():
         macs = sympy.lambdify((C, T, H, W), COSTS[name])
-        style = {"color": figures.COLOURS[mechanism], "linestyle": "--" if "pooled" in name else "-"}  # fmt: skip
+        style = {
+            "color": figures.COLOURS[mechanism],
+            "linestyle": "--" if "pooled" in name else "-",
+        }
         axis.plot(sizes, [macs(*size_of(n)) / 1e9 for n in sizes], label=name, **style)
     axis.axvline(now, color=figures.INK, lw=0.6, ls=":")
     axis.set(xscale="log", yscale="log", xlabel=label)
 ends = {}
 for (label, (sizes, size_of, _)), name in product(GROWS.items(), DRAWN):
-    last, more = (COSTS[name].subs(dict(zip((C, T, H, W), size_of(n), strict=True))) for n in (sizes[-1], 1.01 * sizes[-1]))  # fmt: skip
-    ends[name, label[-1] if label[0] != "s" else "sides"] = float(sympy.log(more / last) / sympy.log(1.01))  # fmt: skip
+    last, more = (
+        COSTS[name].subs(dict(zip((C, T, H, W), size_of(n), strict=True)))
+        for n in (sizes[-1], 1.01 * sizes[-1])
+    )
+    ends[name, label[-1] if label[0] != "s" else "sides"] = float(
+        sympy.log(more / last) / sympy.log(1.01)
+    )
 for name, letter in product(("NL", "PNL"), "TH"):
     assert ends[name, letter] > 1.9 and ends[name, "sides"] > 3.9
 assert all(ends[name, "T"] < 1.4 for name in ("RCCA-3D", "GTA", "SA + TA", "A2"))
-assert ends["GTA", "H"] > 1.8 < ends["SA + TA", "H"] and ends["RCCA-3D", "H"] < 1.5 and ends["A2", "H"] < 1.1  # fmt: skip
+assert (
+    ends["GTA", "H"] > 1.8 < ends["SA + TA", "H"]
+    and ends["RCCA-3D", "H"] < 1.5
+    and ends["A2", "H"] < 1.1
+)
 axes[0].set(ylabel="GMAC")
 fig.legend(*axes[0].get_legend_handles_labels(), ncols=4, loc="outside lower center")
 plt.show()
@@ -235,10 +323,16 @@ for name, cost in COSTS.items():
         row.append(sympy.degree(cost, letter))
         slopes[name, letter] = row[-3:]
     lines.append(row)
-names = [f"{letter}: {where}" for letter in "THC" for where in ("res3", "res4", "far out")]
+names = [
+    f"{letter}: {where}" for letter in "THC" for where in ("res3", "res4", "far out")
+]
 show_table(pd.DataFrame(lines, columns=["block", *names]))
-assert slopes["NL", T][-1] == slopes["PNL", T][-1] == 2 and slopes["RCCA-3D", T][-1] == 2
-say(f"RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more frames costs it {slopes['RCCA-3D', T][0]}%, NL {slopes['NL', T][0]}%.")  # fmt: skip
+assert (
+    slopes["NL", T][-1] == slopes["PNL", T][-1] == 2 and slopes["RCCA-3D", T][-1] == 2
+)
+say(
+    f"RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more frames costs it {slopes['RCCA-3D', T][0]}%, NL {slopes['NL', T][0]}%."
+)
 
 # %% [markdown]
 # ## In the same networks
@@ -248,7 +342,12 @@ say(f"RCCA-3D has a square in $T$, too, but a small one: at res3 one percent mor
 
 # %%
 NETWORKS = {
-    "TSM ResNet-50": ("resnet50", {"temporal": "tsm"}, {"res3": (1, 3), "res4": (1, 3, 5)}, 8),
+    "TSM ResNet-50": (
+        "resnet50",
+        {"temporal": "tsm"},
+        {"res3": (1, 3), "res4": (1, 3, 5)},
+        8,
+    ),
     "MFNet": ("mfnet", {}, {"conv3": (1, 3), "conv4": (1, 3, 5)}, 16),
 }
 
@@ -270,22 +369,50 @@ WIDTHS = {
 }  # at the first two and the last three places
 in_networks = {}
 for which, name in product(NETWORKS, BLOCKS):
-    sizes = [(width, 8, side, side) for width, side in zip(WIDTHS[which], (28, 14), strict=True)]
-    costs = [count(lambda n=name, s=size: block_maker(n, 8)(s[0]), (1, *size)) for size in sizes]
-    macs, params = (getattr(bare[which], of) + 2 * getattr(costs[0], of) + 3 * getattr(costs[1], of) for of in ("macs", "params"))  # fmt: skip
+    sizes = [
+        (width, 8, side, side)
+        for width, side in zip(WIDTHS[which], (28, 14), strict=True)
+    ]
+    costs = [
+        count(lambda n=name, s=size: block_maker(n, 8)(s[0]), (1, *size))
+        for size in sizes
+    ]
+    macs, params = (
+        getattr(bare[which], of) + 2 * getattr(costs[0], of) + 3 * getattr(costs[1], of)
+        for of in ("macs", "params")
+    )
     in_networks[which, name] = macs, params
-for which, name in (("TSM ResNet-50", "GTA"), ("MFNet", "PNL")):  # the same as counting the whole
-    whole = count(lambda w=which, n=name: network(w, n), (1, 3, NETWORKS[which][3], 224, 224))
+for which, name in (
+    ("TSM ResNet-50", "GTA"),
+    ("MFNet", "PNL"),
+):  # the same as counting the whole
+    whole = count(
+        lambda w=which, n=name: network(w, n), (1, 3, NETWORKS[which][3], 224, 224)
+    )
     assert in_networks[which, name] == (whole.macs, whole.params)
 
 # %% tags=["hide-input"]
 for which, plain in bare.items():
-    say(f"**{which}**, bare: {plain.macs / 1e9:.2f} GMAC, {plain.params / 1e6:.2f} M parameters.")
+    say(
+        f"**{which}**, bare: {plain.macs / 1e9:.2f} GMAC, {plain.params / 1e6:.2f} M parameters."
+    )
     lines = []
     for name in BLOCKS:
         macs, params = in_networks[which, name]
-        lines.append((name, f"{params / 1e6:.2f}", f"{params / plain.params - 1:+.1%}", f"{macs / 1e9:.2f}", f"{macs / plain.macs - 1:+.1%}"))  # fmt: skip
-    show_table(pd.DataFrame(lines, columns=["block × 5", "parameters, M", "more", "GMAC", "more "]))
+        lines.append(
+            (
+                name,
+                f"{params / 1e6:.2f}",
+                f"{params / plain.params - 1:+.1%}",
+                f"{macs / 1e9:.2f}",
+                f"{macs / plain.macs - 1:+.1%}",
+            )
+        )
+    show_table(
+        pd.DataFrame(
+            lines, columns=["block × 5", "parameters, M", "more", "GMAC", "more "]
+        )
+    )
 assert in_networks["TSM ResNet-50", "NL"][0] > 2.5 * bare["TSM ResNet-50"].macs
 assert in_networks["TSM ResNet-50", "A2"][0] < 1.3 * bare["TSM ResNet-50"].macs
 
@@ -300,11 +427,16 @@ assert in_networks["TSM ResNet-50", "A2"][0] < 1.3 * bare["TSM ResNet-50"].macs
 
 # %% tags=["hide-input", "full-width"]
 WANTED = {
-    name: (of["kind"], {o: 8 if v == "T" else v for o, v in of.get("options", {}).items()})
+    name: (
+        of["kind"],
+        {o: 8 if v == "T" else v for o, v in of.get("options", {}).items()},
+    )
     for name, of in BLOCKS.items()
 }
 SUITES = {
-    "blocks": bench.Suite({where: (1, *size) for where, size in PLACES.items()}, WANTED),
+    "blocks": bench.Suite(
+        {where: (1, *size) for where, size in PLACES.items()}, WANTED
+    ),
     "networks": bench.Suite(
         {"TSM ResNet-50": (1, 3, 8, 224, 224)},
         {"bare": bench.BARE, **WANTED},
@@ -316,7 +448,11 @@ if parameters.rounds:
     for name, suite in SUITES.items():
         text = bench.table(suite, parameters.rounds)
         (RECORDS / f"{name}.md").write_text(text + "\n")
-tables = {name: RECORDS / f"{name}.md" for name in SUITES if (RECORDS / f"{name}.md").is_file()}
+tables = {
+    name: RECORDS / f"{name}.md"
+    for name in SUITES
+    if (RECORDS / f"{name}.md").is_file()
+}
 for recorded in tables.values():
     say(recorded.read_text())
 if not tables:
@@ -328,13 +464,19 @@ if "blocks" in tables:
     found = []
     for where in PLACES:
         names = [name for name in BLOCKS if name not in gates]
-        frame = pd.DataFrame({
-            "macs": [counted[name, where].macs for name in names],
-            **{what: [ratio[name, where][column] for name in names]
-               for column, what in ((0, "forward"), (2, "training"), (3, "memory"))},
-        }).rank()  # fmt: skip
+        frame = pd.DataFrame(
+            {
+                "macs": [counted[name, where].macs for name in names],
+                **{
+                    what: [ratio[name, where][column] for name in names]
+                    for column, what in ((0, "forward"), (2, "training"), (3, "memory"))
+                },
+            }
+        ).rank()
         rank = frame.corr()["macs"]
-        found.append(f"{rank['forward']:.2f} and {rank['training']:.2f} at {where}, with the memory of a training pass {rank['memory']:.2f}")  # fmt: skip
+        found.append(
+            f"{rank['forward']:.2f} and {rank['training']:.2f} at {where}, with the memory of a training pass {rank['memory']:.2f}"
+        )
     say(
         "Are multiply-adds time? Over all blocks but the gates the rank correlation of MACs with the time of a forward and of a training pass is "
         + "; ".join(found)

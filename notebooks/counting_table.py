@@ -30,7 +30,13 @@ from IPython.display import HTML
 
 from vidattn.blocks import NonLocal
 from vidattn.figures import say, show_table
-from vidattn.papers.efficiency import CHOICES, ORIGINS, beside_tables, csv_row, efficiency
+from vidattn.papers.efficiency import (
+    CHOICES,
+    ORIGINS,
+    beside_tables,
+    csv_row,
+    efficiency,
+)
 from vidattn.papers.explain import agrees, decimals
 from vidattn.papers.models import readings
 
@@ -47,7 +53,18 @@ assert len(figures_found) == 225
 
 # %% tags=["hide-input", "full-width"]
 MARKS = {"agrees": "✓", "agrees, fitted": "(✓)", "given": "=", "not explained": "✗"}
-COLUMNS = ["paper", "table", "row", "metric", "printed", "recomputed", "off by %", "convention", "verdict", "reason"]  # fmt: skip
+COLUMNS = [
+    "paper",
+    "table",
+    "row",
+    "metric",
+    "printed",
+    "recomputed",
+    "off by %",
+    "convention",
+    "verdict",
+    "reason",
+]
 
 
 def line(figure):
@@ -56,17 +73,39 @@ def line(figure):
     printed, computed = float(figure.printed), figure.computed
     off = 100 * (computed / printed - 1)
     known = not isnan(computed)
-    shown = [row["paper"], row["table"], row["row"], row["metric"], figure.printed,
-             f"{computed:.{digits}f}" if known else "–", f"{round(off, 2) + 0.0:+.2f}" if known else "–",
-             row["convention"], MARKS["given" if figure.given else figure.verdict], row["reason"]]  # fmt: skip
-    keys = [*shown[:4], printed, computed if known else -1, abs(off) if known else -1, *shown[7:]]
+    shown = [
+        row["paper"],
+        row["table"],
+        row["row"],
+        row["metric"],
+        figure.printed,
+        f"{computed:.{digits}f}" if known else "–",
+        f"{round(off, 2) + 0.0:+.2f}" if known else "–",
+        row["convention"],
+        MARKS["given" if figure.given else figure.verdict],
+        row["reason"],
+    ]
+    keys = [
+        *shown[:4],
+        printed,
+        computed if known else -1,
+        abs(off) if known else -1,
+        *shown[7:],
+    ]
     cells = zip(shown, keys, strict=True)
-    return "".join(f'<td data-key="{escape(str(key))}">{escape(cell)}</td>' for cell, key in cells)
+    return "".join(
+        f'<td data-key="{escape(str(key))}">{escape(cell)}</td>' for cell, key in cells
+    )
 
 
 def choice(column):
     """A list to filter a column by."""
-    values = dict.fromkeys(csv_row(f)[column] if column != "verdict" else MARKS["given" if f.given else f.verdict] for f in figures_found)  # fmt: skip
+    values = dict.fromkeys(
+        csv_row(f)[column]
+        if column != "verdict"
+        else MARKS["given" if f.given else f.verdict]
+        for f in figures_found
+    )
     options = "".join(f"<option>{escape(value)}</option>" for value in values)
     return f'<select data-column="{COLUMNS.index(column)}" aria-label="{column}"><option value="">{column}: all</option>{options}</select>'
 
@@ -117,7 +156,10 @@ SCRIPT = """
 })();
 """
 
-heads = "".join(f'<th scope="col"><button type="button">{column}</button></th>' for column in COLUMNS)  # fmt: skip
+heads = "".join(
+    f'<th scope="col"><button type="button">{column}</button></th>'
+    for column in COLUMNS
+)
 body = "".join(f"<tr>{line(figure)}</tr>" for figure in figures_found)
 lists = "".join(map(choice, ("paper", "table", "metric", "convention", "verdict")))
 HTML(
@@ -136,12 +178,35 @@ HTML(
 lines = []
 for beside in beside_tables(figures_found):
     free = "; ".join(f"{what} ({number})" for what, number in beside.free.most_common())
-    own = [f for f in figures_found if (f.paper, f.table) == (beside.paper, beside.table)]
+    own = [
+        f for f in figures_found if (f.paper, f.table) == (beside.paper, beside.table)
+    ]
     verdicts = Counter("given" if f.given else f.verdict for f in own)
-    lines.append((f"{beside.paper}, {beside.table}", *(verdicts[verdict] for verdict in MARKS), beside.decisions, beside.distinct, free))  # fmt: skip
+    lines.append(
+        (
+            f"{beside.paper}, {beside.table}",
+            *(verdicts[verdict] for verdict in MARKS),
+            beside.decisions,
+            beside.distinct,
+            free,
+        )
+    )
 assert sum(sum(row[1:5]) for row in lines) == 225
-weak = [name for name, *_, choices, distinct, _ in lines if choices and distinct <= choices]
-show_table(pd.DataFrame(lines, columns=["table", *MARKS.values(), "free choices", "distinct figures", "which, and for how many figures"]))  # fmt: skip
+weak = [
+    name for name, *_, choices, distinct, _ in lines if choices and distinct <= choices
+]
+show_table(
+    pd.DataFrame(
+        lines,
+        columns=[
+            "table",
+            *MARKS.values(),
+            "free choices",
+            "distinct figures",
+            "which, and for how many figures",
+        ],
+    )
+)
 say(f"With no more distinct figures than free choices: {'; '.join(weak)}.")
 
 # %% [markdown]
@@ -152,13 +217,27 @@ say(f"With no more distinct figures than free choices: {'; '.join(weak)}.")
 # %% tags=["hide-input"]
 found = {}
 for paper, table in dict.fromkeys((f.paper, f.table) for f in figures_found):
-    own = [f for f in figures_found if (f.paper, f.table) == (paper, table) and f.verdict != "not explained"]  # fmt: skip
+    own = [
+        f
+        for f in figures_found
+        if (f.paper, f.table) == (paper, table) and f.verdict != "not explained"
+    ]
     for what in dict.fromkeys(what for f in own for what in f.choices):
         with_it = [f for f in own if what in f.choices]
         if len(with_it) < len(own):
-            found.setdefault(what, []).append(f"{paper} {table}: {len(with_it)} of {len(own)}")
-lines = [(ORIGINS[CHOICES[what]["from"]], what, "; ".join(where), CHOICES[what]["departs"]) for what, where in found.items()]  # fmt: skip
-show_table(pd.DataFrame(lines, columns=["from", "choice", "figures of a table that need it", "why not all"]))  # fmt: skip
+            found.setdefault(what, []).append(
+                f"{paper} {table}: {len(with_it)} of {len(own)}"
+            )
+lines = [
+    (ORIGINS[CHOICES[what]["from"]], what, "; ".join(where), CHOICES[what]["departs"])
+    for what, where in found.items()
+]
+show_table(
+    pd.DataFrame(
+        lines,
+        columns=["from", "choice", "figures of a table that need it", "why not all"],
+    )
+)
 
 # %% [markdown]
 # ## What is not explained
@@ -168,13 +247,35 @@ show_table(pd.DataFrame(lines, columns=["from", "choice", "figures of a table th
 # %% tags=["hide-input"]
 open_ = [f for f in figures_found if f.verdict == "not explained"]
 lines = [
-    (f"{f.paper} {f.table}: {f.row}", f.metric, f.printed,
-     "–" if isnan(f.computed) else f"{f.computed:.{decimals(f.printed) + 1}f}", f.reading, len(f.others))
+    (
+        f"{f.paper} {f.table}: {f.row}",
+        f.metric,
+        f.printed,
+        "–" if isnan(f.computed) else f"{f.computed:.{decimals(f.printed) + 1}f}",
+        f.reading,
+        len(f.others),
+    )
     for f in open_
-]  # fmt: skip
-show_table(pd.DataFrame(lines, columns=["row", "metric", "printed", "nearest", "under the reading", "others tried"]))  # fmt: skip
+]
+show_table(
+    pd.DataFrame(
+        lines,
+        columns=[
+            "row",
+            "metric",
+            "printed",
+            "nearest",
+            "under the reading",
+            "others tried",
+        ],
+    )
+)
 counts = Counter(f.paper for f in open_)
-say(f"{len(open_)} of 225: " + ", ".join(f"{number} of {paper}" for paper, number in counts.items()) + ".")  # fmt: skip
+say(
+    f"{len(open_)} of 225: "
+    + ", ".join(f"{number} of {paper}" for paper, number in counts.items())
+    + "."
+)
 
 # %% [markdown]
 # Two leads that are not counted as explanations. PNL's MFNet-NL (8.15 M, 11.66 G) has both figures if the block's inner width is not half of 384 but one of the widths below; the paper's own text,
@@ -182,7 +283,11 @@ say(f"{len(open_)} of 225: " + ", ".join(f"{number} of {paper}" for paper, numbe
 
 # %% tags=["hide-input"]
 nl = readings("PNL")["5", "MFNet-NL"].text
-wanted = {f.metric: f.printed for f in figures_found if (f.paper, f.row) == ("PNL", "MFNet-NL")}
+wanted = {
+    f.metric: f.printed
+    for f in figures_found
+    if (f.paper, f.row) == ("PNL", "MFNet-NL")
+}
 fits, half = [], nl.backbone.width * 2**4 // 2
 positions = nl.backbone.inner * (nl.backbone.side // 2**4) ** 2
 for inner in range(half - 8, half + 17):
@@ -194,6 +299,10 @@ for inner in range(half - 8, half + 17):
     if agrees(wanted["params M"], params) and agrees(wanted["FLOPs G"], flops):
         fits.append(inner)
 one = NonLocal(2 * half, inner=fits[0])
-assert sum(p.numel() for p in one.parameters()) - sum(p.numel() for p in NonLocal(2 * half).parameters()) == (fits[0] - half) * (4 * 2 * half + 3)  # fmt: skip
+assert sum(p.numel() for p in one.parameters()) - sum(
+    p.numel() for p in NonLocal(2 * half).parameters()
+) == (fits[0] - half) * (4 * 2 * half + 3)
 assert half not in fits
-say(f"Inner widths that give both figures: {', '.join(map(str, fits))}; half of the channels is {half}.")  # fmt: skip
+say(
+    f"Inner widths that give both figures: {', '.join(map(str, fits))}; half of the channels is {half}."
+)

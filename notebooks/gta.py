@@ -52,11 +52,15 @@
 scale = "reduced"  # smoke | reduced | full
 frames = 8  # T: what a clip has at the block's place
 groups = 8  # G: channel groups, and as many heads
-cross_channel = True  # heads that mix the groups, Eqs. (7) and (8); else plain multi-head
+cross_channel = (
+    True  # heads that mix the groups, Eqs. (7) and (8); else plain multi-head
+)
 paths = ["pixel", "region"]  # one of the two or both
 regions = None  # K: regions of a frame; None: an eighth of the channels
 spatial = True  # attention within each frame first, Eq. (3)
-places = {"res3": [1]}  # blocks stand after these blocks of these stages, counted from 1
+places = {
+    "res3": [1]
+}  # blocks stand after these blocks of these stages, counted from 1
 backbone = "resnet_mini"  # resnet_mini | resnet50
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
 # Networks that are trained live, by their names in the ledger.
@@ -87,9 +91,20 @@ from vidattn.papers.gta_parameters import Parameters
 
 started = time.perf_counter()
 parameters = Parameters(
-    scale=scale, frames=frames, groups=groups, cross_channel=cross_channel, paths=paths, regions=regions, spatial=spatial,
-    places=places, backbone=backbone, data=data, variants=variants, seeds=seeds, epochs=epochs,
-)  # fmt: skip
+    scale=scale,
+    frames=frames,
+    groups=groups,
+    cross_channel=cross_channel,
+    paths=paths,
+    regions=regions,
+    spatial=spatial,
+    places=places,
+    backbone=backbone,
+    data=data,
+    variants=variants,
+    seeds=seeds,
+    epochs=epochs,
+)
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -139,7 +154,9 @@ axes[0, 0].set_ylabel(spec.classes[scenes[0].label])
 axes[1, 0].set_ylabel(spec.classes[partner[scenes[0].label]])
 plt.show()
 
-for scene in scenes:  # the object's way, from the masks: backwards it is that of the other class
+for scene in (
+    scenes
+):  # the object's way, from the masks: backwards it is that of the other class
     moving = [np.argwhere(mask).mean(axis=0) for mask in scene.target if mask.any()]
     way = {"left": (0, -1), "right": (0, 1)}
     assert (moving[-1] - moving[0]) @ way[spec.classes[scene.label]] > 5
@@ -149,11 +166,16 @@ for scene in scenes:  # the object's way, from the masks: backwards it is that o
     assert len(moving) == spec.frames and np.abs(about - about.mean(axis=0)).max() < 1.5
 
 few = scenes[:8]
-clips = torch.stack([augment.normalise(torch.from_numpy(scene.frames[times])) for scene in few])
+clips = torch.stack(
+    [augment.normalise(torch.from_numpy(scene.frames[times])) for scene in few]
+)
 clips, labels = clips.double(), np.array([scene.label for scene in few])
 shuffled = torch.from_numpy(np.random.default_rng(0).permutation(len(times)))
 lines_ = []
-for name, kind in {"single frames (R2D)": "none", "temporal shift (TSM)": "tsm"}.items():
+for name, kind in {
+    "single frames (R2D)": "none",
+    "temporal shift (TSM)": "tsm",
+}.items():
     network = BACKBONES["resnet_mini"](num_classes=2, temporal=kind).double().eval()
     with torch.no_grad():
         scores, back, other = (
@@ -174,9 +196,13 @@ columns = [
     "within pairs",
 ]
 formats = dict.fromkeys(columns[1:3], "{:.0e}") | {"within pairs": "{:.0%}"}
-reversed_table = pd.DataFrame(lines_, columns=columns).style.hide(axis="index").format(formats)
+reversed_table = (
+    pd.DataFrame(lines_, columns=columns).style.hide(axis="index").format(formats)
+)
 glue(
-    "reversed", reversed_table.set_caption(f"{len(few)} clips and their reversals."), display=False
+    "reversed",
+    reversed_table.set_caption(f"{len(few)} clips and their reversals."),
+    display=False,
 )
 
 # %% [markdown]
@@ -224,7 +250,11 @@ glue(
 
 # %%
 B, C, T, H, W = 2, 12, 3, 5, 4  # all different, so that a swapped axis cannot hide
-CLIP, FRAME, PLACE = "b (t h w)", "(b t) (h w)", "(b h w) t"  # (sequences) (positions of each)
+CLIP, FRAME, PLACE = (
+    "b (t h w)",
+    "(b t) (h w)",
+    "(b h w) t",
+)  # (sequences) (positions of each)
 
 
 def project(x, weight):
@@ -234,7 +264,8 @@ def project(x, weight):
 
 def attend(x, p, sequences):
     q, k, v = (
-        rearrange(project(x, p[f"{name}.weight"]), f"b d t h w -> {sequences} d") for name in "qkv"
+        rearrange(project(x, p[f"{name}.weight"]), f"b d t h w -> {sequences} d")
+        for name in "qkv"
     )
     m = (einsum(q, k, "n i d, n j d -> n i j") / q.shape[-1] ** 0.5).softmax(dim=-1)
     a = einsum(m, v, "n i j, n j d -> n i d")  # (1)
@@ -247,7 +278,9 @@ def output(a, p, name="w_o"):
     z = project(a, p[f"{name}.0.weight"])
     mean = reduce(z, "b c t h w -> c 1 1 1", "mean")
     variance = reduce((z - mean) ** 2, "b c t h w -> c 1 1 1", "mean")
-    weight, bias = (rearrange(p[f"{name}.1.{part}"], "c -> c 1 1 1") for part in ("weight", "bias"))
+    weight, bias = (
+        rearrange(p[f"{name}.1.{part}"], "c -> c 1 1 1") for part in ("weight", "bias")
+    )
     return weight * (z - mean) / (variance + 1e-5) ** 0.5 + bias
 
 
@@ -260,7 +293,10 @@ p = {f"{name}.weight": draw(d, C, 1, 1, 1) / C**0.5 for name in "qkv"}
 a = attend(x, p, CLIP)
 Q, K_, V = (project(x, p[f"{name}.weight"])[1] for name in "qkv")
 for i in product(range(T), range(H), range(W)):
-    f = {j: torch.exp(Q[:, *i] @ K_[:, *j] / d**0.5) for j in product(range(T), range(H), range(W))}
+    f = {
+        j: torch.exp(Q[:, *i] @ K_[:, *j] / d**0.5)
+        for j in product(range(T), range(H), range(W))
+    }
     a_i = sum(f_j / sum(f.values()) * V[:, *j] for j, f_j in f.items())
     assert error(a[1, :, *i], a_i) < 1e-12
 print(
@@ -297,7 +333,9 @@ print(
 def sub(p, prefix):
     """The weights of one part, by the names that they have in it."""
     return {
-        name.removeprefix(prefix): value for name, value in p.items() if name.startswith(prefix)
+        name.removeprefix(prefix): value
+        for name, value in p.items()
+        if name.startswith(prefix)
     }
 
 
@@ -305,7 +343,8 @@ def sinusoids(c, t):
     channel, frame = (torch.arange(size, dtype=torch.float64) for size in (c, t))
     angle = frame / 10_000 ** (2 * (channel // 2)[:, None] / c)
     return rearrange(
-        torch.where(channel[:, None] % 2 == 0, angle.sin(), angle.cos()), "c t -> c t 1 1"
+        torch.where(channel[:, None] % 2 == 0, angle.sin(), angle.cos()),
+        "c t -> c t 1 1",
     )
 
 
@@ -314,11 +353,15 @@ def spatial_attention(x, p):
 
 
 def temporal_attention(y_s, p, positions=0.0):
-    return y_s + output(attend(y_s + positions, p, PLACE), p)  # (4); with positions it is TAPE
+    return y_s + output(
+        attend(y_s + positions, p, PLACE), p
+    )  # (4); with positions it is TAPE
 
 
 def decoupled(x, p, positions=0.0):
-    return temporal_attention(spatial_attention(x, sub(p, "0.")), sub(p, "1."), positions)
+    return temporal_attention(
+        spatial_attention(x, sub(p, "0.")), sub(p, "1."), positions
+    )
 
 
 a_s, a_t = attend(x, p, FRAME), attend(x, p, PLACE)
@@ -381,7 +424,9 @@ def pixel(x, w_v, m, heads):
 
 def region(x, w_g, w_v, m, heads):
     g_r = rearrange(project(x, w_g), "b k t h w -> b t k (h w)")  # G_R(t) = W_G X(t)^T
-    x_g = einsum(g_r, rearrange(x, "b c t h w -> b t (h w) c"), "b t k i, b t i c -> b t k c")
+    x_g = einsum(
+        g_r, rearrange(x, "b c t h w -> b t (h w) c"), "b t k i, b t i c -> b t k c"
+    )
     v = einsum(x_g, w_v[..., 0, 0, 0], "b t k c, d c -> b d t k")
     a = einsum(g_r, heads(m, v), "b t k i, b d t k -> b d t i")  # (6), A_R
     return rearrange(a, "b d t (h w) -> b d t h w", h=x.shape[3])
@@ -406,14 +451,18 @@ W_G, W_V = draw(K, C, 1, 1, 1), draw(d, C, 1, 1, 1)
 a_p, a_r = pixel(x, W_V, M, one_matrix), region(x, W_G, W_V, M, one_matrix)
 every = [*product(range(H), range(W))]
 X, w_g, w_v = x[1], W_G[..., 0, 0, 0], W_V[..., 0, 0, 0]
-X_G = [sum(torch.outer(w_g @ X[:, t, *i], X[:, t, *i]) for i in every) for t in range(T)]
+X_G = [
+    sum(torch.outer(w_g @ X[:, t, *i], X[:, t, *i]) for i in every) for t in range(T)
+]
 for t, i in product(range(T), every):
     by_hand = sum(M[t, s] * (w_v @ X[:, s, *i]) for s in range(T))
     assert error(a_p[1, :, t, *i], by_hand) < 1e-12
     mixed = [sum(M[t, s] * (w_v @ X_G[s][k]) for s in range(T)) for k in range(K)]
     by_hand = sum((w_g @ X[:, t, *i])[k] * mixed[k] for k in range(K))
     assert error(a_r[1, :, t, *i], by_hand) < 1e-11
-print(f"Eq. (6) equals its loops: relative error {error(a_r[1, :, t, *i], by_hand):.1e}")
+print(
+    f"Eq. (6) equals its loops: relative error {error(a_r[1, :, t, *i], by_hand):.1e}"
+)
 
 # %% [markdown]
 # ## Equations (7) and (8): heads that cross the groups
@@ -450,21 +499,27 @@ print(f"Eq. (6) equals its loops: relative error {error(a_r[1, :, t, *i], by_han
 def cross_channel_heads(m, v):
     """m (k g t s), v (b d s n)."""
     v = rearrange(v, "b (g c) s n -> g b c s n", g=m.shape[1])
-    mh = [einsum(m[:, g], v_g, "k t s, b c s n -> b k c t n") for g, v_g in enumerate(v)]  # (7)
+    mh = [
+        einsum(m[:, g], v_g, "k t s, b c s n -> b k c t n") for g, v_g in enumerate(v)
+    ]  # (7)
     return rearrange(sum(mh), "b k c t n -> b (k c) t n")  # (8)
 
 
 def plain_heads(m, v):
     """m (g t s), v (b d s n)."""
     v = rearrange(v, "b (g c) s n -> b g c s n", g=len(m))
-    return rearrange(einsum(m, v, "g t s, b g c s n -> b g c t n"), "b g c t n -> b (g c) t n")
+    return rearrange(
+        einsum(m, v, "g t s, b g c s n -> b g c t n"), "b g c t n -> b (g c) t n"
+    )
 
 
 v, G = draw(B, 12, T, 7), 4
 m = draw(G, G, T, T)
 crossed, width = cross_channel_heads(m, v), v.shape[1] // G
 for k, c, t in product(range(G), range(width), range(T)):
-    by_hand = sum(m[k, g, t, s] * v[:, g * width + c, s] for g in range(G) for s in range(T))
+    by_hand = sum(
+        m[k, g, t, s] * v[:, g * width + c, s] for g in range(G) for s in range(T)
+    )
     assert error(crossed[:, k * width + c, t], by_hand) < 1e-12
 diagonal = torch.zeros_like(m)
 diagonal[range(G), range(G)] = m[0]
@@ -501,17 +556,27 @@ def random_block(block, std=0.2):
 
 
 def compare(clear, block, shape):
-    """Largest relative error of the output, the input's gradient and the weights' gradients."""
+    """Largest relative error of the output, the input's gradient and the weights'
+    gradients.
+    """
     x, cotangent = draw(*shape).requires_grad_(), draw(*shape)
     p = dict(random_block(block).named_parameters())
     if isinstance(block, NonLocal):  # it has biases, and other names
         for name in ("theta", "phi", "g", "w_z"):
             nn.init.zeros_(p.pop(f"{name}.bias"))
-        p = dict(zip([f"{n}.weight" for n in (*"qkv", "w_o.0", "w_o.1")] + ["w_o.1.bias"], p.values(), strict=True))  # fmt: skip
+        p = dict(
+            zip(
+                [f"{n}.weight" for n in (*"qkv", "w_o.0", "w_o.1")] + ["w_o.1.bias"],
+                p.values(),
+                strict=True,
+            )
+        )
     sides = []
     for out in (clear(x, p), block(x)):
         first, *others = torch.autograd.grad(out, (x, *p.values()), cotangent)
-        sides.append((out, first, torch.cat([gradient.flatten() for gradient in others])))
+        sides.append(
+            (out, first, torch.cat([gradient.flatten() for gradient in others]))
+        )
     return max(error(found, wanted) for found, wanted in zip(*sides, strict=True))
 
 
@@ -528,7 +593,12 @@ for shape, g, crossing in product(SHAPES, (1, 2, 3, 4, 8), (True, False)):
     ):
         if K == 1 or "region" in way:
             make = partial(
-                GlobalTemporalAttention, 40, **given, paths=way, spatial=first, regions=K
+                GlobalTemporalAttention,
+                40,
+                **given,
+                paths=way,
+                spatial=first,
+                regions=K,
             )
             name = ("SA + " if first else "") + " + ".join(way)
             found.append([name, g, compare(partial(gta, heads=heads), make(), shape)])
@@ -536,11 +606,16 @@ for shape in SHAPES:
     t = shape[2]
     learned = DecoupledNonLocal(40, positions="learned", frames=t)
     attentions = {
-        "NL": (non_local, NonLocal(40, scaled=True)), "SA": (spatial_attention, SpatialAttention(40)),
-        "TA": (temporal_attention, TemporalAttention(40)), "DNL": (decoupled, DecoupledNonLocal(40)),
-        "SA + TAPE": (partial(decoupled, positions=sinusoids(40, t)), DecoupledNonLocal(40, positions="sinusoidal")),
+        "NL": (non_local, NonLocal(40, scaled=True)),
+        "SA": (spatial_attention, SpatialAttention(40)),
+        "TA": (temporal_attention, TemporalAttention(40)),
+        "DNL": (decoupled, DecoupledNonLocal(40)),
+        "SA + TAPE": (
+            partial(decoupled, positions=sinusoids(40, t)),
+            DecoupledNonLocal(40, positions="sinusoidal"),
+        ),
         "SA + TAPE, learned": (lambda x, p: decoupled(x, p, p["1.p"]), learned),
-    }  # fmt: skip
+    }
     found += [[name, 1, compare(*pair, shape)] for name, pair in attentions.items()]
 table = pd.DataFrame(found, columns=["block", "G", "error"])
 assert len(table) == 3 * 5 * 2 * 2 * 7 + 3 * 6 and table["error"].max() < 1e-9
@@ -558,7 +633,10 @@ ran = {
     "DNL": figures.layers_that_ran(DecoupledNonLocal(512), shape),
     "GTA": figures.layers_that_ran(GlobalTemporalAttention(512), shape),
 }
-matrices = {name: "×".join(map(str, (m.shape[1] * 8,) * 2)) for name, m in GlobalTemporalAttention(512).m.items()}  # fmt: skip
+matrices = {
+    name: "×".join(map(str, (m.shape[1] * 8,) * 2))
+    for name, m in GlobalTemporalAttention(512).m.items()
+}
 n_, places_n = prod(shape[2:]), prod(shape[3:])
 fig, axes = plt.subplots(
     3, 1, figsize=(figures.WIDTH, 8.2), height_ratios=(1, 2, 1.75), layout="constrained"
@@ -566,31 +644,71 @@ fig, axes = plt.subplots(
 
 
 def attention_row(names, size, y, start, end, number):
-    """Boxes, arrows and texts of one attention: three projections, softmax, product, W_O."""
-    at = {name: (1.5, y + offset) for name, offset in zip(names, (0.72, 0, -0.72), strict=False)}
+    """Boxes, arrows and texts of one attention: three projections, softmax, product,
+    W_O.
+    """
+    at = {
+        name: (1.5, y + offset)
+        for name, offset in zip(names, (0.72, 0, -0.72), strict=False)
+    }
     at |= {f"M{number}": (3.1, y + 0.36), f"⊗{number}": (4.3, y), names[3]: (5.4, y)}
     arrows = [(start, name) for name in names[:3]] + [
         (names[0], f"M{number}"),
         (names[1], f"M{number}"),
     ]
-    arrows += [(f"M{number}", f"⊗{number}"), (names[2], f"⊗{number}"), (f"⊗{number}", names[3]), (names[3], end)]  # fmt: skip
+    arrows += [
+        (f"M{number}", f"⊗{number}"),
+        (names[2], f"⊗{number}"),
+        (f"⊗{number}", names[3]),
+        (names[3], end),
+    ]
     said = dict(
-        zip(names, (rf"${letter}$" for letter in ("W_Q", "W_K", "W_V", "W_O")), strict=True)
+        zip(
+            names,
+            (rf"${letter}$" for letter in ("W_Q", "W_K", "W_V", "W_O")),
+            strict=True,
+        )
     )
     return at, arrows, said | {f"M{number}": f"softmax\n{size}"}
 
 
-at, arrows, said = attention_row(("theta", "phi", "g", "w_z"), f"{n_}×{n_}", 0, "x", "y", 0)
-figures.diagram(
-    axes[0], ran["NL"], at | {"x": (0, 0), "y": (6.7, 0)}, arrows, said | {"x": "$X$", "y": "$Y$"}
+at, arrows, said = attention_row(
+    ("theta", "phi", "g", "w_z"), f"{n_}×{n_}", 0, "x", "y", 0
 )
-at, arrows, said = {"x": (0, 1.2), "Ys": (6.7, 1.2), "Ys ": (0, -1.2), "y": (6.7, -1.2)}, [], {}
+figures.diagram(
+    axes[0],
+    ran["NL"],
+    at | {"x": (0, 0), "y": (6.7, 0)},
+    arrows,
+    said | {"x": "$X$", "y": "$Y$"},
+)
+at, arrows, said = (
+    {"x": (0, 1.2), "Ys": (6.7, 1.2), "Ys ": (0, -1.2), "y": (6.7, -1.2)},
+    [],
+    {},
+)
 for part, (size, y, start, end) in enumerate(
-    [(f"{places_n}×{places_n}\na frame", 1.2, "x", "Ys"), ("8×8\na place", -1.2, "Ys ", "y")]
+    [
+        (f"{places_n}×{places_n}\na frame", 1.2, "x", "Ys"),
+        ("8×8\na place", -1.2, "Ys ", "y"),
+    ]
 ):
-    more = attention_row([f"{part}.{name}" for name in ("q", "k", "v", "w_o.0")], size, y, start, end, part)  # fmt: skip
+    more = attention_row(
+        [f"{part}.{name}" for name in ("q", "k", "v", "w_o.0")],
+        size,
+        y,
+        start,
+        end,
+        part,
+    )
     at, arrows, said = at | more[0], arrows + more[1], said | more[2]
-figures.diagram(axes[1], ran["DNL"], at, arrows, said | {"x": "$X$", "Ys": "$Y_s$", "Ys ": "$Y_s$", "y": "$Y_t$"})  # fmt: skip
+figures.diagram(
+    axes[1],
+    ran["DNL"],
+    at,
+    arrows,
+    said | {"x": "$X$", "Ys": "$Y_s$", "Ys ": "$Y_s$", "y": "$Y_t$"},
+)
 at = {
     "x": (0, 0),
     "SA": (0.75, 0),
@@ -613,7 +731,13 @@ chains = [
 ]
 arrows = [pair for chain in chains for pair in pairwise(chain)]
 arrows += [("SA", "v.region"), ("v.region", "⊗1"), ("w_g", "⊗2")]
-said = {"x": "$X$", "SA": "SA,\nEq. (3)", "v.pixel": "$W_V$", "v.region": "$W_V$", "w_g": "$W_G$"}
+said = {
+    "x": "$X$",
+    "SA": "SA,\nEq. (3)",
+    "v.pixel": "$W_V$",
+    "v.region": "$W_V$",
+    "w_g": "$W_G$",
+}
 said |= {
     "MP": f"$\\hat{{M}}_P$, heads\n{matrices['pixel']}",
     "MR": f"$\\hat{{M}}_R$\n{matrices['region']}",
@@ -659,14 +783,21 @@ slots = rearrange(v, "b (g c) s n -> b (g s) (c n)", g=G)
 matrix = rearrange(m, "k g t s -> (k t) (g s)")
 one = rearrange(matrix @ slots, "b (k t) (c n) -> b (k c) t n", k=G, n=v.shape[-1])
 assert error(one, crossed) < 1e-12
-copies = rearrange(torch.stack([v] * G), "k b d s n -> b (k d) s n")  # V once for each head
+copies = rearrange(
+    torch.stack([v] * G), "k b d s n -> b (k d) s n"
+)  # V once for each head
 many = plain_heads(rearrange(m, "k g t s -> (k g) t s"), copies)
 many = reduce(many, "b (k g c) t n -> b (k c) t n", "sum", k=G, g=G)
 assert error(many, crossed) < 1e-12
 
-slopes = torch.autograd.functional.jacobian(lambda one: cross_channel_heads(m, one[None])[0], v[0])
+slopes = torch.autograd.functional.jacobian(
+    lambda one: cross_channel_heads(m, one[None])[0], v[0]
+)
 meets = (
-    rearrange(slopes, "(k c) t n (g e) s m -> (t s n m k g) c e", k=G, g=G).abs().amax(dim=0) > 0
+    rearrange(slopes, "(k c) t n (g e) s m -> (t s n m k g) c e", k=G, g=G)
+    .abs()
+    .amax(dim=0)
+    > 0
 )
 assert (meets == torch.eye(width, dtype=torch.bool)).all()  # a slot meets itself alone
 numbers = {"d": 128, "G": 8, "T": 8}  # behind res3 of a ResNet-50
@@ -681,12 +812,16 @@ say(
     f"{numbers['G'] * numbers['T'] * numbers['d']:,} MACs for a position instead of {numbers['d'] ** 2 * numbers['T']:,}."
 )
 
-r = rearrange(project(x, W_G), "b k t h w -> b (t h w) k")  # the region path, all pairs written out
-pairs = einsum(r, r, "b i k, b j k -> b i j") * M.repeat_interleave(H * W, 0).repeat_interleave(
-    H * W, 1
-)
+r = rearrange(
+    project(x, W_G), "b k t h w -> b (t h w) k"
+)  # the region path, all pairs written out
+pairs = einsum(r, r, "b i k, b j k -> b i j") * M.repeat_interleave(
+    H * W, 0
+).repeat_interleave(H * W, 1)
 values = rearrange(project(x, W_V), "b d t h w -> b (t h w) d")
-assert error(rearrange(pairs @ values, "b (t h w) d -> b d t h w", t=T, h=H), a_r) < 1e-12
+assert (
+    error(rearrange(pairs @ values, "b (t h w) d -> b d t h w", t=T, h=H), a_r) < 1e-12
+)
 assert error(region(2 * x, W_G, W_V, M, one_matrix), 2**3 * a_r) < 1e-12
 assert error(pixel(2 * x, W_V, M, one_matrix), 2 * a_p) < 1e-12
 say(
@@ -723,27 +858,59 @@ from vidattn.blocks import BLOCKS, make_block
 T4, NEAR = 4, {"kernel": (3, 3, 3)}
 tape = {"positions": "sinusoidal"}
 settings = {
-    "nonlocal": [{}, {"form": "gaussian"}, {"form": "dot_product"}, {"form": "concatenation"}, {"pool_keys": "after"}],
-    "region": [NEAR, NEAR | {"form": "cosine"}, NEAR | {"region": "avg"}, NEAR | {"region": "max"}, {"kernel": (1, 3, 3)}],
-    "cbam": [{}, NEAR], "chain": [NEAR, NEAR | {"region": "avg"}],
+    "nonlocal": [
+        {},
+        {"form": "gaussian"},
+        {"form": "dot_product"},
+        {"form": "concatenation"},
+        {"pool_keys": "after"},
+    ],
+    "region": [
+        NEAR,
+        NEAR | {"form": "cosine"},
+        NEAR | {"region": "avg"},
+        NEAR | {"region": "max"},
+        {"kernel": (1, 3, 3)},
+    ],
+    "cbam": [{}, NEAR],
+    "chain": [NEAR, NEAR | {"region": "avg"}],
     "pyramid": [{}, {"combine": "concat", "pool": "max", "shared": False}],
-    "temporal_attention": [{}, {"groups": 4, "cross_channel": True}, tape, {"positions": "learned", "frames": T4}],
+    "temporal_attention": [
+        {},
+        {"groups": 4, "cross_channel": True},
+        tape,
+        {"positions": "learned", "frames": T4},
+    ],
     "decoupled_nonlocal": [{}, tape, tape | {"groups": 4, "cross_channel": True}],
-    "global_temporal_attention": [{"frames": T4}, {"frames": T4, "cross_channel": False}] + [
-        {"frames": T4, "paths": [path], "spatial": False, "groups": 1} for path in ("pixel", "region")],
-    "decoupled_rival": [{"rival": "cgnl"}, {"rival": "global_context"}, {"rival": "glore"}],
-}  # fmt: skip
+    "global_temporal_attention": [
+        {"frames": T4},
+        {"frames": T4, "cross_channel": False},
+    ]
+    + [
+        {"frames": T4, "paths": [path], "spatial": False, "groups": 1}
+        for path in ("pixel", "region")
+    ],
+    "decoupled_rival": [
+        {"rival": "cgnl"},
+        {"rival": "global_context"},
+        {"rival": "glore"},
+    ],
+}
 clip4, x4 = draw(1, 3, T4, 16, 16), draw(2, 32, T4, 4, 3)
 backwards = tuple(range(T4))[::-1]
 
 
 def differences(kind, options):
-    """How far a block is from commuting with each permutation, and the scores of a clip and its reversal."""
+    """How far a block is from commuting with each permutation, and the scores of a clip
+    and its reversal.
+    """
     torch.manual_seed(1)
     block = random_block(make_block(kind, **options)(32), std=0.1).eval()
     network = BACKBONES["resnet_mini"](num_classes=5)
     network = place(
-        network, {"res3": (1,)}, lambda c: random_block(make_block(kind, **options)(c), std=0.1)
+        network,
+        {"res3": (1,)},
+        lambda c: random_block(make_block(kind, **options)(c), std=0.1),
     )
     network = network.double().eval()
     with torch.no_grad():
@@ -756,7 +923,9 @@ def differences(kind, options):
 
 
 lines_ = []
-for kind, options in [(name, each) for name in BLOCKS for each in settings.get(name, [{}])]:
+for kind, options in [
+    (name, each) for name in BLOCKS for each in settings.get(name, [{}])
+]:
     off, scores = differences(kind, options)
     assert off.pop(tuple(range(T4))) == 0
     assert all(
@@ -766,11 +935,17 @@ for kind, options in [(name, each) for name in BLOCKS for each in settings.get(n
     seen = {len(off): "every permutation", 1: "reversal alone", 0: "none"}[len(alike)]
     assert len(alike) != 1 or alike == [backwards]
     assert (scores < 1e-12) == (backwards in alike)  # what was derived above
-    told = ", ".join(str(value) if name in ("form", "rival", "pool", "region", "positions") else f"{name}={value}"
-                     for name, value in options.items() if name != "frames")  # fmt: skip
+    told = ", ".join(
+        str(value)
+        if name in ("form", "rival", "pool", "region", "positions")
+        else f"{name}={value}"
+        for name, value in options.items()
+        if name != "frames"
+    )
     lines_.append([kind, told, seen, max(off.values()), off[backwards], scores])
 order_table = pd.DataFrame(
-    lines_, columns=["kind", "options", "commutes with", "largest", "reversal", "scores"]
+    lines_,
+    columns=["kind", "options", "commutes with", "largest", "reversal", "scores"],
 )
 assert set(order_table.kind) == set(BLOCKS)
 sees = order_table[order_table["commutes with"] == "none"]
@@ -784,7 +959,8 @@ assert set(sees.kind) == {
     "global_temporal_attention",
 }
 assert (
-    order_table[order_table.kind == "global_temporal_attention"]["commutes with"] == "none"
+    order_table[order_table.kind == "global_temporal_attention"]["commutes with"]
+    == "none"
 ).all()
 assert (
     order_table[order_table.options.str.contains("sinusoidal|learned")]["commutes with"]
@@ -792,7 +968,8 @@ assert (
     .all()
 )
 assert (
-    set(half_blind.kind) == {"region", "chain"} and half_blind.options.str.contains("avg|max").all()
+    set(half_blind.kind) == {"region", "chain"}
+    and half_blind.options.str.contains("avg|max").all()
 )
 blind = (order_table.scores < 1e-12).sum()
 glue("kinds", str(len(BLOCKS)), display=False)
@@ -806,18 +983,31 @@ order_table.drop(columns=["largest", "scores"]).style.hide(axis="index").format(
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "What follows for a network of single frames with one block: how much the scores of a clip and of its reversal differ, relative to the largest score, on a logarithmic scale. Left of the line is rounding: such a network cannot tell left from right, whatever it learns.", "name": "fig-gta-order"}, "image": {"alt": "A dot plot with a row for each kind and setting of block. The dots fall into two groups, one near ten to the minus fifteen, the other above ten to the minus six, with nothing in between."}}
 ordered = order_table.sort_values("scores", kind="stable").reset_index(drop=True)
-fig, axis = plt.subplots(figsize=(figures.WIDTH, 0.19 * len(ordered) + 0.6), layout="constrained")
+fig, axis = plt.subplots(
+    figsize=(figures.WIDTH, 0.19 * len(ordered) + 0.6), layout="constrained"
+)
 for row, line in ordered.iterrows():
     ours = line.kind == "global_temporal_attention"
-    tone = figures.COLOURS["temporal" if ours else "baseline" if line.scores < 1e-12 else "region"]
-    axis.plot(max(line.scores, 1e-17), row, "D" if ours else "o", color=tone, ms=6 if ours else 5)
+    tone = figures.COLOURS[
+        "temporal" if ours else "baseline" if line.scores < 1e-12 else "region"
+    ]
+    axis.plot(
+        max(line.scores, 1e-17),
+        row,
+        "D" if ours else "o",
+        color=tone,
+        ms=6 if ours else 5,
+    )
 axis.axvline(1e-9, color=figures.INK, lw=0.8, ls=":")
 axis.set(
     xscale="log",
     xlabel="scores of a clip and its reversal: relative difference",
     ylim=(-0.7, len(ordered) - 0.3),
 )
-names = [f"{line.kind} {line.options}".strip().replace("_", " ") for line in ordered.itertuples()]
+names = [
+    f"{line.kind} {line.options}".strip().replace("_", " ")
+    for line in ordered.itertuples()
+]
 axis.set_yticks(range(len(ordered)), names, fontsize=7)
 plt.show()
 
@@ -838,7 +1028,10 @@ def five_rows(nl, dnl, x_nl, x_dnl, query):
     with torch.no_grad():
         maps = [nl.attention(x_nl, flat)]
         for _ in range(2):
-            maps += [dnl[0].attention(x_dnl, flat), dnl[1].attention(dnl[0](x_dnl), flat)]
+            maps += [
+                dnl[0].attention(x_dnl, flat),
+                dnl[1].attention(dnl[0](x_dnl), flat),
+            ]
             dnl.swap()  # the second time back
     return torch.cat(maps).reshape(5, *sides)
 
@@ -848,7 +1041,9 @@ pictures = scenes[0].frames[times]
 target = nn.functional.adaptive_avg_pool3d(
     torch.from_numpy(scenes[0].target[times])[None].double(), (8, 10, 10)
 )[0]
-query = tuple(int(i) for i in np.unravel_index(int(target.argmax()), target.shape))  # on the object
+query = tuple(
+    int(i) for i in np.unravel_index(int(target.argmax()), target.shape)
+)  # on the object
 backbone_ = BACKBONES["resnet_mini"](num_classes=4)
 backbone_ = place(backbone_, {"res3": (1,)}, lambda c: nn.Identity()).double().eval()
 given = figures.capture(backbone_, insertion(backbone_, "res3", 1), clips[:1])
@@ -871,7 +1066,9 @@ with torch.no_grad():
     assert torch.equal(alone.attention(given, flat).view(maps[1].shape), maps[1])
     alone.load_state_dict(old_time)  # in space, by what was made for time
     assert torch.equal(alone.attention(given, flat).view(maps[3].shape), maps[3])
-    assert error(dnl[0](given), y_before) > 0.01  # the temporal part is given something else
+    assert (
+        error(dnl[0](given), y_before) > 0.01
+    )  # the temporal part is given something else
     dnl.swap()
     assert torch.equal(dnl(given), plain)
 outside = torch.ones(given.shape[2:], dtype=torch.bool)
@@ -901,14 +1098,19 @@ display(figures.show_maps(pictures, maps, [query] * 5, ROWS))
 def averaged(block):
     """Figure 15: M averaged over groups and heads, absolute values, for each path."""
     return {
-        path: reduce(m.detach(), "e k g t s -> t s", "mean").abs() for path, m in block.m.items()
+        path: reduce(m.detach(), "e k g t s -> t s", "mean").abs()
+        for path, m in block.m.items()
     }
 
 
 def show_matrices(columns):
     """A column for each block, a row for each path."""
     axes = plt.subplots(
-        2, len(columns), figsize=(figures.WIDTH, 3.1), layout="constrained", squeeze=False
+        2,
+        len(columns),
+        figsize=(figures.WIDTH, 3.1),
+        layout="constrained",
+        squeeze=False,
     )[1]
     for number, (title, found) in enumerate(columns.items()):
         for row, path in enumerate(("pixel", "region")):
@@ -920,7 +1122,13 @@ def show_matrices(columns):
 
 
 torch.manual_seed(0)
-five = {"res3, 1": 512, "res3, 3": 512, "res4, 1": 1024, "res4, 3": 1024, "res4, 5": 1024}
+five = {
+    "res3, 1": 512,
+    "res3, 3": 512,
+    "res4, 1": 1024,
+    "res4, 3": 1024,
+    "res4, 5": 1024,
+}
 five = {name: averaged(GlobalTemporalAttention(c)) for name, c in five.items()}
 show_matrices(five)
 squares = torch.stack([square for found in five.values() for square in found.values()])
@@ -969,20 +1177,37 @@ C_, d_, e_, T_, P_, K_s, G_s = sympy.symbols("C d e T P K G", positive=True)
 N_ = T_ * P_
 nl_cost = 4 * C_ * (C_ / 2) * N_ + 2 * N_**2 * C_ / 2
 nl_pooled = 4 * C_ * (C_ / 2) * N_ + 2 * N_ * (N_ / 4) * C_ / 2
-sa_cost, sa_pooled = 4 * C_ * d_ * N_ + 2 * N_ * P_ * d_, 4 * C_ * d_ * N_ + 2 * N_ * (P_ / 4) * d_
+sa_cost, sa_pooled = (
+    4 * C_ * d_ * N_ + 2 * N_ * P_ * d_,
+    4 * C_ * d_ * N_ + 2 * N_ * (P_ / 4) * d_,
+)
 ta_cost = 4 * C_ * d_ * N_ + 2 * N_ * T_ * d_
 pixel_cost = 2 * C_ * d_ * N_ + G_s * T_ * N_ * d_
 gathered = C_ * d_ * N_ + K_s * d_ * N_  # V first, then G_R V, as the library
 paper_order = K_s * C_ * N_ + T_ * K_s * C_ * d_  # G_R X first, then V
-region_cost = K_s * C_ * N_ + gathered + G_s * T_ * (T_ * K_s) * d_ + K_s * d_ * N_ + C_ * d_ * N_
+region_cost = (
+    K_s * C_ * N_ + gathered + G_s * T_ * (T_ * K_s) * d_ + K_s * d_ * N_ + C_ * d_ * N_
+)
 costs = {
-    "NL": (partial(NonLocal), nl_cost), "NL, keys pooled": (partial(NonLocal, pool_keys="after"), nl_pooled),
-    "SA": (SpatialAttention, sa_cost), "SA, keys pooled": (partial(SpatialAttention, pool_keys="after"), sa_pooled),
-    "TA": (TemporalAttention, ta_cost), "DNL": (DecoupledNonLocal, sa_cost + ta_cost),
-    "pixel GTA": (partial(GlobalTemporalAttention, paths=["pixel"], spatial=False), pixel_cost),
-    "region GTA": (partial(GlobalTemporalAttention, paths=["region"], spatial=False), region_cost),
-    "GTA": (GlobalTemporalAttention, sa_cost.subs(d_, e_) + pixel_cost + region_cost),  # e: d before it is cut
-}  # fmt: skip
+    "NL": (partial(NonLocal), nl_cost),
+    "NL, keys pooled": (partial(NonLocal, pool_keys="after"), nl_pooled),
+    "SA": (SpatialAttention, sa_cost),
+    "SA, keys pooled": (partial(SpatialAttention, pool_keys="after"), sa_pooled),
+    "TA": (TemporalAttention, ta_cost),
+    "DNL": (DecoupledNonLocal, sa_cost + ta_cost),
+    "pixel GTA": (
+        partial(GlobalTemporalAttention, paths=["pixel"], spatial=False),
+        pixel_cost,
+    ),
+    "region GTA": (
+        partial(GlobalTemporalAttention, paths=["region"], spatial=False),
+        region_cost,
+    ),
+    "GTA": (
+        GlobalTemporalAttention,
+        sa_cost.subs(d_, e_) + pixel_cost + region_cost,
+    ),  # e: d before it is cut
+}
 SIZES = [(64, 3, 6, 4), (80, 2, 4, 10), (512, 8, 28, 28)]
 for (name, (make, formula)), (c, t, h, w) in product(costs.items(), SIZES):
     for g, k in product((1, 3, 8), (5, c // 8)) if "GTA" in name else [(1, 1)]:
@@ -1005,7 +1230,9 @@ for where, numbers in {"res3": {C_: 512, P_: 784}, "res4": {C_: 1024, P_: 196}}.
         e_: numbers[C_] / 4,
         K_s: numbers[C_] / 8,
     }
-    whole = {name: float(formula.subs(numbers)) / 1e9 for name, (_, formula) in costs.items()}
+    whole = {
+        name: float(formula.subs(numbers)) / 1e9 for name, (_, formula) in costs.items()
+    }
     cheaper = (
         "as the paper writes"
         if paper_order.subs(numbers) < gathered.subs(numbers)
@@ -1019,7 +1246,9 @@ for where, numbers in {"res3": {C_: 512, P_: 784}, "res4": {C_: 1024, P_: 196}}.
     assert mixing == 4 and max(shares) < 0.1
     assert whole["GTA"] < whole["NL"] and whole["GTA"] > whole["DNL"]
     lines_.append([where, *whole.values(), cheaper])
-by_place = pd.DataFrame(lines_, columns=["", *costs, "cheaper: regions"]).set_index("").T
+by_place = (
+    pd.DataFrame(lines_, columns=["", *costs, "cheaper: regions"]).set_index("").T
+)
 by_place.style.format(precision=2).set_caption(
     "GMAC of one block behind a stage of a ResNet-50, 8 frames of 224 × 224, G = 8, K = C/8."
 )
@@ -1048,7 +1277,9 @@ verdicts = pd.Series([figure.verdict for figure in costs_printed]).value_counts(
 agreeing, fitted, unexplained = (
     int(verdicts.get(key, 0)) for key in ("agrees", "agrees, fitted", "not explained")
 )
-guessed = sum(says("guess") in f.reading for f in costs_printed if f.verdict == "agrees, fitted")
+guessed = sum(
+    says("guess") in f.reading for f in costs_printed if f.verdict == "agrees, fitted"
+)
 recount = (
     f"Of {len(costs_printed)} printed costs {agreeing} follow from the text, {fitted - guessed} more only from choices that the text does not have, inner widths and pooled keys among them, "
     f"{guessed} of GTA's own only from a composition that was searched for; {unexplained} remain unexplained."
@@ -1058,15 +1289,20 @@ say(recount)
 
 top1 = {
     (c["table"].split()[0], c["row"], c["dataset"]): float(c["printed"])
-    for c in printed_accuracy("GTA") if c["metric"] == "top1" and c["printed"] not in ("", "-")
-}  # fmt: skip
+    for c in printed_accuracy("GTA")
+    if c["metric"] == "top1" and c["printed"] not in ("", "-")
+}
 fig7 = {row: value for (table, row, _), value in top1.items() if table == "Fig7"}
 steps = {
-    "SA: single frames": fig7["+SA"] - fig7["R2D-50"], "TA behind it: frames as a set": fig7["+SA+TA"] - fig7["+SA"],
-    "positions (TAPE): order": fig7["+SA+TAPE"] - fig7["+SA+TA"], "GTA instead": fig7["+SA+GTA"] - fig7["+SA+TAPE"],
-}  # fmt: skip
+    "SA: single frames": fig7["+SA"] - fig7["R2D-50"],
+    "TA behind it: frames as a set": fig7["+SA+TA"] - fig7["+SA"],
+    "positions (TAPE): order": fig7["+SA+TAPE"] - fig7["+SA+TA"],
+    "GTA instead": fig7["+SA+GTA"] - fig7["+SA+TAPE"],
+}
 whole = fig7["+SA+GTA"] - fig7["R2D-50"]
-without_order = (steps["SA: single frames"] + steps["TA behind it: frames as a set"]) / whole
+without_order = (
+    steps["SA: single frames"] + steps["TA behind it: frames as a set"]
+) / whole
 assert abs(sum(steps.values()) - whole) < 1e-9 and 0.6 < without_order < 0.7
 glue("without-order", f"{without_order:.0%}", display=False)
 say(
@@ -1084,13 +1320,23 @@ parts = {
     row: value for (table, row, _), value in top1.items() if table == "Fig5"
 }  # rows 2 and 5: pixel, 3 and 6: region
 said = {
-    "DNL over NL, SSv1": (7.6, gain("R2D-50 + DNL", "R2D-50 + NL")), "DNL over NL, SSv2": (4.8, gain("R2D-50 + DNL", "R2D-50 + NL", dataset="ssv2")),
-    "GTA over DNL, SSv1": (11.8, gain("R2D-50 + GTA", "R2D-50 + DNL")), "GTA over DNL, SSv2": (8.0, gain("R2D-50 + GTA", "R2D-50 + DNL", dataset="ssv2")),
-    "TA alone": (20.6, fig7["+TA"] - fig7["R2D-50"]), "positions": (9.6, fig7["+SA+TAPE"] - fig7["+SA+TA"]),
-    "GTA over TAPE": (2.2, fig7["+SA+GTA"] - fig7["+SA+TAPE"]), "CCMH, pixel": (0.5, parts["row2"] - parts["row5"]),
-    "CCMH, region": (1.0, parts["row3"] - parts["row6"]), "SA alone": (0.9, fig7["+SA"] - fig7["R2D-50"]), "both paths, with CCMH": (1.0, parts["row1"] - parts["row2"]),
-    "both paths, without": (0.3, parts["row4"] - parts["row5"]), "CCMH over plain heads": (0.5, gain("cross-channel multi-head", "multi-head", "Fig14")),
-}  # fmt: skip
+    "DNL over NL, SSv1": (7.6, gain("R2D-50 + DNL", "R2D-50 + NL")),
+    "DNL over NL, SSv2": (4.8, gain("R2D-50 + DNL", "R2D-50 + NL", dataset="ssv2")),
+    "GTA over DNL, SSv1": (11.8, gain("R2D-50 + GTA", "R2D-50 + DNL")),
+    "GTA over DNL, SSv2": (8.0, gain("R2D-50 + GTA", "R2D-50 + DNL", dataset="ssv2")),
+    "TA alone": (20.6, fig7["+TA"] - fig7["R2D-50"]),
+    "positions": (9.6, fig7["+SA+TAPE"] - fig7["+SA+TA"]),
+    "GTA over TAPE": (2.2, fig7["+SA+GTA"] - fig7["+SA+TAPE"]),
+    "CCMH, pixel": (0.5, parts["row2"] - parts["row5"]),
+    "CCMH, region": (1.0, parts["row3"] - parts["row6"]),
+    "SA alone": (0.9, fig7["+SA"] - fig7["R2D-50"]),
+    "both paths, with CCMH": (1.0, parts["row1"] - parts["row2"]),
+    "both paths, without": (0.3, parts["row4"] - parts["row5"]),
+    "CCMH over plain heads": (
+        0.5,
+        gain("cross-channel multi-head", "multi-head", "Fig14"),
+    ),
+}
 n, best = 11_522, fig7["+SA+GTA"] / 100
 
 
@@ -1117,9 +1363,9 @@ say(
     f"{sum(value < 1.96 * high for value in small)} of {len(small)} differences below 2 points are within 1.96 of the larger, {sum(value < 1.96 * low for value in small)} of the smaller. "
     f"The six numbers of regions of Figure 13 span {max(fig13.values()) - min(fig13.values()):.1f} points."
 )
-pd.DataFrame(lines_, columns=["the text says of", "points", "from the cells", "agrees"]).style.hide(
-    axis="index"
-).format(precision=1)
+pd.DataFrame(
+    lines_, columns=["the text says of", "points", "from the cells", "agrees"]
+).style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
 # ## Experiment
@@ -1156,7 +1402,9 @@ none = "(not yet recorded)"
 for key, value in {
     "steps": records[0]["steps"] if records else none,
     "verdicts": "; ".join(
-        f"{c.id.replace('-', ' ')}: {judged[c.id].verdict}" for c in study.claims if c.id in judged
+        f"{c.id.replace('-', ' ')}: {judged[c.id].verdict}"
+        for c in study.claims
+        if c.id in judged
     )
     or none,
 }.items():
@@ -1169,9 +1417,13 @@ for name in shown_:
         evidence.values(records, name, metric)
         for metric in ("top1", "within pairs", "within reversals")
     ]
-    lines_.append([name, len(found[0]), *(100 * np.mean([*each.values()]) for each in found)])
+    lines_.append(
+        [name, len(found[0]), *(100 * np.mean([*each.values()]) for each in found)]
+    )
 columns = ["network", "seeds", "top-1, %", "within pairs, %", "with reversals, %"]
-display(pd.DataFrame(lines_, columns=columns).style.hide(axis="index").format(precision=1))
+display(
+    pd.DataFrame(lines_, columns=columns).style.hide(axis="index").format(precision=1)
+)
 learned = {
     name: f"{sum(value > 95 for value in found)} of {len(found)}"
     for name, found in accuracy.items()
@@ -1195,7 +1447,8 @@ for name in ("baseline", "NL", "DNL", "SA", "TA"):
     for told in evidence.values(records, name, "within reversals").values():
         assert abs(told - 0.5) < 0.005
 figures.run_card(
-    [row for row in records if row["variant"] in study.primary], versions=card["versions"]
+    [row for row in records if row["variant"] in study.primary],
+    versions=card["versions"],
 )
 
 # %% tags=["hide-input"]
@@ -1204,7 +1457,9 @@ usual = live.variants["GTA"][0].places
 
 
 def as_parameters_say(name, placed):
-    """A block at the ledger's usual place moves to this page's; GTA itself takes all of its options."""
+    """A block at the ledger's usual place moves to this page's; GTA itself takes all of
+    its options.
+    """
     own = {"frames": parameters.frames} if placed.kind == parameters.kind else {}
     own = parameters.options() if name in ("GTA", "GTA colours") else own
     places = parameters.places if placed.places == usual else placed.places
@@ -1222,22 +1477,33 @@ changes = {
     "sampling": {"frames": parameters.frames},
 }
 if parameters.backbone != live.base["model"]["backbone"]:
-    changes["model"]["pretrained"] = None  # the recorded weights fit the ledger's backbone
+    changes["model"]["pretrained"] = (
+        None  # the recorded weights fit the ledger's backbone
+    )
 if parameters.data:
     changes["data"] = {"root": parameters.data}
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
-jobs = [(name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants]
+jobs = [
+    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
+]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
 results = dict(
-    zip(jobs, run_all([*experiments.values()], jobs=1 if parameters.data else 2), strict=True)
+    zip(
+        jobs,
+        run_all([*experiments.values()], jobs=1 if parameters.data else 2),
+        strict=True,
+    )
 )
 replayed = next((row for row in records if row["variant"] == "GTA"), None)
 if parameters.scale == "reduced" and replayed:
     say(evidence.replayed(study, replayed))
 display(figures.run_card([*results.values()]))
-trained = {name: load_trained(results[name, seed].folder).eval() for name in parameters.variants}
+trained = {
+    name: load_trained(results[name, seed].folder).eval()
+    for name in parameters.variants
+}
 live_seconds = time.perf_counter() - before_runs
 glue("live-seconds", f"{live_seconds:.0f}", display=False)
 
@@ -1257,19 +1523,39 @@ if parameters.data is None:
         if experiments[name, s].data.test == task and reversed_pairs(task.classes):
             with torch.no_grad():
                 both = [
-                    load_trained(result.folder).eval()(each) for each in (decoded, decoded.flip(2))
+                    load_trained(result.folder).eval()(each)
+                    for each in (decoded, decoded.flip(2))
                 ]
-            told = within_pairs(torch.cat(both).numpy(), np.r_[truth, partner[truth]], reversals)
-            lines_.append([name, s, result.steps, 100 * result.top1, error(*both), 100 * told])
+            told = within_pairs(
+                torch.cat(both).numpy(), np.r_[truth, partner[truth]], reversals
+            )
+            lines_.append(
+                [name, s, result.steps, 100 * result.top1, error(*both), 100 * told]
+            )
             if name in ("baseline", "NL", "DNL"):  # blind, by the table above
                 assert error(*both) < 1e-3 and abs(told - 0.5) < 0.01
-    columns = ["network", "seed", "steps", "top-1, %", "scores differ by", "with reversals, %"]
-    formats = {"top-1, %": "{:.0f}", "scores differ by": "{:.0e}", "with reversals, %": "{:.0f}"}
-    display(pd.DataFrame(lines_, columns=columns).style.hide(axis="index").format(formats))
+    columns = [
+        "network",
+        "seed",
+        "steps",
+        "top-1, %",
+        "scores differ by",
+        "with reversals, %",
+    ]
+    formats = {
+        "top-1, %": "{:.0f}",
+        "scores differ by": "{:.0e}",
+        "with reversals, %": "{:.0f}",
+    }
+    display(
+        pd.DataFrame(lines_, columns=columns).style.hide(axis="index").format(formats)
+    )
 
 
 def look(index):
-    """A test clip: its frames as they were drawn, the same as decoded, and where the object is."""
+    """A test clip: its frames as they were drawn, the same as decoded, and where the
+    object is.
+    """
     scene = render(task, index)
     kept = (seen_at, slice(edge, task.size - edge), slice(edge, task.size - edge))
     return scene.frames[kept], decoded[index : index + 1], scene.target[kept]
@@ -1288,7 +1574,9 @@ def look(index):
 # they have found: for each region the mean weight on the object above the mean of the map, in units of its spread; the largest of the $K$ regions, mean over 16 clips, beside the same for a block with fresh weights, since the largest of many is large by chance alone.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figures 1 and 17, remade with live networks: what one query on the object (dot) attends to in NL, in the two parts of DNL, and in the two after their projections have been swapped. Logarithmic heat, each row with its own range.", "name": "fig-gta-1"}, "image": {"alt": "Five rows of frames of one clip with heat over them: NL over all frames, spatial parts over the query's frame, temporal parts at the query's place in every frame."}}
-stage, number = next((name, numbers[0]) for name, numbers in parameters.places.items() if numbers)
+stage, number = next(
+    (name, numbers[0]) for name, numbers in parameters.places.items() if numbers
+)
 if {"NL", "DNL"} <= {*trained} and parameters.data is None:
     pictures, clip, mask = look(0)
     blocks = [insertion(trained[name], stage, number) for name in ("NL", "DNL")]
@@ -1321,8 +1609,14 @@ if "GTA" in trained:
             m_, square = m_.detach(), averaged(each)[path]
             odd = (m_ - m_.flip(-1, -2)) / 2
             share = (odd.square().sum() / m_.square().sum()).item()
-            told.setdefault(name, []).append(f"{path} {(square.std() / square.mean()).item():.2f} and {share:.0%}")  # fmt: skip
-glue("matrices-told", "; ".join(f"{name}: {', '.join(found)}" for name, found in told.items()), display=False)  # fmt: skip
+            told.setdefault(name, []).append(
+                f"{path} {(square.std() / square.mean()).item():.2f} and {share:.0%}"
+            )
+glue(
+    "matrices-told",
+    "; ".join(f"{name}: {', '.join(found)}" for name, found in told.items()),
+    display=False,
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figures 8 and 16: the two regions whose weights vary most, on three test clips (two rows a clip; red positive, blue negative, each row with its own scale).", "name": "fig-gta-8"}, "image": {"alt": "Six rows of eight frames of clips in which an object moves, tinted red and blue where a region has large weights."}}
 
@@ -1335,16 +1629,29 @@ def weights_of(each, clip):
 regions_told = "not shown (no live GTA with a region path, or no masks)"
 if told and ours.w_g is not None and parameters.data is None:
     fig, axes = plt.subplots(
-        6, parameters.frames, figsize=(figures.WIDTH, 5.9), layout="constrained", squeeze=False
+        6,
+        parameters.frames,
+        figsize=(figures.WIDTH, 5.9),
+        layout="constrained",
+        squeeze=False,
     )
     for row in range(6):
         pictures, clip, _ = look(row // 2)
         g_r = weights_of(ours, clip)
-        k = int(g_r.flatten(1).std(dim=1).argsort(descending=True)[row % min(2, len(g_r))])
+        k = int(
+            g_r.flatten(1).std(dim=1).argsort(descending=True)[row % min(2, len(g_r))]
+        )
         top = g_r[k].abs().max().item()
         for t, axis in enumerate(axes[row]):
             axis.imshow(pictures[t])
-            axis.imshow(g_r[k, t], cmap="RdBu_r", vmin=-top, vmax=top, alpha=0.55, extent=(-0.5, pictures.shape[2] - 0.5, pictures.shape[1] - 0.5, -0.5))  # fmt: skip
+            axis.imshow(
+                g_r[k, t],
+                cmap="RdBu_r",
+                vmin=-top,
+                vmax=top,
+                alpha=0.55,
+                extent=(-0.5, pictures.shape[2] - 0.5, pictures.shape[1] - 0.5, -0.5),
+            )
             axis.set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(f"clip {row // 2 + 1},\nregion {k + 1}", fontsize=7)
     plt.show()
@@ -1354,11 +1661,15 @@ if told and ours.w_g is not None and parameters.data is None:
     ):
         _, clip, mask = look(index)
         g_r = weights_of(each, clip)
-        cover = nn.functional.adaptive_avg_pool3d(torch.from_numpy(mask)[None].float(), g_r.shape[1:])[0]  # fmt: skip
+        cover = nn.functional.adaptive_avg_pool3d(
+            torch.from_numpy(mask)[None].float(), g_r.shape[1:]
+        )[0]
         mean_, std_ = g_r.mean(dim=(1, 2, 3)), g_r.std(dim=(1, 2, 3))
         level = ((g_r * cover).sum(dim=(1, 2, 3)) / cover.sum() - mean_) / std_
         on_object[name].append(level.abs().max().item())
-    regions_told = ", ".join(f"{np.mean(found):.2f} {name}" for name, found in on_object.items())
+    regions_told = ", ".join(
+        f"{np.mean(found):.2f} {name}" for name, found in on_object.items()
+    )
 glue("regions-told", regions_told, display=False)
 
 # %% [markdown]
@@ -1421,7 +1732,9 @@ assert error(pixel(x.flip(2), w, M1, one_matrix).mean(dim=(2, 3, 4)), mean_out) 
 sums = M1 - (M1 - M1.flip(1)).mean(dim=0) / 2  # column sums that are the same backwards
 assert error(sums.sum(dim=0), sums.sum(dim=0).flip(0)) < 1e-12
 blind_mean = pixel(x, w, sums, one_matrix).mean(dim=(2, 3, 4))
-assert error(pixel(x.flip(2), w, sums, one_matrix).mean(dim=(2, 3, 4)), blind_mean) < 1e-12
+assert (
+    error(pixel(x.flip(2), w, sums, one_matrix).mean(dim=(2, 3, 4)), blind_mean) < 1e-12
+)
 print("Exercise 1: before a mean only the column sums count, one weight a frame")
 
 eye = torch.eye(5, dtype=torch.float64)  # exercise 2
@@ -1430,7 +1743,8 @@ eye = torch.eye(5, dtype=torch.float64)  # exercise 2
 def freedom(orders):
     """The dimension of the matrices that commute with these orders of five frames."""
     rows = [
-        torch.kron(eye[list(o)], eye) - torch.kron(eye, eye[list(o)].T.contiguous()) for o in orders
+        torch.kron(eye[list(o)], eye) - torch.kron(eye, eye[list(o)].T.contiguous())
+        for o in orders
     ]
     return 25 - torch.linalg.matrix_rank(torch.cat(rows)).item()
 
@@ -1444,7 +1758,9 @@ for each, change, commutes in [
     (turned, lambda x: x[:, :, shuffle], False),
     (M1, lambda x: x.flip(2), False),
 ]:
-    off = error(pixel(change(x), w, each, one_matrix), change(pixel(x, w, each, one_matrix)))
+    off = error(
+        pixel(change(x), w, each, one_matrix), change(pixel(x, w, each, one_matrix))
+    )
     assert off < 1e-12 if commutes else off > 0.01
 print("Exercise 2: of 25 numbers 2 are left for every permutation, 13 for reversal")
 
@@ -1452,7 +1768,8 @@ mixing, spatial_products = G_s * T_ * N_ * d_, 2 * N_ * P_ * d_  # exercise 3
 (equal,) = sympy.solve(mixing - spatial_products, T_)
 assert equal == 2 * P_ / G_s
 longest = {
-    stage_: equal.subs({P_: p_, G_s: 8}) for stage_, p_ in {"res3": 784, "res4": 196}.items()
+    stage_: equal.subs({P_: p_, G_s: 8})
+    for stage_, p_ in {"res3": 784, "res4": 196}.items()
 }
 assert longest == {"res3": 196, "res4": 49} and float(longest["res4"]) / 4 == 12.25
 print(
@@ -1461,7 +1778,13 @@ print(
 
 x = draw(2, 16, 5, 3, 4)  # exercise 4
 block = GlobalTemporalAttention(
-    16, frames=5, inner=16, groups=8, paths=["pixel"], spatial=False, cross_channel=False
+    16,
+    frames=5,
+    inner=16,
+    groups=8,
+    paths=["pixel"],
+    spatial=False,
+    cross_channel=False,
 )
 block = block.double().eval()
 for layer in (block.v["pixel"], block.w_o["pixel"][0]):

@@ -81,7 +81,9 @@ def cell(f):
     digits = len(f.printed.partition(".")[2]) + 1
     if f.computed != f.computed:
         return f"{f.printed} (quoted)"
-    verdict = {"agrees": "✓", "not explained": "✗ (quoted)"}.get(f.verdict, letter.get(f.reading))
+    verdict = {"agrees": "✓", "not explained": "✗ (quoted)"}.get(
+        f.verdict, letter.get(f.reading)
+    )
     return f"{f.printed} | {f.computed:.{digits}f} {verdict}"
 
 
@@ -89,7 +91,8 @@ rows = {}
 for f in printed:
     if f.table != "text":
         line = rows.setdefault(
-            (f.table, f.row), {"row": f"{f.table}: {f.row}", "FLOPs, G": "", "params, M": ""}
+            (f.table, f.row),
+            {"row": f"{f.table}: {f.row}", "FLOPs, G": "", "params, M": ""},
         )
         key = "params, M" if f.metric.startswith("params") else "FLOPs, G"
         line[key] = cell(f)
@@ -98,10 +101,15 @@ show_table(pd.DataFrame(list(rows.values())).fillna(""))
 for f in printed:
     if f.table == "text":
         say(f"Text, {f.row}: {cell(f)} ({f.metric}); the text's models {f.text:.1f}.")
-over = [f.text / float(f.printed) for f in printed
-        if f.unit == "GMAC" and f.verdict != "agrees" and f.text == f.text]  # fmt: skip
+over = [
+    f.text / float(f.printed)
+    for f in printed
+    if f.unit == "GMAC" and f.verdict != "agrees" and f.text == f.text
+]
 assert min(over) > 1.5
-say(f"With blocks as the text has them the networks would cost {min(over):.1f} to {max(over):.1f} times what is printed.")  # fmt: skip
+say(
+    f"With blocks as the text has them the networks would cost {min(over):.1f} to {max(over):.1f} times what is printed."
+)
 say(
     "Readings:\n\n"
     + "\n".join(f"- **{a.replace('*', chr(92) + '*')}** {r}" for r, a in letter.items())
@@ -128,12 +136,17 @@ choices = {
     "GTA's composition (a guess)": GUESS,
     "three blocks in SlowFast-R101 (the text: five)": THREE,
     "a percentage rounded to tens": TENS,
-    "TSM's row, quoted: 16 frames of 256 pixels, counted as RNL's tables are": says("seen"),
+    "TSM's row, quoted: 16 frames of 256 pixels, counted as RNL's tables are": says(
+        "seen"
+    ),
 }
 assert all(
-    f.reading.startswith((POOLED["after"], POOLED["before"])) or f.row == "TSM" for f in fitted
+    f.reading.startswith((POOLED["after"], POOLED["before"])) or f.row == "TSM"
+    for f in fitted
 )
-lines = [(what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()]
+lines = [
+    (what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()
+]
 show_table(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
 
 # %% [markdown]
@@ -161,7 +174,9 @@ BARE = {
 
 
 def total(name, kinds, keys, over):
-    """A network's 10^9 multiply-adds and 10^6 parameters, without biases and normalisations."""
+    """A network's 10^9 multiply-adds and 10^6 parameters, without biases and
+    normalisations.
+    """
     t, side = MAPS[name]
     macs, params = BARE[name]
     for k, c, s in ((2, 512, side), (3, 1024, side // 2)):
@@ -171,20 +186,43 @@ def total(name, kinds, keys, over):
     return macs, params
 
 
-wanted = {("R2D", "Fig3", "R2D+NL"): ["NL"], ("R2D", "Fig7", "+SA"): ["SA"], ("R2D", "Fig7", "+TA"): ["TA"], ("R2D", "Fig3", "R2D+DNL"): ["SA", "TA"],
-          ("SlowFast", "Fig3", "SlowFast+NL"): ["NL"], ("SlowFast", "Fig3", "SlowFast+DNL"): ["SA", "TA"]}  # fmt: skip
+wanted = {
+    ("R2D", "Fig3", "R2D+NL"): ["NL"],
+    ("R2D", "Fig7", "+SA"): ["SA"],
+    ("R2D", "Fig7", "+TA"): ["TA"],
+    ("R2D", "Fig3", "R2D+DNL"): ["SA", "TA"],
+    ("SlowFast", "Fig3", "SlowFast+NL"): ["NL"],
+    ("SlowFast", "Fig3", "SlowFast+DNL"): ["SA", "TA"],
+}
 lines = []
 for over in product((1, 2, 4, 8), (1, 2, 4)):
     hits = Counter()
-    for ((name, fig, row), kinds), keys in product(wanted.items(), (None, "after", "before")):
+    for ((name, fig, row), kinds), keys in product(
+        wanted.items(), (None, "after", "before")
+    ):
         found = total(name, kinds, keys, over)
         hits[name, keys] += agrees(value[fig, row, "FLOPs G"].printed, found[0])
         if keys is None:
             hits["params"] += agrees(value[fig, row, "params M"].printed, found[1])
-    lines.append((f"C/{over[1]}, C/{over[0]}", hits["params"],
-                  *(hits[name, keys] for name in MAPS for keys in (None, "after", "before"))))  # fmt: skip
-names = ["NL, SA and TA at", "params, of 6", *(f"{name} FLOPs, keys {k}" for name, of in (("R2D", 4), ("SlowFast", 2)) for k in (f"all, of {of}", "after", "before"))]  # fmt: skip
-tried = pd.DataFrame(lines, columns=names).sort_values(names[1], ascending=False, kind="stable")
+    lines.append(
+        (
+            f"C/{over[1]}, C/{over[0]}",
+            hits["params"],
+            *(hits[name, keys] for name in MAPS for keys in (None, "after", "before")),
+        )
+    )
+names = [
+    "NL, SA and TA at",
+    "params, of 6",
+    *(
+        f"{name} FLOPs, keys {k}"
+        for name, of in (("R2D", 4), ("SlowFast", 2))
+        for k in (f"all, of {of}", "after", "before")
+    ),
+]
+tried = pd.DataFrame(lines, columns=names).sort_values(
+    names[1], ascending=False, kind="stable"
+)
 best = tried.iloc[0]
 assert tuple(best) == ("C/2, C/4", 6, 1, 4, 1, 0, 0, 2) and tried[names[1]].iloc[1] < 6
 show_table(tried)
@@ -199,10 +237,20 @@ show_table(tried)
 four = 4 * (2 * 512 * 128 + 3 * 1024 * 256) / 1e6
 w_g = (2 * 512 * 64 + 3 * 1024 * 128) / 1e6
 m = {t: 5 * 2 * 64 * t * t / 1e6 for t in (8, 16)}
-SPATIAL = {name: cost(replace(ROWS["Fig3", f"{name}+NL"].text, make=partial(SpatialAttention, pool_keys=pool)))
-           for name, pool in (("R2D", "after"), ("SlowFast", "before"))}  # fmt: skip
+SPATIAL = {
+    name: cost(
+        replace(
+            ROWS["Fig3", f"{name}+NL"].text,
+            make=partial(SpatialAttention, pool_keys=pool),
+        )
+    )
+    for name, pool in (("R2D", "after"), ("SlowFast", "before"))
+}
 spatial = SPATIAL["R2D"]
-left = [float(value["Fig3", "R2D+GTA", key].printed) - spatial[i] for i, key in ((0, "FLOPs G"), (1, "params M"))]  # fmt: skip
+left = [
+    float(value["Fig3", "R2D+GTA", key].printed) - spatial[i]
+    for i, key in ((0, "FLOPs G"), (1, "params M"))
+]
 assert abs(left[1] - four) < 0.05 < w_g
 say(
     f"Left for GTA in R2D: {left[1]:.3f} M (± 0.05) and {left[0]:.2f} G. Four convolutions: {four:.3f} M; $W_G$: {w_g:.3f} M; the matrices with eight groups: {m[8]:.3f} M at 8 frames, {m[16]:.3f} M at SlowFast's 16."
@@ -214,14 +262,33 @@ say(
 # The matrices may belong to both paths, and normalisations may be none to three. Four figures are to come out: R2D's and SlowFast's, FLOPs and parameters.
 
 # %% tags=["hide-input"]
-PLACES = {"R2D": (8, ((2, 512, 6272), (3, 1024, 1568))), "SlowFast": (16, ((2, 512, 16384), (3, 1024, 4096)))}  # fmt: skip
-REGIONS = {f"C/{k}" if k > 1 else "C": (lambda c, k=k: c // k) for k in (1, 2, 4, 8, 16, 32, 64)}
+PLACES = {
+    "R2D": (8, ((2, 512, 6272), (3, 1024, 1568))),
+    "SlowFast": (16, ((2, 512, 16384), (3, 1024, 4096))),
+}
+REGIONS = {
+    f"C/{k}" if k > 1 else "C": (lambda c, k=k: c // k)
+    for k in (1, 2, 4, 8, 16, 32, 64)
+}
 REGIONS |= {f"{k}": (lambda c, k=k: k) for k in (4, 8, 16, 32, 64, 128)}
 OPTIONS = {
-    "first": (0, 2, 4, 8, 16), "width": (1, 2, 4, 8, 16), "pixel value": (True, False), "W_G reads": ("X", "V", "first"),
-    "region value": ("on places", "on regions", "V's regions", "on V's regions", "none", "W_V of pixels"),
-    "K": REGIONS, "G": (1, 2, 4, 8, 16), "a matrix for each": ("pair", "head"), "outputs": ("two", "two, one on regions", "one"),
-}  # fmt: skip
+    "first": (0, 2, 4, 8, 16),
+    "width": (1, 2, 4, 8, 16),
+    "pixel value": (True, False),
+    "W_G reads": ("X", "V", "first"),
+    "region value": (
+        "on places",
+        "on regions",
+        "V's regions",
+        "on V's regions",
+        "none",
+        "W_V of pixels",
+    ),
+    "K": REGIONS,
+    "G": (1, 2, 4, 8, 16),
+    "a matrix for each": ("pair", "head"),
+    "outputs": ("two", "two, one on regions", "one"),
+}
 
 
 def possible(first, over, pixel, reads, region, k, g, matrix, outputs):
@@ -234,19 +301,30 @@ def possible(first, over, pixel, reads, region, k, g, matrix, outputs):
 
 
 def composed(c, n, t, first, over, pixel, reads, region, k, g, matrix, outputs):
-    """Multiply-adds and weights of GTA after spatial attention, without its matrices; None if widths clash."""
+    """Multiply-adds and weights of GTA after spatial attention, without its matrices;
+    None if widths clash.
+    """
     source, width, k = c // first if first else c, c // over, REGIONS[k](c)
     v = width if pixel else source  # width of the pixels' values
     weights = [(n, c * source if first else 0), (n, source * width if pixel else 0)]
     weights.append((n, {"X": c, "V": v, "first": source}[reads] * k))
-    gathered, r = {"on places": (width, width), "V's regions": (v, v), "on V's regions": (v, v), "none": (source, source)}.get(region, (source, width))  # fmt: skip
+    gathered, r = {
+        "on places": (width, width),
+        "V's regions": (v, v),
+        "on V's regions": (v, v),
+        "none": (source, source),
+    }.get(region, (source, width))
     if region in ("on places", "on regions"):
         weights.append((n if region == "on places" else t * k, source * width))
     if region == "on V's regions":
         weights.append((t * k, v * v))
     if outputs == "one" and v != r:
         return None
-    weights += [(n, v * c)] if outputs == "one" else [(n, v * c), (t * k if "regions" in outputs else n, r * c)]  # fmt: skip
+    weights += (
+        [(n, v * c)]
+        if outputs == "one"
+        else [(n, v * c), (t * k if "regions" in outputs else n, r * c)]
+    )
     back = c if "regions" in outputs else r
     mixed = t * (n * v + t * k * r) * (g if matrix == "pair" else 1)
     shared = t * k * source * width if region == "W_V of pixels" else 0
@@ -255,17 +333,26 @@ def composed(c, n, t, first, over, pixel, reads, region, k, g, matrix, outputs):
 
 
 def network(name, way):
-    """10^9 multiply-adds, and 10^6 parameters without matrices and GTA's normalisations."""
+    """10^9 multiply-adds, and 10^6 parameters without matrices and GTA's
+    normalisations.
+    """
     t, places = PLACES[name]
     base = SPATIAL[name]
     own = [composed(c, n, t, *way) for _, c, n in places]
     if None in own:
         return None
-    return [base[i] + sum(k * o[i] for (k, *_), o in zip(places, own, strict=True)) / (1e9, 1e6)[i] for i in (0, 1)]  # fmt: skip
+    return [
+        base[i]
+        + sum(k * o[i] for (k, *_), o in zip(places, own, strict=True)) / (1e9, 1e6)[i]
+        for i in (0, 1)
+    ]
 
 
 # %% tags=["hide-input"]
-goal = {name: [value["Fig3", f"{name}+GTA", key].printed for key in ("FLOPs G", "params M")] for name in PLACES}  # fmt: skip
+goal = {
+    name: [value["Fig3", f"{name}+GTA", key].printed for key in ("FLOPs G", "params M")]
+    for name in PLACES
+}
 searched, by_flops, found = 0, 0, {}
 nearest = {}
 for way in product(*OPTIONS.values()):
@@ -281,23 +368,44 @@ for way in product(*OPTIONS.values()):
     groups = way[6]
     for paths, norms in product((1, 2), range(4)):
         matrices = 5 * paths * groups ** (2 if way[7] == "pair" else 1) / 1e6
-        params = {name: both[name][1] + matrices * PLACES[name][0] ** 2 + (norms - 1) * 0.008192 for name in both}  # fmt: skip
+        params = {
+            name: both[name][1]
+            + matrices * PLACES[name][0] ** 2
+            + (norms - 1) * 0.008192
+            for name in both
+        }
         away = max(
             abs(x - float(g))
             for name in both
             for x, g in zip((both[name][0], params[name]), goal[name], strict=True)
         )
         if away < nearest.get(groups, (9,))[0]:
-            nearest[groups] = (away, way, both["R2D"][0], params["R2D"], both["SlowFast"][0], params["SlowFast"])  # fmt: skip
+            nearest[groups] = (
+                away,
+                way,
+                both["R2D"][0],
+                params["R2D"],
+                both["SlowFast"][0],
+                params["SlowFast"],
+            )
         if flops and all(agrees(goal[name][1], params[name]) for name in both):
             found.setdefault(way, []).append((paths, norms))
 say(
     f"{searched} compositions; {by_flops} give both FLOPs, {len(found)} all four figures for some number of normalisations."
 )
 assert all(way[6] * 1.0 / (way[1] if way[2] else way[0]) == 1 for way in found)
-lines = [(*way, *(f"{x:.2f}" for name in PLACES for x in network(name, way)[:1]), len(found[way])) for way in found]  # fmt: skip
+lines = [
+    (
+        *way,
+        *(f"{x:.2f}" for name in PLACES for x in network(name, way)[:1]),
+        len(found[way]),
+    )
+    for way in found
+]
 show_table(
-    pd.DataFrame(lines, columns=[*OPTIONS, "R2D, G", "SlowFast, G", "ways to share or normalise"])
+    pd.DataFrame(
+        lines, columns=[*OPTIONS, "R2D, G", "SlowFast, G", "ways to share or normalise"]
+    )
 )
 
 # %% [markdown]
@@ -313,20 +421,46 @@ as_text = [way for way in found if way[3] == "X" and way[5] == "C/8"]
 assert guess in as_text and len({tuple(network("R2D", way)) for way in as_text}) == 1
 for name in PLACES:
     row = ways("Fig3", f"{name}+GTA")
-    assert GUESS in row[1][0] and abs(network(name, guess)[0] - cost(row[1][1])[0]) < 1e-9
+    assert (
+        GUESS in row[1][0] and abs(network(name, guess)[0] - cost(row[1][1])[0]) < 1e-9
+    )
     library = (0, 4, True, "X", "on places", "C/8", 8, "pair", "two")
     assert row[4][0].endswith("GTA as the library has it")
     assert abs(network(name, library)[0] - cost(row[4][1])[0]) < 1e-9
-lines = [(g, f"{away:.3f}", ", ".join(f"{k} {v}" for k, v in zip(OPTIONS, way, strict=True) if k != "G"),
-          f"{a:.2f}, {p:.2f}", f"{b:.2f}, {q:.2f}") for g, (away, way, a, p, b, q) in sorted(nearest.items())]  # fmt: skip
-show_table(pd.DataFrame(lines, columns=["G", "farthest figure is off by", "nearest composition", "R2D: G, M", "SlowFast: G, M"]))  # fmt: skip
+lines = [
+    (
+        g,
+        f"{away:.3f}",
+        ", ".join(f"{k} {v}" for k, v in zip(OPTIONS, way, strict=True) if k != "G"),
+        f"{a:.2f}, {p:.2f}",
+        f"{b:.2f}, {q:.2f}",
+    )
+    for g, (away, way, a, p, b, q) in sorted(nearest.items())
+]
+show_table(
+    pd.DataFrame(
+        lines,
+        columns=[
+            "G",
+            "farthest figure is off by",
+            "nearest composition",
+            "R2D: G, M",
+            "SlowFast: G, M",
+        ],
+    )
+)
 
 # %% [markdown]
 # What else was tried, with the library's block or close to the guess:
 
 # %% tags=["hide-input"]
 lines = []
-for table, row in (("Fig3", "R2D+GTA"), ("Fig3", "SlowFast+GTA"), ("Fig4", "R2D-R50+GTA"), ("Fig4", "SlowFast-R101+GTA")):  # fmt: skip
+for table, row in (
+    ("Fig3", "R2D+GTA"),
+    ("Fig3", "SlowFast+GTA"),
+    ("Fig4", "R2D-R50+GTA"),
+    ("Fig4", "SlowFast-R101+GTA"),
+):
     for why, net in ways(table, row):
         macs, params = cost(net)
         lines.append((row, why or "as the text has it", f"{macs:.2f}", f"{params:.2f}"))
@@ -344,7 +478,9 @@ for key in (("2D", "saving % (low)"), ("3D", "saving % (high)")):
     whole = dict([*f.others, (f.reading, f.computed)])
     pool = POOLED["after" if key[0] == "2D" else "before"]
     assert whole[f"{pool}; {ALONE}"] > 2 * whole[pool]
-    say(f"{key[0]}: printed {f.printed}%, recounted {whole[pool]:.1f}% of the network, {whole[f'{pool}; {ALONE}']:.1f}% of the blocks.")  # fmt: skip
+    say(
+        f"{key[0]}: printed {f.printed}%, recounted {whole[pool]:.1f}% of the network, {whole[f'{pool}; {ALONE}']:.1f}% of the blocks."
+    )
 
 # %% [markdown]
 # **One NL block is not the other.** Had R2D's NL pooled its keys before the projections, as SlowFast's does, its row would be a tenth lower, and DNL's, too, by less. In the paper's comparison of the two the
@@ -354,8 +490,12 @@ for key in (("2D", "saving % (low)"), ("3D", "saving % (high)")):
 for row in ("R2D+NL", "R2D+DNL", "SlowFast+NL", "SlowFast+DNL"):
     f = value["Fig3", row, "FLOPs G"]
     figures_of = dict([*f.others, (f.reading, f.computed)])
-    assert row != "R2D+NL" or 0.09 < 1 - figures_of[POOLED["before"]] / f.computed < 0.11
-    say(f"{row}: {f.printed} G printed; keys pooled after {figures_of[POOLED['after']]:.1f}, before {figures_of[POOLED['before']]:.1f}, all keys {figures_of[POOLED[None]]:.1f}.")  # fmt: skip
+    assert (
+        row != "R2D+NL" or 0.09 < 1 - figures_of[POOLED["before"]] / f.computed < 0.11
+    )
+    say(
+        f"{row}: {f.printed} G printed; keys pooled after {figures_of[POOLED['after']]:.1f}, before {figures_of[POOLED['before']]:.1f}, all keys {figures_of[POOLED[None]]:.1f}."
+    )
 
 # %% [markdown]
 # **Figure 4's two networks of 137 G are equal by rounding, and have three blocks.** With the text's five, GTA would be a tenth cheaper. Crops of 256 pixels, as PySlowFast tests, give R2D's rows there.
@@ -365,11 +505,15 @@ for kind in ("NL", "GTA"):
     f = value["Fig4", f"SlowFast-R101+{kind}", "GFLOPs"]
     five = dict(f.others)[POOLED["before"] + ("" if kind == "NL" else f"; {GUESS}")]
     assert agrees("137", f.computed) and five > 140
-    say(f"SlowFast-R101+{kind}: {f.printed} printed, {f.computed:.2f} with three blocks, {five:.2f} with five.")  # fmt: skip
+    say(
+        f"SlowFast-R101+{kind}: {f.printed} printed, {f.computed:.2f} with three blocks, {five:.2f} with five."
+    )
 tsm = value["Fig4", "TSM", "GFLOPs"]
 everything = dict(tsm.others)[says("tsm_16_256")]
 assert agrees(tsm.printed, tsm.computed) and not agrees(tsm.printed, everything)
-say(f"TSM is quoted with {tsm.printed}; ours costs {everything:.2f} GMAC on 16 frames of 256 pixels, and {tsm.computed:.2f} counted as RNL's tables are, with biases and normalisations.")  # fmt: skip
+say(
+    f"TSM is quoted with {tsm.printed}; ours costs {everything:.2f} GMAC on 16 frames of 256 pixels, and {tsm.computed:.2f} counted as RNL's tables are, with biases and normalisations."
+)
 
 # %% [markdown]
 # ## Everything counted
@@ -386,33 +530,61 @@ BLOCKS = {
     "GTA, the guess": partial(Bottlenecked, pool_keys="after"),
 }
 SHAPES = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
-counted = {(place, name): count(lambda b=block, s=shape: b(s[1]), shape)
-           for place, shape in SHAPES.items() for name, block in BLOCKS.items()}  # fmt: skip
-fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 2.4), sharey=True, layout="constrained")
+counted = {
+    (place, name): count(lambda b=block, s=shape: b(s[1]), shape)
+    for place, shape in SHAPES.items()
+    for name, block in BLOCKS.items()
+}
+fig, axes = plt.subplots(
+    1, 2, figsize=(figures.WIDTH, 2.4), sharey=True, layout="constrained"
+)
 for axis, (place, shape) in zip(axes, SHAPES.items(), strict=True):
     conv = [counted[place, name].by_kind["conv"] / 1e9 for name in BLOCKS]
-    rest = [counted[place, name].macs / 1e9 - c for name, c in zip(BLOCKS, conv, strict=True)]
+    rest = [
+        counted[place, name].macs / 1e9 - c
+        for name, c in zip(BLOCKS, conv, strict=True)
+    ]
     axis.barh([*BLOCKS], conv, color=figures.COLOURS["temporal"], label="convolutions")
-    axis.barh([*BLOCKS], rest, left=conv, color=figures.COLOURS["nonlocal"], label="products")
+    axis.barh(
+        [*BLOCKS], rest, left=conv, color=figures.COLOURS["nonlocal"], label="products"
+    )
     axis.set(xlabel=f"GMAC, 8 × {shape[3]} × {shape[4]} × {shape[1]}")
 axes[0].invert_yaxis()
 axes[0].legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 plt.show()
 
 # %% tags=["hide-input"]
-lines = [(place, name, f"{c.macs / 1e9:.3f}", f"{c.by_kind['conv'] / c.macs:.0%}", f"{c.params / 1e6:.3f}")
-         for (place, name), c in counted.items()]  # fmt: skip
+lines = [
+    (
+        place,
+        name,
+        f"{c.macs / 1e9:.3f}",
+        f"{c.by_kind['conv'] / c.macs:.0%}",
+        f"{c.params / 1e6:.3f}",
+    )
+    for (place, name), c in counted.items()
+]
 show_table(
     pd.DataFrame(
-        lines, columns=["place", "block", "GMAC", "of which convolutions", "parameters, M"]
+        lines,
+        columns=["place", "block", "GMAC", "of which convolutions", "parameters, M"],
     )
 )
 at = {key: c.macs / 1e9 for key, c in counted.items()}
-assert at["res3", "SA"] < at["res3", "DNL"] < at["res3", "GTA, the guess"] < at["res3", "GTA, the library's"] < at["res3", "NL, keys pooled"]  # fmt: skip
-assert all(
-    c.macs - c.by_kind["conv"] < 512 * 128 * 6272 for c in (counted[p, "DNL"] for p in SHAPES)
+assert (
+    at["res3", "SA"]
+    < at["res3", "DNL"]
+    < at["res3", "GTA, the guess"]
+    < at["res3", "GTA, the library's"]
+    < at["res3", "NL, keys pooled"]
 )
-assert all(counted[p, "DNL"].by_kind["conv"] > 0.9 * counted[p, "DNL"].macs for p in SHAPES)
+assert all(
+    c.macs - c.by_kind["conv"] < 512 * 128 * 6272
+    for c in (counted[p, "DNL"] for p in SHAPES)
+)
+assert all(
+    counted[p, "DNL"].by_kind["conv"] > 0.9 * counted[p, "DNL"].macs for p in SHAPES
+)
 say(
     f"At res3 NL with pooled keys takes {at['res3', 'NL, keys pooled']:.2f} GMAC, DNL {at['res3', 'DNL']:.2f}, the library's GTA {at['res3', 'GTA, the library' + chr(39) + 's']:.2f}; at res4 {at['res4', 'NL, keys pooled']:.2f}, "
     f"{at['res4', 'DNL']:.2f} and {at['res4', 'GTA, the library' + chr(39) + 's']:.2f}: the decoupled attentions save where maps are large, and little where they are small."
@@ -431,10 +603,14 @@ ratio = ratios(recorded)
 gta3, gta4 = (ratio["GTA, keys pooled after", place] for place in SHAPES)
 nl3, nl4 = (ratio["NL, keys pooled after", place] for place in SHAPES)
 assert all(
-    ours[part] < theirs[part] for ours, theirs in ((gta3, nl3), (gta4, nl4)) for part in (0, 2)
+    ours[part] < theirs[part]
+    for ours, theirs in ((gta3, nl3), (gta4, nl4))
+    for part in (0, 2)
 )
 assert all(
-    ours[part] > theirs[part] for ours, theirs in ((gta3, nl3), (gta4, nl4)) for part in (1, 3)
+    ours[part] > theirs[part]
+    for ours, theirs in ((gta3, nl3), (gta4, nl4))
+    for part in (1, 3)
 )
 say(
     f"**Fewer multiply-adds are less time here, but more memory:** beside NL with pooled keys, both as the paper counts them, GTA takes {gta3[0] / nl3[0]:.0%} of the forward time and {gta3[2] / nl3[2]:.0%} of the training time "

@@ -39,7 +39,9 @@ figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "gta")
 judged = evidence.judge(study, rows, card)
 accuracy = evidence.accuracies(study, rows)
-within = {name: [*evidence.values(rows, name, "within pairs").values()] for name in accuracy}
+within = {
+    name: [*evidence.values(rows, name, "within pairs").values()] for name in accuracy
+}
 within = {name: found for name, found in within.items() if found}
 for part in ("train", "test"):
     glue(f"gta-{part}-clips", study.base["data"][part]["clips"], display=False)
@@ -81,7 +83,19 @@ figures.interval_plot(
 # they have 50%, up to rounding. On the test clips alone they stray from it by chance, and would stray further if the files betrayed the direction in any single frame.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy within pairs on the test clips: how often the right one of a class and its reversal scores higher. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below GTA multi-head are exploratory. The line: chance.", "name": "fig-gta-within"}, "image": {"alt": "A row of dots for each variant against the accuracy within pairs. The networks that are blind to order lie near fifty percent."}}
-BLIND = ("baseline", "NL", "DNL", "SA", "TA", "CGNL", "GC", "GloRe", "decoupled CGNL", "decoupled GC", "decoupled GloRe")  # fmt: skip
+BLIND = (
+    "baseline",
+    "NL",
+    "DNL",
+    "SA",
+    "TA",
+    "CGNL",
+    "GC",
+    "GloRe",
+    "decoupled CGNL",
+    "decoupled GC",
+    "decoupled GloRe",
+)
 for name in BLIND:
     for told in evidence.values(rows, name, "within reversals").values():
         assert abs(told - 0.5) < 0.005, name
@@ -121,7 +135,10 @@ top1 = {
 
 def wilson(share, n, z=1.96):
     """The interval of a share of n independent clips."""
-    middle, half = share + z**2 / (2 * n), z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    middle, half = (
+        share + z**2 / (2 * n),
+        z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5,
+    )
     return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
 
 
@@ -133,10 +150,21 @@ def table(caption, variants):
         if name in within:
             found, mean = within[name], np.mean(within[name])
             low, high = (
-                mean_interval(found)[1:] if len(found) > 2 else wilson(mean, clips * len(found))
+                mean_interval(found)[1:]
+                if len(found) > 2
+                else wilson(mean, clips * len(found))
             )
             interval = f"{100 * low:.1f} to {min(100 * high, 100):.1f}"
-            lines.append((name, len(found), 100 * mean, interval, np.mean(accuracy[name]), printed))
+            lines.append(
+                (
+                    name,
+                    len(found),
+                    100 * mean,
+                    interval,
+                    np.mean(accuracy[name]),
+                    printed,
+                )
+            )
     columns = [
         "variant",
         "seeds",
@@ -145,60 +173,99 @@ def table(caption, variants):
         "top-1, %",
         "printed top-1, %",
     ]
-    shown = pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=1)
+    shown = (
+        pd.DataFrame(lines, columns=columns)
+        .style.hide(axis="index")
+        .format(precision=1)
+    )
     display(shown.set_caption(caption))
 
 
 table(
     "Figures 3 and 7: attention in space, in time, with positions, GTA.",
     {
-        "baseline": ("Fig7", "R2D-50"), "NL": ("Fig3", "R2D-50 + NL"), "SA": ("Fig7", "+SA"), "TA": ("Fig7", "+TA"), "DNL": ("Fig7", "+SA+TA"),
-        "SA+TAPE": ("Fig7", "+SA+TAPE"), "GTA": ("Fig7", "+SA+GTA"), "oracle": None, "GTA on TSM": ("Table1", "GTA R50+TSM 8f"),
+        "baseline": ("Fig7", "R2D-50"),
+        "NL": ("Fig3", "R2D-50 + NL"),
+        "SA": ("Fig7", "+SA"),
+        "TA": ("Fig7", "+TA"),
+        "DNL": ("Fig7", "+SA+TA"),
+        "SA+TAPE": ("Fig7", "+SA+TAPE"),
+        "GTA": ("Fig7", "+SA+GTA"),
+        "oracle": None,
+        "GTA on TSM": ("Table1", "GTA R50+TSM 8f"),
     },
-)  # fmt: skip
+)
 table(
     "Figure 5: paths, and heads that cross the groups (CCMH). The check marks of the paper's rows are lost in the text at hand; rows 3 and 6 are named by elimination.",
     {
-        "GTA": ("Fig5", "row1"), "pixel": ("Fig5", "row2"), "region": ("Fig5", "row3"), "GTA w/o CCMH": ("Fig5", "row4"),
-        "pixel w/o CCMH": ("Fig5", "row5"), "region w/o CCMH": ("Fig5", "row6"),
+        "GTA": ("Fig5", "row1"),
+        "pixel": ("Fig5", "row2"),
+        "region": ("Fig5", "row3"),
+        "GTA w/o CCMH": ("Fig5", "row4"),
+        "pixel w/o CCMH": ("Fig5", "row5"),
+        "region w/o CCMH": ("Fig5", "row6"),
     },
-)  # fmt: skip
+)
 table(
     "Figure 6: the rivals, and each within frames and then along time. The paper's table is lost in the text at hand; NL and DNL stand in its paragraph.",
     {
-        "NL": ("Fig6", "NL"), "DNL": ("Fig6", "DNL"), "CGNL": ("Fig6", "CGNL"), "decoupled CGNL": ("Fig6", "decoupled CGNL"), "GC": ("Fig6", "GCNet"),
-        "decoupled GC": ("Fig6", "decoupled GCNet"), "GloRe": ("Fig6", "GloRe"), "decoupled GloRe": ("Fig6", "decoupled GloRe"),
+        "NL": ("Fig6", "NL"),
+        "DNL": ("Fig6", "DNL"),
+        "CGNL": ("Fig6", "CGNL"),
+        "decoupled CGNL": ("Fig6", "decoupled CGNL"),
+        "GC": ("Fig6", "GCNet"),
+        "decoupled GC": ("Fig6", "decoupled GCNet"),
+        "GloRe": ("Fig6", "GloRe"),
+        "decoupled GloRe": ("Fig6", "decoupled GloRe"),
     },
-)  # fmt: skip
+)
 table(
     "Figures 9 and 14: numbers of groups (8 for GTA), and plain heads. Figure 9's values are not in the text at hand.",
     {
-        "GTA w/o CCMH": None, "GTA G=2": None, "GTA G=4": None, "GTA": ("Fig14", "cross-channel multi-head"), "GTA G=12": None,
+        "GTA w/o CCMH": None,
+        "GTA G=2": None,
+        "GTA G=4": None,
+        "GTA": ("Fig14", "cross-channel multi-head"),
+        "GTA G=12": None,
         "GTA multi-head": ("Fig14", "multi-head"),
     },
-)  # fmt: skip
+)
 table(
     "Figure 11: places. The paper's rows with one block do not say certainly which stage is which.",
     {
-        "baseline": ("Fig11", "baseline"), "GTA": ("Fig11", "+1 (first)"), "GTA res4": ("Fig11", "+1 (second)"), "GTA res5": ("Fig11", "+1 (third)"),
+        "baseline": ("Fig11", "baseline"),
+        "GTA": ("Fig11", "+1 (first)"),
+        "GTA res4": ("Fig11", "+1 (second)"),
+        "GTA res5": ("Fig11", "+1 (third)"),
         "GTA res3+res4": ("Fig11", "+1 +1"),
     },
-)  # fmt: skip
+)
 table(
     "Figure 12: cross-channel heads for attention with positions, and the pixel path.",
     {
-        "TAPE": ("Fig12", "+ TAPE w/o CCMH"), "TAPE CCMH": ("Fig12", "+ TAPE w/ CCMH"), "pixel w/o SA w/o CCMH": ("Fig12", "+ Pixel GTA w/o CCMH"),
-        "pixel w/o SA": ("Fig12", "+ Pixel GTA w/ CCMH"), "SA+TAPE": ("Fig12", "+ SA + TAPE w/o CCMH"), "SA+TAPE CCMH": ("Fig12", "+ SA + TAPE w/ CCMH"),
-        "SA+TAPE learned": None, "pixel w/o CCMH": ("Fig12", "+ SA + Pixel GTA w/o CCMH"), "pixel": ("Fig12", "+ SA + Pixel GTA w/ CCMH"),
+        "TAPE": ("Fig12", "+ TAPE w/o CCMH"),
+        "TAPE CCMH": ("Fig12", "+ TAPE w/ CCMH"),
+        "pixel w/o SA w/o CCMH": ("Fig12", "+ Pixel GTA w/o CCMH"),
+        "pixel w/o SA": ("Fig12", "+ Pixel GTA w/ CCMH"),
+        "SA+TAPE": ("Fig12", "+ SA + TAPE w/o CCMH"),
+        "SA+TAPE CCMH": ("Fig12", "+ SA + TAPE w/ CCMH"),
+        "SA+TAPE learned": None,
+        "pixel w/o CCMH": ("Fig12", "+ SA + Pixel GTA w/o CCMH"),
+        "pixel": ("Fig12", "+ SA + Pixel GTA w/ CCMH"),
     },
-)  # fmt: skip
+)
 table(
     "Figure 13: the number K of regions (C/8 for GTA).",
     {
-        "pixel": ("Fig13", "w/o RegionGTA"), "GTA K=C": ("Fig13", "K=C"), "GTA K=C/2": ("Fig13", "K=C/2"), "GTA K=C/4": ("Fig13", "K=C/4"),
-        "GTA": ("Fig13", "K=C/8"), "GTA K=C/16": ("Fig13", "K=C/16"), "GTA K=C/32": ("Fig13", "K=C/32"),
+        "pixel": ("Fig13", "w/o RegionGTA"),
+        "GTA K=C": ("Fig13", "K=C"),
+        "GTA K=C/2": ("Fig13", "K=C/2"),
+        "GTA K=C/4": ("Fig13", "K=C/4"),
+        "GTA": ("Fig13", "K=C/8"),
+        "GTA K=C/16": ("Fig13", "K=C/16"),
+        "GTA K=C/32": ("Fig13", "K=C/32"),
     },
-)  # fmt: skip
+)
 
 # %% [markdown]
 # Has a network found the order, or not? The rows fall into three kinds.
@@ -208,13 +275,17 @@ kinds = {
     "Above 90% with every seed": [n for n, of in within.items() if 100 * min(of) > 90],
     "Below 60% with every seed": [n for n, of in within.items() if 100 * max(of) < 60],
 }
-kinds["Neither"] = [name for name in within if all(name not in of for of in kinds.values())]
+kinds["Neither"] = [
+    name for name in within if all(name not in of for of in kinds.values())
+]
 runs = [value for of in within.values() for value in of]
 between = sum(0.6 <= value <= 0.9 for value in runs)
 say("\n".join(f"- {kind}: {', '.join(of)}." for kind, of in kinds.items()))
 say(f"{between} of {len(runs)} runs lie between 60 and 90%.")
 always, never = kinds["Above 90% with every seed"], kinds["Below 60% with every seed"]
-if {"pixel", "pixel w/o CCMH"} <= {*always} and {"region", "region w/o CCMH"} <= {*never}:
+if {"pixel", "pixel w/o CCMH"} <= {*always} and {"region", "region w/o CCMH"} <= {
+    *never
+}:
     say(
         "So the pixel path alone learns the order here, and the region path alone did not in these runs, with or without cross-channel heads. "
         "Then the rows of Figure 13 say nothing of regions: whatever $K$ is, the pixel path beside it is enough. All this is exploratory."
@@ -231,7 +302,9 @@ table(
     {"GTA": None, "GTA mirrored": None},
 )
 Markdown(
-    "; ".join(f"GTA colours: {value:.1f}% top-1" for value in accuracy.get("GTA colours", ()))
+    "; ".join(
+        f"GTA colours: {value:.1f}% top-1" for value in accuracy.get("GTA colours", ())
+    )
     or "GTA colours is not recorded."
 )
 
@@ -248,13 +321,16 @@ for name in ("object overlap", "object overlap, untrained"):
     if len(found) > 1:
         lines.append((name, len(found), *mean_interval(found)))
 pairs = [
-    evidence.values(rows, "GTA", name) for name in ("object overlap", "object overlap, untrained")
+    evidence.values(rows, "GTA", name)
+    for name in ("object overlap", "object overlap, untrained")
 ]
 gains = [pairs[0][seed] - pairs[1][seed] for seed in pairs[0]]
 if len(gains) > 1:
     lines.append(("difference", len(gains), *mean_interval(gains)))
 columns = ["GTA", "seeds", "mean IoU", "low", "high"]
-display(pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=3))
+display(
+    pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=3)
+)
 if len(gains) > 1:
     _, low, high = mean_interval(gains)
     found = (
@@ -277,5 +353,8 @@ Markdown(evidence.still_true(study, rows))
 # %% tags=["hide-input"]
 data = study.experiment("GTA", 0).data.key()
 figures.run_card(
-    rows, data=f"synthetic, key {data[:12]} (GTA colours: its own)", versions=card["versions"], parameters={"ledger": card["ledger_commit"][:12]},
-)  # fmt: skip
+    rows,
+    data=f"synthetic, key {data[:12]} (GTA colours: its own)",
+    versions=card["versions"],
+    parameters={"ledger": card["ledger_commit"][:12]},
+)

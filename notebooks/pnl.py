@@ -53,12 +53,14 @@
 # %% tags=["parameters", "hide-input"]
 scale = "reduced"  # smoke | reduced | full
 scales = 4  # n: how many sizes of regions are related, 1 to 4
-form = "embedded_gaussian"  # f: embedded_gaussian | gaussian | dot_product | concatenation
-shared = (
-    True  # one set of weights for all scales (the text), or one a scale (the printed counts)
+form = (
+    "embedded_gaussian"  # f: embedded_gaussian | gaussian | dot_product | concatenation
 )
+shared = True  # one set of weights for all scales (the text), or one a scale (the printed counts)
 combine = "attention"  # f_comb: attention | concat
-places = {"conv3": [1]}  # modules stand after these units of these stages, counted from 1
+places = {
+    "conv3": [1]
+}  # modules stand after these units of these stages, counted from 1
 backbone = "mfnet_mini"  # mfnet_mini | resnet_mini | mfnet | resnet50 | resnet101
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
 variants = [
@@ -93,13 +95,24 @@ from vidattn.papers.pnl_parameters import Parameters
 
 started = time.perf_counter()
 parameters = Parameters(
-    scale=scale, scales=scales, form=form, shared=shared, combine=combine, places=places, backbone=backbone,
-    data=data, variants=variants, seeds=seeds, epochs=epochs,
-)  # fmt: skip
+    scale=scale,
+    scales=scales,
+    form=form,
+    shared=shared,
+    combine=combine,
+    places=places,
+    backbone=backbone,
+    data=data,
+    variants=variants,
+    seeds=seeds,
+    epochs=epochs,
+)
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
-torch.set_num_threads(1)  # this page's tensors are small: two threads would wait for each other
+torch.set_num_threads(
+    1
+)  # this page's tensors are small: two threads would wait for each other
 
 
 # %% [markdown]
@@ -125,11 +138,15 @@ ring_side, object_side = (
 )
 chosen = np.argmin(ring_side / object_side), np.argmax(ring_side / object_side)
 shown = range(1, spec.frames, 3)
-fig, axes = plt.subplots(2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained")
+fig, axes = plt.subplots(
+    2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained"
+)
 for row, index in zip(axes, chosen, strict=True):
     for axis, t in zip(row, shown, strict=True):
         axis.imshow(scenes[index].frames[t])
-        axis.set(xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else "")
+        axis.set(
+            xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else ""
+        )
         if scenes[index].target[t].any():
             rows, columns = np.nonzero(scenes[index].target[t])
             corner = (columns.min() - 2, rows.min() - 2)
@@ -140,18 +157,27 @@ for row, index in zip(axes, chosen, strict=True):
     row[0].set_ylabel(spec.classes[scenes[index].label])
 plt.show()
 
-stage, (number, *_) = next((name, numbers) for name, numbers in places.items() if numbers)
+stage, (number, *_) = next(
+    (name, numbers) for name, numbers in places.items() if numbers
+)
 crop = (1, 3, ledger.base["sampling"]["frames"], *[ledger.base["sampling"]["size"]] * 2)
 (grid,) = (
-    row.output_size for row in describe(BACKBONES[backbone](), crop) if row.layer == stage
+    row.output_size
+    for row in describe(BACKBONES[backbone](), crop)
+    if row.layer == stage
 )
 sides = np.concatenate([ring_side, object_side])
 cell = crop[-1] / grid[-1]
 for key, value in {
-    "side-small": f"{sides.min():.0f}", "side-large": f"{sides.max():.0f}", "side": crop[-1],
-    "small-cells": f"{(sides.min() / cell) ** 2:.0f}", "large-cells": f"{(sides.max() / cell) ** 2:.0f}",
-    "cell": f"{cell:g}", "grid": "×".join(map(str, grid[1:])), "stage": stage,
-}.items():  # fmt: skip
+    "side-small": f"{sides.min():.0f}",
+    "side-large": f"{sides.max():.0f}",
+    "side": crop[-1],
+    "small-cells": f"{(sides.min() / cell) ** 2:.0f}",
+    "large-cells": f"{(sides.max() / cell) ** 2:.0f}",
+    "cell": f"{cell:g}",
+    "grid": "×".join(map(str, grid[1:])),
+    "stage": stage,
+}.items():
     glue(key, value, display=False)
 
 # %% [markdown]
@@ -234,7 +260,9 @@ def aggregate(form, q, k, v, w=None):
 
 x, w = draw(B, C, T, H, W), draw(2 * d)
 theta, phi, g = (draw(d, C) / C**0.5 for _ in range(3))
-embedded = [einsum(flat(x), weight, "b n c, d c -> b n d") for weight in (theta, phi, g)]
+embedded = [
+    einsum(flat(x), weight, "b n c, d c -> b n d") for weight in (theta, phi, g)
+]
 one = flat(x)[0]  # the first clip
 by_hand = {
     "embedded_gaussian": lambda a, b: torch.exp((theta @ a) @ (phi @ b)),
@@ -250,7 +278,9 @@ for name, pair in by_hand.items():
         y_i = sum(f * (g @ x_j) for f, x_j in zip(f_i, one, strict=True))
         y_i = y_i / (sum(f_i) if "gaussian" in name else N)
         assert error(y[0, i], y_i) < 1e-12
-    print(f"{name:18} equals its loop; the last relative error: {error(y[0, i], y_i):.1e}")
+    print(
+        f"{name:18} equals its loop; the last relative error: {error(y[0, i], y_i):.1e}"
+    )
 
 # %% [markdown]
 # ## Section 3.2: groups of channels, a size of regions each
@@ -274,7 +304,9 @@ for name, pair in by_hand.items():
 
 # %%
 def groups(x, n):
-    """X'_0 ... X'_(n-1): n groups of C' = C / n channels, rounded up; zeros fill up the last."""
+    """X'_0 ... X'_(n-1): n groups of C' = C / n channels, rounded up; zeros fill up the
+    last.
+    """
     width = ceil(x.shape[1] / n)
     x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, n * width - x.shape[1]))
     return rearrange(x, "b (n c) t h w -> n b c t h w", n=n)
@@ -283,7 +315,9 @@ def groups(x, n):
 def shrink(x, k, pool="avg"):
     """X_k: every region of 2^k x 2^k positions becomes one."""
     side, (h, w) = 2**k, x.shape[-2:]
-    outside, summary = (torch.nan, torch.nanmean) if pool == "avg" else (-torch.inf, torch.amax)
+    outside, summary = (
+        (torch.nan, torch.nanmean) if pool == "avg" else (-torch.inf, torch.amax)
+    )
     x = F.pad(x, (0, -w % side, 0, -h % side), value=outside)
     return reduce(x, "b c t (h p) (w q) -> b c t h w", summary, p=side, q=side)
 
@@ -296,7 +330,14 @@ def grow(y, k, like):
 
 x, n = draw(B, C, T, H, W), 4
 parts = groups(x, n)
-assert parts.shape == (n, B, 3, T, H, W)  # 10 channels are 3 + 3 + 3 + 1 and two of zeros
+assert parts.shape == (
+    n,
+    B,
+    3,
+    T,
+    H,
+    W,
+)  # 10 channels are 3 + 3 + 3 + 1 and two of zeros
 assert (parts[3][:, 1:] == 0).all()
 assert torch.equal(torch.cat([*parts], dim=1)[:, :C], x)
 for k in range(n):
@@ -304,7 +345,10 @@ for k in range(n):
     largest, back = shrink(x, k, "max"), grow(X_k, k, x)
     assert X_k.shape == (B, C, T, ceil(H / side), ceil(W / side))
     for t, i, j in product(*map(range, X_k.shape[2:])):
-        rows, columns = range(i * side, i * side + side), range(j * side, j * side + side)
+        rows, columns = (
+            range(i * side, i * side + side),
+            range(j * side, j * side + side),
+        )
         inside = [(h, w) for h, w in product(rows, columns) if h < H and w < W]
         values = [x[0, 0, t, h, w] for h, w in inside]
         assert abs(X_k[0, 0, t, i, j] - sum(values) / len(values)) < 1e-12
@@ -348,13 +392,17 @@ for k in range(n):
 # %%
 def weigh(Y, p):
     """a_kl of Eq. (3): (B, n, n), from n results (B, C', T, H_k, W_k)."""
-    stack = torch.stack([reduce(y, "b c t h w -> b c", "mean") for y in Y], dim=1)  # Y'_stack
+    stack = torch.stack(
+        [reduce(y, "b c t h w -> b c", "mean") for y in Y], dim=1
+    )  # Y'_stack
     q, k = (
         einsum(stack, p[f"{layer}.weight"], "b n c, d c -> b n d") + p[f"{layer}.bias"]
         for layer in ("linear_q", "linear_k")
     )
     scores = einsum(q, k, "b k d, b l d -> b k l")
-    return (scores / stack.shape[-1] ** 0.5).softmax(dim=-1)  # (3), C' being stack.shape[-1]
+    return (scores / stack.shape[-1] ** 0.5).softmax(
+        dim=-1
+    )  # (3), C' being stack.shape[-1]
 
 
 def mix(a, Y, x):
@@ -372,16 +420,22 @@ p = {f"linear_{s}.weight": draw(2, width) for s in "qk"} | {
 a, y = weigh(Y, p), mix(weigh(Y, p), Y, x)
 
 means = [torch.stack([channel.mean() for channel in Y_k[0]]) for Y_k in Y]
-Q, K = ([p[f"linear_{s}.weight"] @ m + p[f"linear_{s}.bias"] for m in means] for s in "qk")
+Q, K = (
+    [p[f"linear_{s}.weight"] @ m + p[f"linear_{s}.bias"] for m in means] for s in "qk"
+)
 k, c = 2, 1
 scores = [torch.exp(Q[k] @ K_l / width**0.5) for K_l in K]
 a_k = torch.stack(scores) / sum(scores)
 for t, h, w in product(range(T), range(H), range(W)):
-    values = [Y_l[0, c, t, h // 2**scale_, w // 2**scale_] for scale_, Y_l in enumerate(Y)]
+    values = [
+        Y_l[0, c, t, h // 2**scale_, w // 2**scale_] for scale_, Y_l in enumerate(Y)
+    ]
     wanted = sum(a_kl * value for a_kl, value in zip(a_k, values, strict=True))
     assert abs(y[0, k * width + c, t, h, w] - wanted) < 1e-12
 assert error(a[0, k], a_k) < 1e-12 and error(a.sum(-1), torch.ones(B, n)) < 1e-12
-print(f"Eqs. (2) and (3) equal their loops; weights of scale {k}: {np.round(a_k.numpy(), 3)}")
+print(
+    f"Eqs. (2) and (3) equal their loops; weights of scale {k}: {np.round(a_k.numpy(), 3)}"
+)
 
 # %% [markdown]
 # ## The module
@@ -410,7 +464,9 @@ def conv_1x1x1(x, p, name):
 
 
 def nonlocal_operation(x, p, form):
-    q, k = (x if form == "gaussian" else conv_1x1x1(x, p, name) for name in ("theta", "phi"))
+    q, k = (
+        x if form == "gaussian" else conv_1x1x1(x, p, name) for name in ("theta", "phi")
+    )
     w = torch.cat([p["w_theta"], p["w_phi"]]) if form == "concatenation" else None
     y = aggregate(form, flat(q), flat(k), flat(conv_1x1x1(x, p, "g")), w)  # (1)
     t, h, w = x.shape[2:]
@@ -426,12 +482,19 @@ def batch_norm(z, p):
 
 def weights_of(p, k, shared):
     prefix = f"operations.{0 if shared else k}."
-    return {name.removeprefix(prefix): w for name, w in p.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): w for name, w in p.items() if name.startswith(prefix)
+    }
 
 
-def pyramid(x, p, n=4, form="embedded_gaussian", shared=True, combine="attention", pool="avg"):
+def pyramid(
+    x, p, n=4, form="embedded_gaussian", shared=True, combine="attention", pool="avg"
+):
     X = [shrink(part, k, pool) for k, part in enumerate(groups(x, n))]
-    Y = [nonlocal_operation(X_k, weights_of(p, k, shared), form) for k, X_k in enumerate(X)]
+    Y = [
+        nonlocal_operation(X_k, weights_of(p, k, shared), form)
+        for k, X_k in enumerate(X)
+    ]
     # Plain concatenation is each scale for itself.
     alone = torch.eye(n, dtype=x.dtype).expand(len(x), n, n)
     a = weigh(Y, p) if combine == "attention" and n > 1 else alone
@@ -458,14 +521,18 @@ def random_block(block):
 
 
 def compare(clear, block, shape):
-    """Largest relative error of the output, the input's gradient and the weights' gradients."""
+    """Largest relative error of the output, the input's gradient and the weights'
+    gradients.
+    """
     block = random_block(block).train()
     x, cotangent = draw(*shape).requires_grad_(), draw(*shape)
     p = dict(block.named_parameters())
     sides = []
     for out in (clear(x, p), block(x)):
         first, *others = torch.autograd.grad(out, (x, *p.values()), cotangent)
-        sides.append((out, first, torch.cat([gradient.flatten() for gradient in others])))
+        sides.append(
+            (out, first, torch.cat([gradient.flatten() for gradient in others]))
+        )
     return max(error(found, wanted) for found, wanted in zip(*sides, strict=True))
 
 
@@ -475,7 +542,9 @@ lines = []
 for n, form_, shared_, combine_ in cases:
     options = {"form": form_, "shared": shared_, "combine": combine_}
     clear = partial(pyramid, n=n, **options)
-    worst = max(compare(clear, PyramidNonLocal(s[1], scales=n, **options), s) for s in SHAPES)
+    worst = max(
+        compare(clear, PyramidNonLocal(s[1], scales=n, **options), s) for s in SHAPES
+    )
     lines.append([n, form_, worst])
 table = pd.DataFrame(lines, columns=["scales", "form", "error"])
 assert len(cases) == 64 and table["error"].max() < 1e-9
@@ -487,9 +556,13 @@ for form_ in FORMS:
         random_block(NonLocal(C, form=form_)).eval(),
         PyramidNonLocal(C, scales=1, form=form_),
     )
-    renamed = {f"operations.0.{name}": value for name, value in block.state_dict().items()}
+    renamed = {
+        f"operations.0.{name}": value for name, value in block.state_dict().items()
+    }
     renamed |= {
-        name: value for name, value in block.state_dict().items() if name.startswith("bn.")
+        name: value
+        for name, value in block.state_dict().items()
+        if name.startswith("bn.")
     }
     single.double().eval().load_state_dict(
         {name: renamed[name] for name in single.state_dict()}
@@ -510,12 +583,17 @@ table.style.format("{:.1e}").set_caption(
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 2, read off the modules, with the shape (channels, frames, rows, columns) that leaves each layer: the non-local block (left) and the PNL module with four scales (right). Blue: 1x1x1 convolutions, the same weights in all four columns. Below softmax the size of the matrix of pairs. 28 is not divisible by 8, so that scale 3 has a smaller last region.", "name": "fig-pnl-2"}, "image": {"alt": "Two block diagrams. Left, one column: x, the three convolutions theta, phi and g, a softmax of 6272 by 6272 pairs, W_z, normalisation, a sum with x. Right, x splits into four columns of the same layers, X_0 to X_3, whose maps and matrices of pairs become smaller from column to column; their results meet in f_comb, then normalisation and the sum with x."}}
 def column(ran, at, name, first):
-    """One non-local operation as boxes: theta, phi, g in one, since they have one shape; pairs; W_z."""
+    """One non-local operation as boxes: theta, phi, g in one, since they have one
+    shape; pairs; W_z.
+    """
     theta, phi, g, w_z = (name.format(layer) for layer in ("theta", "phi", "g", "w_z"))
     assert ran[theta] == ran[phi] == ran[g]
     shape, pairs, count = ran[theta].given, f"pairs {name}", prod(ran[theta].out[1:])
     boxes = {first: (at, -1), theta: (at, -2.2), pairs: (at, -3.4), w_z: (at, -4.6)}
-    texts = {first: f"${first}$\n{'×'.join(map(str, shape))}", theta: r"$\theta,\,\phi,\,g$"}
+    texts = {
+        first: f"${first}$\n{'×'.join(map(str, shape))}",
+        theta: r"$\theta,\,\phi,\,g$",
+    }
     return boxes, texts | {pairs: f"softmax, ⊗\n{count}×{count}", w_z: "$W_z$"}
 
 
@@ -529,7 +607,9 @@ fig, (left, right) = plt.subplots(
 )
 boxes, texts = column(figures.layers_that_ran(NonLocal(512), shape), 0, "{}", "x")
 boxes |= {"bn": (0, -6.4), "⊕": (0, -7.4)}
-figures.diagram(left, figures.layers_that_ran(NonLocal(512), shape), boxes, chain(boxes), texts)
+figures.diagram(
+    left, figures.layers_that_ran(NonLocal(512), shape), boxes, chain(boxes), texts
+)
 
 ran = figures.layers_that_ran(PyramidNonLocal(512), shape)
 ends = {"f": (1.65, -5.7), "bn": (1.65, -6.6), "⊕": (1.65, -7.4)}
@@ -557,10 +637,17 @@ texts = {
     "reshape": "reshape\n" + "×".join(map(str, ran["bn"].given)),
 }
 positions = {f"operations.0.w_z {k}": (1.2 * k, 0) for k in range(4)} | {
-    "means": (0.6, -1), "linear_q": (0.05, -2), "linear_k": (1.15, -2), "softmax": (0.6, -3),
-    "stack": (3, -2), "⊗": (1.8, -3.8), "reshape": (1.8, -4.6),
-}  # fmt: skip
-edges = [(f"operations.0.w_z {k}", name) for k in range(4) for name in ("means", "stack")]
+    "means": (0.6, -1),
+    "linear_q": (0.05, -2),
+    "linear_k": (1.15, -2),
+    "softmax": (0.6, -3),
+    "stack": (3, -2),
+    "⊗": (1.8, -3.8),
+    "reshape": (1.8, -4.6),
+}
+edges = [
+    (f"operations.0.w_z {k}", name) for k in range(4) for name in ("means", "stack")
+]
 edges += [
     ("means", "linear_q"),
     ("means", "linear_k"),
@@ -595,11 +682,14 @@ plt.show()
 x = draw(2, 12, 4, 8, 8)
 T_, H_, W_ = x.shape[2:]
 assert all(
-    torch.equal(PyramidNonLocal(12, scales=n).double().eval()(x), x) for n in (1, 2, 3, 4)
+    torch.equal(PyramidNonLocal(12, scales=n).double().eval()(x), x)
+    for n in (1, 2, 3, 4)
 )
 
 rng, places_ = np.random.default_rng(0), np.arange(T_ * H_ * W_).reshape(T_, H_, W_)
-nested = rearrange(places_, "t (i p r) (j q s) -> (t i j) (p q) (r s)", p=2, q=2, r=2, s=2)
+nested = rearrange(
+    places_, "t (i p r) (j q s) -> (t i j) (p q) (r s)", p=2, q=2, r=2, s=2
+)
 # Regions of side 4 go anywhere, those of side 2 stay in them, positions stay in those.
 nested = nested[rng.permutation(len(nested))]
 nested = np.take_along_axis(nested, rng.random((len(nested), 4, 1)).argsort(1), 1)
@@ -642,7 +732,9 @@ print(
 )
 table = pd.Series(found).unstack().loc[[*orders]]
 table.columns = [f"n = {n}" for n in table.columns]
-table.style.format("{:.0e}").set_caption("Permuting first or last: relative difference.")
+table.style.format("{:.0e}").set_caption(
+    "Permuting first or last: relative difference."
+)
 
 # %% [markdown]
 # The last property is how a module starts: the means of the fresh $\mathbf{Y}_k$ are small, the scores near zero, and $a_{kl}$ near $1/n$. This is the price of $f_{comb}$, not counted in multiply-adds: until its linear layers have learned
@@ -722,7 +814,10 @@ assert all(sympy.simplify(left_over.subs(k_s, k)) == 0 for k in range(4))
 half = sympy.Rational(5, 32) * terms[0] + sympy.Rational(17, 32) * terms[1]
 assert sympy.expand(pyramid_cost(nl_printed, 2) - half) == 0  # (9), n = 2
 
-convs = {c: count(lambda c=c: NonLocal(c), (1, c, 2, 4, 4)).by_kind["conv"] for c in (64, 128)}
+convs = {
+    c: count(lambda c=c: NonLocal(c), (1, c, 2, 4, 4)).by_kind["conv"]
+    for c in (64, 128)
+}
 says = (embs_printed.subs(C_s, 128) / embs_printed.subs(C_s, 64)).subs(N_s, 32)
 assert convs[128] / convs[64] == 4 and says == 8
 say(
@@ -730,7 +825,8 @@ say(
 )
 
 cells = {
-    (c["table"], c["row"], c["metric"]): float(c["printed"]) for c in printed_efficiency("PNL")
+    (c["table"], c["row"], c["metric"]): float(c["printed"])
+    for c in printed_efficiency("PNL")
 }
 (conv4,) = (
     row.output_size
@@ -763,9 +859,13 @@ def layer(a, b, positions):
 embs = 3 * layer(C_s, C_s / 2, N_s) + layer(C_s / 2, C_s, N_s)  # (4), corrected
 nl = embs + 2 * matmul  # (6), corrected
 eq_8 = 2 * C_s**2 * N_s / (n_s**2 * 4**k_s) + C_s * N_s**2 / (n_s * 16**k_s)
-assert all(sympy.simplify((scales_of(nl, n_s) - eq_8).subs(k_s, k)) == 0 for k in range(4))
+assert all(
+    sympy.simplify((scales_of(nl, n_s) - eq_8).subs(k_s, k)) == 0 for k in range(4)
+)
 width_s = C_s / n_s
-f_comb = 2 * layer(width_s, width_s / 2, n_s) + n_s**2 * width_s / 2 + n_s**2 * width_s * N_s
+f_comb = (
+    2 * layer(width_s, width_s / 2, n_s) + n_s**2 * width_s / 2 + n_s**2 * width_s * N_s
+)
 say(f"(4) ${sympy.latex(embs)}$, (6) ${sympy.latex(nl)}$, (8) ${sympy.latex(eq_8)}$")
 for n in (2, 3, 4):
     say(
@@ -774,29 +874,44 @@ for n in (2, 3, 4):
 
 
 def exact(c, t, h, w, n):
-    """MACs of the module by the corrected polynomials, with the regions that are really there."""
+    """MACs of the module by the corrected polynomials, with the regions that are really
+    there.
+    """
     widths = {C_s: sympy.Integer(c) / n}
     dependencies = sum(
         nl.subs({**widths, N_s: t * ceil(h / 2**k) * ceil(w / 2**k)}) for k in range(n)
     )
-    return dependencies + (f_comb.subs({C_s: c, n_s: n, N_s: t * h * w}) if n > 1 else 0)
+    return dependencies + (
+        f_comb.subs({C_s: c, n_s: n, N_s: t * h * w}) if n > 1 else 0
+    )
 
 
-for n, c, t, (h, w) in product((1, 2, 3, 4), (192, 384), (2, 8), ((8, 16), (14, 14), (5, 7))):
+for n, c, t, (h, w) in product(
+    (1, 2, 3, 4), (192, 384), (2, 8), ((8, 16), (14, 14), (5, 7))
+):
     counted = count(lambda c=c, n=n: PyramidNonLocal(c, scales=n), (1, c, t, h, w)).macs
     assert counted == exact(c, t, h, w, n)
     largest = 2 ** (n - 1)
-    if h % largest == w % largest == 0 and n > 1:  # then Eqs. (7) to (9) hold as they stand
+    if (
+        h % largest == w % largest == 0 and n > 1
+    ):  # then Eqs. (7) to (9) hold as they stand
         numbers = {C_s: c, N_s: t * h * w, n_s: n}
         assert counted == pyramid_cost(nl, n).subs(numbers) + f_comb.subs(numbers)
 two = pyramid_cost(nl, 2)
-assert two == sympy.expand(sympy.Rational(5, 16) * embs + sympy.Rational(17, 32) * 2 * matmul)
+assert two == sympy.expand(
+    sympy.Rational(5, 16) * embs + sympy.Rational(17, 32) * 2 * matmul
+)
 shares = [
-    [pyramid_cost(nl, n).coeff(N_s, power) / nl.expand().coeff(N_s, power) for power in (1, 2)]
+    [
+        pyramid_cost(nl, n).coeff(N_s, power) / nl.expand().coeff(N_s, power)
+        for power in (1, 2)
+    ]
     for n in (2, 3, 4)
 ]
 for fewer, more in zip([[1, 1], *shares], shares, strict=False):
-    assert all(0 < b < a for a, b in zip(fewer, more, strict=True))  # cheaper, whatever C and N
+    assert all(
+        0 < b < a for a, b in zip(fewer, more, strict=True)
+    )  # cheaper, whatever C and N
 
 # %%
 from pathlib import Path
@@ -808,10 +923,14 @@ TABLE_PLACES = {
 }
 lines = []
 for name, (c, *size) in TABLE_PLACES.items():
-    numbers, whole = {C_s: c, N_s: prod(size)}, count(partial(NonLocal, c), (1, c, *size)).macs
+    numbers, whole = (
+        {C_s: c, N_s: prod(size)},
+        count(partial(NonLocal, c), (1, c, *size)).macs,
+    )
     for n in (2, 3, 4):
         ratios = [
-            float((pyramid_cost(cost, n) / cost).subs(numbers)) for cost in (nl_printed, nl)
+            float((pyramid_cost(cost, n) / cost).subs(numbers))
+            for cost in (nl_printed, nl)
         ]
         counted = count(partial(PyramidNonLocal, c, scales=n), (1, c, *size))
         ratios.append(counted.macs / whole)
@@ -823,7 +942,9 @@ for name, (c, *size) in TABLE_PLACES.items():
                 float(f_comb.subs({**numbers, n_s: n})) / counted.macs,
             ]
         )
-    subsampled = count(partial(NonLocal, c, pool_keys="before"), (1, c, *size)).macs / whole
+    subsampled = (
+        count(partial(NonLocal, c, pool_keys="before"), (1, c, *size)).macs / whole
+    )
     lines.append([name, "NL, keys pooled 2×2", np.nan, np.nan, subsampled, np.nan])
 columns = ["place", "block", "as printed", "corrected", "counted", "f_comb's share"]
 ratios = pd.DataFrame(lines, columns=columns).set_index(["place", "block"])
@@ -831,11 +952,15 @@ four = ratios.loc["conv4 of MFNet", "PNL, n = 4"]
 pooled = {name: ratios["counted"][name, "NL, keys pooled 2×2"] for name in TABLE_PLACES}
 assert pooled["res3"] < ratios["counted"]["res3", "PNL, n = 3"]
 assert pooled["res4"] > ratios["counted"]["res4", "PNL, n = 2"]
-assert all(0.9 < n * ratios["corrected"]["res3", f"PNL, n = {n}"] < 1.01 for n in (2, 3, 4))
+assert all(
+    0.9 < n * ratios["corrected"]["res3", f"PNL, n = {n}"] < 1.01 for n in (2, 3, 4)
+)
 assert (ratios["f_comb's share"].dropna() < 0.02).all()  # negligible, as the paper says
 for key, value in {
-    "as-printed": four["as printed"], "corrected": four["counted"], "pooled": pooled["conv4 of MFNet"],
-}.items():  # fmt: skip
+    "as-printed": four["as printed"],
+    "corrected": four["counted"],
+    "pooled": pooled["conv4 of MFNet"],
+}.items():
     glue(key, f"{value:.1%}", display=False)
 display(
     ratios.style.format("{:.1%}", na_rep="").set_caption(
@@ -845,8 +970,15 @@ display(
 
 bench = Path("book/results/pnl/bench.md")
 if bench.is_file():
-    lines = [line for line in bench.read_text().splitlines() if not line.startswith("Control")]
-    kept = [line.split("|")[1:3] + line.split("|")[4:-1] if "|" in line else [line] for line in lines]
+    lines = [
+        line
+        for line in bench.read_text().splitlines()
+        if not line.startswith("Control")
+    ]
+    kept = [
+        line.split("|")[1:3] + line.split("|")[4:-1] if "|" in line else [line]
+        for line in lines
+    ]
     rows = ["|" + "|".join(row) + "|" if len(row) > 1 else row[0] for row in kept]
     say(
         "Measured by `make bench` on the machine that the first line names: time and memory as ratios to NL at the same place, "
@@ -910,7 +1042,8 @@ top1 = {
     if c["metric"] == "top1"
 }
 five, one_, nl_, bare_ = (
-    top1["5", row] for row in ("MFNet-PNL(x5)", "MFNet-PNL(x1)", "MFNet-NL [26]", "MFNet [38]")
+    top1["5", row]
+    for row in ("MFNet-PNL(x5)", "MFNet-PNL(x1)", "MFNet-NL [26]", "MFNet [38]")
 )
 params, flops = (
     {row: v for (t, row, m), v in cells.items() if t in ("5", "6") and m == metric}
@@ -924,14 +1057,34 @@ said = [
     ("one module over MFNet, points", 3.81, one_ - bare_, 2),
     ("five modules over MFNet, points", 3.35, five - bare_, 2),
     ("the same over MFNet-NL", 3.35, five - nl_, 2),
-    ("PNL over NL, ResNet-50, points", 2.34, top1["6", "R-50 + PNL(x1)"] - top1["6", "R-50 + NL"], 2),
-    ("attention over concatenation, points", 0.26, top1["3", "self-attention mechanism"] - top1["3", "vanilla concatenation"], 2),
+    (
+        "PNL over NL, ResNet-50, points",
+        2.34,
+        top1["6", "R-50 + PNL(x1)"] - top1["6", "R-50 + NL"],
+        2,
+    ),
+    (
+        "attention over concatenation, points",
+        0.26,
+        top1["3", "self-attention mechanism"] - top1["3", "vanilla concatenation"],
+        2,
+    ),
     ("parameters of that attention, M", 0.09, attention_ - concat_, 3),
-    ("NL less PNL, MFNet, M parameters", 0.22, params["MFNet-NL"] - params["MFNet-PNL(x1)"], 2),
+    (
+        "NL less PNL, MFNet, M parameters",
+        0.22,
+        params["MFNet-NL"] - params["MFNet-PNL(x1)"],
+        2,
+    ),
     ("NL less PNL, MFNet, G", 0.42, flops["MFNet-NL"] - flops["MFNet-PNL(x1)"], 2),
-    ("NL less PNL, ResNet-50, M parameters", 1.92, params["R-50+NL"] - params["R-50+PNL(x1)"], 2),
+    (
+        "NL less PNL, ResNet-50, M parameters",
+        1.92,
+        params["R-50+NL"] - params["R-50+PNL(x1)"],
+        2,
+    ),
     ("NL less PNL, ResNet-50, G", 5.41, flops["R-50+NL"] - flops["R-50+PNL(x1)"], 2),
-]  # fmt: skip
+]
 lines = [
     [what, text, f"{cell:.{digits}f}", "✓" if abs(text - cell) < 1e-6 else "✗"]
     for what, text, cell, digits in said
@@ -953,15 +1106,21 @@ bare = partial(mfnet, num_classes=200)
 shared_M, own_M = (
     millions(bare, partial(PyramidNonLocal, shared=yes)) for yes in (True, False)
 )
-linear_M = own_M - millions(bare, partial(PyramidNonLocal, shared=False, combine="concat"))
+linear_M = own_M - millions(
+    bare, partial(PyramidNonLocal, shared=False, combine="concat")
+)
 r50 = {
-    classes: f"{millions(partial(resnet50, num_classes=classes)):.2f}" for classes in (200, 101)
+    classes: f"{millions(partial(resnet50, num_classes=classes)):.2f}"
+    for classes in (200, 101)
 }
 assert (
     f"{millions(bare):.3f}" == "7.843"
     and abs(own_M - attention_) < abs(shared_M - attention_) / 5
 )
-assert f"{linear_M:.3f}" == f"{attention_ - concat_:.3f}" and r50[200] == "23.92" != r50[101]
+assert (
+    f"{linear_M:.3f}" == f"{attention_ - concat_:.3f}"
+    and r50[200] == "23.92" != r50[101]
+)
 say(
     f"MFNet with one module: {shared_M:.3f} M parameters if the scales share them, {own_M:.3f} M if not, {attention_} M printed: nearer to not shared, and neither. The linear "
     f"layers make {linear_M:.4f} M of them. ResNet-50's printed {params['R-50']} M are those of 200 classes; UCF101 has 101, {r50[101]} M."
@@ -989,7 +1148,9 @@ say(evidence.claims_table(study, judged, card))
 first_seeds = card["seeds"][: study.seeds]  # without those that one claim got on top
 paired = [row for row in records if row["seed"] in first_seeds]
 accuracy = {name: evidence.values(paired, name) for name in study.variants}
-means = {name: np.mean([*values.values()]) for name, values in accuracy.items() if values}
+means = {
+    name: np.mean([*values.values()]) for name, values in accuracy.items() if values
+}
 listed = [name for name in dict.fromkeys((*study.primary, "oracle")) if name in means]
 if listed:
     say(
@@ -997,12 +1158,20 @@ if listed:
         + ", ".join(f"{name} {means[name]:.1%}" for name in listed)
         + "."
     )
-late = {name: [*accuracy[f"{name} long"].values()] for name in ("baseline", "NL", "PNL")}
+late = {
+    name: [*accuracy[f"{name} long"].values()] for name in ("baseline", "NL", "PNL")
+}
 longer = []
 if all(late.values()):
     steps = next(row["steps"] for row in records if row["variant"] == "NL long")
-    each = {name: " and ".join(f"{value:.1%}" for value in values) for name, values in late.items()}
-    longer = ["with three times the steps, exploratory: " + ", ".join(f"{k} {v}" for k, v in each.items())]
+    each = {
+        name: " and ".join(f"{value:.1%}" for value in values)
+        for name, values in late.items()
+    }
+    longer = [
+        "with three times the steps, exploratory: "
+        + ", ".join(f"{k} {v}" for k, v in each.items())
+    ]
     say(
         f"With more time, {steps} steps instead of {records[0]['steps']} (exploratory, each seed by itself): "
         + "; ".join(f"{name} {values}" for name, values in each.items())
@@ -1026,7 +1195,9 @@ def in_words(name):
     (mean, low, high), verdict = judged[name]
     unit, scale_ = ("times", 1) if name == "relates-regions" else ("points", 100)
     figures_ = " to ".join(f"{scale_ * end:+.1f}" for end in (low, high))
-    return f"{SHORT[name]}: {verdict} ({scale_ * mean:+.1f} {unit}, 95% from {figures_})"
+    return (
+        f"{SHORT[name]}: {verdict} ({scale_ * mean:+.1f} {unit}, 95% from {figures_})"
+    )
 
 
 for key, value in {
@@ -1036,10 +1207,11 @@ for key, value in {
     "steps": records[0]["steps"] if records else none,
     "clips": study.base["data"]["train"]["clips"],
     "verdicts": "; ".join([*map(in_words, judged), *longer]) or none,
-}.items():  # fmt: skip
+}.items():
     glue(key, value, display=False)
 figures.run_card(
-    [row for row in records if row["variant"] in study.primary], versions=card["versions"]
+    [row for row in records if row["variant"] in study.primary],
+    versions=card["versions"],
 )
 
 # %% [markdown]
@@ -1056,25 +1228,38 @@ from vidattn.training import Placed, build_data, load_trained
 live = load_study("book/ledgers/pnl_full.yaml") if parameters.data else study
 block = Placed(kind="pyramid", options=parameters.options(), places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "PNL": (block,)}})
-changes = {"optim": {"epochs": parameters.epochs}, "model": {"backbone": parameters.backbone}}
+changes = {
+    "optim": {"epochs": parameters.epochs},
+    "model": {"backbone": parameters.backbone},
+}
 if parameters.backbone != live.base["model"]["backbone"]:
-    changes["model"]["pretrained"] = None  # the recorded weights fit the ledger's backbone
+    changes["model"]["pretrained"] = (
+        None  # the recorded weights fit the ledger's backbone
+    )
 if parameters.data:
     changes["data"] = {"root": parameters.data}
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
 seed = card["seeds"][0]
-jobs = [(name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants]
+jobs = [
+    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
+]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
 results = dict(
-    zip(jobs, run_all([*experiments.values()], jobs=1 if parameters.data else 2), strict=True)
+    zip(
+        jobs,
+        run_all([*experiments.values()], jobs=1 if parameters.data else 2),
+        strict=True,
+    )
 )
 recorded = next((row for row in records if row["variant"] == "PNL"), None)
 if parameters.scale == "reduced" and recorded:
     say(evidence.replayed(study, recorded))
 display(figures.run_card([*results.values()]))
-trained = {name: load_trained(results[name, seed].folder) for name in parameters.variants}
+trained = {
+    name: load_trained(results[name, seed].folder) for name in parameters.variants
+}
 live_seconds = time.perf_counter() - before_runs
 glue("live-seconds", f"{live_seconds:.0f}", display=False)
 if "PNL" in trained:
@@ -1096,10 +1281,12 @@ if "PNL" in trained:
             "a_kl of the live PNL module: mean and standard deviation over clips."
         )
     )
-lines = [[name, s, r.steps, 100 * r.top1, r.seconds] for (name, s), r in results.items()]
-pd.DataFrame(lines, columns=["network", "seed", "steps", "top-1, %", "seconds"]).style.hide(
-    axis="index"
-).format(precision=0)
+lines = [
+    [name, s, r.steps, 100 * r.top1, r.seconds] for (name, s), r in results.items()
+]
+pd.DataFrame(
+    lines, columns=["network", "seed", "steps", "top-1, %", "seconds"]
+).style.hide(axis="index").format(precision=0)
 
 # %% [markdown]
 # ## The figures, remade
@@ -1140,7 +1327,9 @@ def seen(video):  # the frames and pixels that the network sees
 
 
 def look(index):
-    """A clip, its pictures at the map's frames, and the map's cell that the object fills most."""
+    """A clip, its pictures at the map's frames, and the map's cell that the object
+    fills most.
+    """
     scene = render(spec, index)
     clip = augment.normalise(torch.from_numpy(seen(scene.frames)))[None]
     size = figures.capture(trained["PNL"], module, clip).shape[2:]
@@ -1184,7 +1373,9 @@ for shift, (name, kind) in zip((-0.2, 0, 0.2), KINDS.items(), strict=True):
     tables = [np.array(row["confusion"]) for row in records if row["variant"] == name]
     shares = 100 * np.array([table.diagonal() / table.sum(axis=1) for table in tables])
     for place_, values in enumerate(shares.T):
-        low, high = mean_interval([*values])[1:] if len(values) > 1 else (values[0], values[0])
+        low, high = (
+            mean_interval([*values])[1:] if len(values) > 1 else (values[0], values[0])
+        )
         axis.plot([place_ + shift] * 2, [low, high], color=figures.COLOURS[kind])
     if len(shares):
         spots = np.arange(len(spec.classes)) + shift
@@ -1195,7 +1386,9 @@ for shift, (name, kind) in zip((-0.2, 0, 0.2), KINDS.items(), strict=True):
             "label": name,
         }
         axis.plot(spots, shares.mean(axis=0), **style)
-axis.set(xticks=range(len(spec.classes)), xticklabels=spec.classes, ylabel="accuracy (%)")
+axis.set(
+    xticks=range(len(spec.classes)), xticklabels=spec.classes, ylabel="accuracy (%)"
+)
 if records:
     axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
 plt.show()
@@ -1216,7 +1409,10 @@ if "PNL" in trained and others:
     names = spec.classes if parameters.data is None else [str(i) for i in range(10**3)]
     size = len(examples), len(columns) + 1
     fig, axes = plt.subplots(
-        *size, figsize=(figures.WIDTH, 1.05 * size[0]), layout="constrained", squeeze=False
+        *size,
+        figsize=(figures.WIDTH, 1.05 * size[0]),
+        layout="constrained",
+        squeeze=False,
     )
     for row, i in zip(axes, examples, strict=True):
         if parameters.data is None:
@@ -1224,17 +1420,25 @@ if "PNL" in trained and others:
         row[0].set(xticks=[], yticks=[], ylabel=f"clip {i}")
         for axis, name in zip(row[1:], columns, strict=True):
             logits = results[name, seed].logits()[i]
-            shares = 100 * np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+            shares = (
+                100
+                * np.exp(logits - logits.max())
+                / np.exp(logits - logits.max()).sum()
+            )
             best = np.argsort(-shares)[:3]
             true = truth[name, seed][i]
-            fills = [figures.COLOURS[KINDS[name]] if c == true else "none" for c in best]
+            fills = [
+                figures.COLOURS[KINDS[name]] if c == true else "none" for c in best
+            ]
             axis.barh(
                 [names[c] for c in best],
                 shares[best],
                 color=fills,
                 ec=figures.COLOURS[KINDS[name]],
             )
-            axis.set(xlim=(0, 100), xticks=[0, 50, 100] if row[0] is axes[-1, 0] else [])
+            axis.set(
+                xlim=(0, 100), xticks=[0, 50, 100] if row[0] is axes[-1, 0] else []
+            )
             axis.invert_yaxis()
             axis.set_title(name if row[0] is axes[0, 0] else "", fontsize=9)
     plt.show()
@@ -1247,7 +1451,11 @@ if "PNL" in trained and parameters.data is None:
         "Share of the attention that the five get: "
         + ", ".join(f"{100 * s:.1f}%" for s in share)
     )
-    display(figures.show_regions(pictures, found, [f"side {2**k}" for k in range(len(found))]))
+    display(
+        figures.show_regions(
+            pictures, found, [f"side {2**k}" for k in range(len(found))]
+        )
+    )
 
 # %% [markdown]
 # ## What the paper leaves open, and what we chose
@@ -1294,14 +1502,21 @@ if "PNL" in trained and parameters.data is None:
 
 
 # %% tags=["hide-input", "solution"]
-block, x = random_block(PyramidNonLocal(C, scales=3)).train(), draw(B, C, T, H, W)  # exercise 1
+block, x = (
+    random_block(PyramidNonLocal(C, scales=3)).train(),
+    draw(B, C, T, H, W),
+)  # exercise 1
 (block(x) * draw(*x.shape)).sum().backward()
 largest = {
     name: weight.grad.abs().max().item()
     for name, weight in block.named_parameters()
     if name.endswith("bias")
 }
-idle = {name for name, gradient in largest.items() if gradient < 1e-10 * max(largest.values())}
+idle = {
+    name
+    for name, gradient in largest.items()
+    if gradient < 1e-10 * max(largest.values())
+}
 assert {"operations.0.phi.bias", "linear_k.bias"} <= idle
 assert not {"operations.0.theta.bias", "linear_q.bias"} & idle
 print("Exercise 1: the biases of phi and of linear K have no gradient")
@@ -1314,16 +1529,17 @@ print(
     "Exercise 2: groups alone leave the matrix products as they are; pooling alone adds to NL"
 )
 
-halved = (2 + 2 * sympy.Rational(1, 4)) * layer(C_s, C_s / 2, N_s) + 2 * (C_s / 2) * N_s * (
-    N_s / 4
-)  # exercise 3
+halved = (2 + 2 * sympy.Rational(1, 4)) * layer(C_s, C_s / 2, N_s) + 2 * (
+    C_s / 2
+) * N_s * (N_s / 4)  # exercise 3
 for c, t, h, w in ((192, 2, 8, 4), (384, 8, 14, 14)):
     counted = count(lambda c=c: NonLocal(c, pool_keys="before"), (1, c, t, h, w)).macs
     assert counted == halved.subs({C_s: c, N_s: t * h * w})
 gap = sympy.solve(sympy.Eq(halved, pyramid_cost(nl, 4)), C_s)
 (border,) = [solution / N_s for solution in gap if solution != 0]
 assert (
-    ratios["counted"]["res4", "PNL, n = 4"] < ratios["counted"]["res4", "NL, keys pooled 2×2"]
+    ratios["counted"]["res4", "PNL, n = 4"]
+    < ratios["counted"]["res4", "NL, keys pooled 2×2"]
 )
 assert all(c > float(border) * prod(size) for c, *size in TABLE_PLACES.values())
 print(
@@ -1345,7 +1561,9 @@ def order_seen(backbone, places_):  # exercise 4
     with torch.no_grad():
         network.train()(clip)  # statistics that keep the untrained features in range
         network.eval()
-        return error(network(clip[:, :, torch.tensor([3, 0, 6, 1, 7, 2, 5, 4])]), network(clip))
+        return error(
+            network(clip[:, :, torch.tensor([3, 0, 6, 1, 7, 2, 5, 4])]), network(clip)
+        )
 
 
 assert order_seen(BACKBONES["resnet_mini"], {"res3": (1,)}) < 1e-9

@@ -35,7 +35,14 @@ from vidattn.cost import count
 from vidattn.figures import say
 from vidattn.papers import agrees, printed_efficiency
 from vidattn.papers.explain import letters, table
-from vidattn.papers.pnl import IMAGENET, NARROW, ROWS, conventions, efficiency, narrow_pyramid
+from vidattn.papers.pnl import (
+    IMAGENET,
+    NARROW,
+    ROWS,
+    conventions,
+    efficiency,
+    narrow_pyramid,
+)
 
 figures.use_style()
 
@@ -51,9 +58,9 @@ figures.use_style()
 printed = efficiency()
 shown = pd.DataFrame(table(printed))
 small = shown.style.hide(axis="index")
-small.set_properties(**{"text-align": "right"}, subset=shown.columns[2:]).set_table_attributes(
-    'style="font-size: 0.85em"'
-).format(escape="html")
+small.set_properties(
+    **{"text-align": "right"}, subset=shown.columns[2:]
+).set_table_attributes('style="font-size: 0.85em"').format(escape="html")
 
 # %% tags=["hide-input"]
 say("Readings:\n\n" + "\n".join(f"- **{a}** {r}" for r, a in letters(printed).items()))
@@ -80,7 +87,9 @@ choices = {
 }
 fitted = [f for f in printed if f.verdict == "agrees, fitted"]
 assert all(any(mark in f.reading for mark in choices.values()) for f in fitted)
-lines = [(what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()]
+lines = [
+    (what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()
+]
 pd.DataFrame(lines, columns=["choice", "figures that need it"]).style.hide(axis="index")
 
 # %% [markdown]
@@ -95,10 +104,15 @@ pd.DataFrame(lines, columns=["choice", "figures that need it"]).style.hide(axis=
 ways = conventions()
 best = [w.choices for w in ways if w.agreeing == max(w.agreeing for w in ways)]
 assert len(best) == 2 and all(
-    w["batch normalisation"] and not w["linear layers twice"] and not w["products"] for w in best
+    w["batch normalisation"] and not w["linear layers twice"] and not w["products"]
+    for w in best
 )
-tried = pd.DataFrame([way.choices for way in ways]).replace({True: "counted", False: "–"})
-tried["FLOPs of MFNet's rows that agree"] = [f"{way.agreeing} of {way.rows}" for way in ways]
+tried = pd.DataFrame([way.choices for way in ways]).replace(
+    {True: "counted", False: "–"}
+)
+tried["FLOPs of MFNet's rows that agree"] = [
+    f"{way.agreeing} of {way.rows}" for way in ways
+]
 tried.style.hide(axis="index")
 
 # %% [markdown]
@@ -122,9 +136,13 @@ bare |= {"5": bare["3"], "6": value["6", "R-50", "params M"].computed}
 
 
 def parameters_of(channels, row, shared, divisor, biases, norm):
-    """The block's parameters in millions, without those that this way of building it lacks."""
+    """The block's parameters in millions, without those that this way of building it
+    lacks.
+    """
     kept = 0
-    for name, parameter in narrow_pyramid(channels, divisor, shared=shared).named_parameters():
+    for name, parameter in narrow_pyramid(
+        channels, divisor, shared=shared
+    ).named_parameters():
         no_bias = name.startswith("operations") and name.endswith("bias") and not biases
         no_linear = name.startswith("linear") and row == "concatenation"
         kept += (
@@ -141,30 +159,52 @@ for way in product((True, False), (2, 4, 8), (True, False), (True, False)):
         key: bare[key[0]] + sum(parameters_of(c, key[1], *way) for c in widths)
         for key, widths in with_block.items()
     }
-    hits = [agrees(value[*key, "params M"].printed, total) for key, total in totals.items()]
+    hits = [
+        agrees(value[*key, "params M"].printed, total) for key, total in totals.items()
+    ]
     rows.append((*way, *totals.values(), sum(hits)))
-names = ["one set", "C' over", "biases", "norm", *(row for _, row in with_block), "agreeing"]
+names = [
+    "one set",
+    "C' over",
+    "biases",
+    "norm",
+    *(row for _, row in with_block),
+    "agreeing",
+]
 built = pd.DataFrame(rows, columns=names)
 text = value["3", "self-attention", "params M"].text
-assert abs(built.loc[0, "self-attention"] - text) < 1e-9 and built.loc[0, "agreeing"] == 0
+assert (
+    abs(built.loc[0, "self-attention"] - text) < 1e-9 and built.loc[0, "agreeing"] == 0
+)
 assert built["agreeing"].max() == 4 and (built["agreeing"] == 4).sum() == 1
 best_way = built.loc[built["agreeing"].idxmax()]
 assert list(best_way.iloc[:4]) == [False, 8, True, True]
 most = built.sort_values("agreeing", ascending=False, kind="stable").head(6)
 target = pd.DataFrame(
-    [["printed", "", "", "", *(float(value[*k, "params M"].printed) for k in with_block), ""]],
+    [
+        [
+            "printed",
+            "",
+            "",
+            "",
+            *(float(value[*k, "params M"].printed) for k in with_block),
+            "",
+        ]
+    ],
     columns=names,
 )
-pd.concat([target, most]).replace({True: "yes", False: "no"}).style.hide(axis="index").format(
-    precision=4
-)
+pd.concat([target, most]).replace({True: "yes", False: "no"}).style.hide(
+    axis="index"
+).format(precision=4)
 
 # %% [markdown]
 # Four rows agree with one way alone. The printed step from concatenation to attention contradicts it: such narrow linear layers add much less than Table 3's two
 # rows differ by, while layers to $C'/2$ add just that (and are what the library has).
 
 # %% tags=["hide-input"]
-pair = [value["3", row, "params M"].printed for row in ("concatenation", "self-attention")]
+pair = [
+    value["3", row, "params M"].printed for row in ("concatenation", "self-attention")
+]
 step = float(pair[1]) - float(pair[0])
 narrow_step = best_way["self-attention"] - best_way["concatenation"]
 half_step = value["text", "self-attn vs concat", "params M"].text
@@ -277,7 +317,9 @@ parts = {
 }
 for part, (colour, take) in parts.items():
     widths = [take(k) / 1e9 for k in kinds.values()]
-    axis.barh(list(kinds), widths, left=[left[n] for n in kinds], color=colour, label=part)
+    axis.barh(
+        list(kinds), widths, left=[left[n] for n in kinds], color=colour, label=part
+    )
     for name, width in zip(kinds, widths, strict=True):
         left[name] += width
 axis.set(xlabel="multiply-adds, GMAC")
@@ -287,7 +329,11 @@ plt.show()
 
 # %% tags=["hide-input"]
 flops = {name: value["5", row, "FLOPs G"] for name, row in rows.items()}
-assert flops["+1 PNL"].all_counted < flops["+1 NL"].all_counted < flops["+5 PNL"].all_counted
+assert (
+    flops["+1 PNL"].all_counted
+    < flops["+1 NL"].all_counted
+    < flops["+5 PNL"].all_counted
+)
 assert float(flops["+5 PNL"].printed) < float(flops["+1 NL"].printed)
 say(
     f"Printed: five PNL modules {flops['+5 PNL'].printed} G, one NL block {flops['+1 NL'].printed} G. "

@@ -40,7 +40,9 @@ study, card, rows = evidence.open_records(Path("."), "pnl")
 c2d_study, c2d_card, c2d_rows = evidence.open_records(Path("."), "pnl_c2d")
 axes_study, axes_card, axes_rows = evidence.open_records(Path("."), "pnl_c2d_axes")
 judged = evidence.judge(study, rows, card)
-paired = [row for row in rows if row["seed"] in card["seeds"][: study.seeds]]  # without one claim's more
+paired = [
+    row for row in rows if row["seed"] in card["seeds"][: study.seeds]
+]  # without one claim's more
 accuracy = evidence.accuracies(study, paired)
 KINDS = {
     name: placed[0].kind if placed else "oracle" if name == "oracle" else "baseline"
@@ -54,7 +56,8 @@ primary = sum(len(accuracy[name]) for name in study.primary if name in accuracy)
 more = len(rows) - len(paired)
 Markdown(
     f"{len(rows)} runs on MFNet's sibling are recorded: {len(accuracy['baseline'])} seeds or more of each primary variant, {len(paired) - primary} exploratory runs and {more} on more seeds; "
-    f"{len(c2d_rows) + len(axes_rows)} more on C2D's." + (f" Not run: {', '.join(missing)}." if missing else "")
+    f"{len(c2d_rows) + len(axes_rows)} more on C2D's."
+    + (f" Not run: {', '.join(missing)}." if missing else "")
 )
 
 # %% [markdown]
@@ -109,7 +112,9 @@ from vidattn.training import build_model
 
 
 def untrained(variant, seeds=3):
-    """The ratio of fresh blocks on the pre-trained backbone, scale by scale, for a few seeds."""
+    """The ratio of fresh blocks on the pre-trained backbone, scale by scale, for a few
+    seeds.
+    """
     found = []
     for seed in range(seeds):
         experiment = study.experiment(variant, seed)
@@ -126,7 +131,9 @@ for name in ("NL", "PNL", "PNL concat"):
         what = {"relation": "mean over scales" if name != "NL" else "positions"}.get(
             metric, f"scale {metric[-1]}"
         )
-        lines.append((name, what, f"{spread.mean:.2f} ({spread.low:.2f} to {spread.high:.2f})"))
+        lines.append(
+            (name, what, f"{spread.mean:.2f} ({spread.low:.2f} to {spread.high:.2f})")
+        )
 for name in ("NL", "PNL"):
     for k, numbers in enumerate(untrained(name)):
         what = "positions" if name == "NL" else f"scale {k}"
@@ -137,7 +144,9 @@ for name in ("NL", "PNL"):
                 f"{numbers.mean():.2f} ({numbers.min():.2f} to {numbers.max():.2f}, 3 seeds)",
             )
         )
-pd.DataFrame(lines, columns=["block", "at", "weight on the ring"]).style.hide(axis="index")
+pd.DataFrame(lines, columns=["block", "at", "weight on the ring"]).style.hide(
+    axis="index"
+)
 
 # %% [markdown]
 # ## All variants
@@ -153,11 +162,20 @@ figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% tags=["hide-input"]
 PRINTED = {
-    "baseline": ("1", "MFNet baseline"), "NL": ("5", "MFNet-NL [26]"), "PNL": ("5", "MFNet-PNL(x1)"),
-    "PNL concat": ("3", "vanilla concatenation"), "PNL x5": ("5", "MFNet-PNL(x5)"), "PNL Gaussian": ("1", "gaussian"),
-    "PNL dot product": ("1", "dot product"), "PNL concatenation": ("1", "concatenation"), "PNL n=2": ("4", "n=2"), "PNL n=3": ("4", "n=3"),
-    "PNL n=2 conv2": ("2", "conv2"), "PNL n=2 conv4": ("2", "conv4"), "PNL n=2 conv5": ("2", "conv5"),
-}  # fmt: skip
+    "baseline": ("1", "MFNet baseline"),
+    "NL": ("5", "MFNet-NL [26]"),
+    "PNL": ("5", "MFNet-PNL(x1)"),
+    "PNL concat": ("3", "vanilla concatenation"),
+    "PNL x5": ("5", "MFNet-PNL(x5)"),
+    "PNL Gaussian": ("1", "gaussian"),
+    "PNL dot product": ("1", "dot product"),
+    "PNL concatenation": ("1", "concatenation"),
+    "PNL n=2": ("4", "n=2"),
+    "PNL n=3": ("4", "n=3"),
+    "PNL n=2 conv2": ("2", "conv2"),
+    "PNL n=2 conv4": ("2", "conv4"),
+    "PNL n=2 conv5": ("2", "conv5"),
+}
 C2D = {
     "R-50": "R-50",
     "R-50 + NL": "R-50 + NL",
@@ -170,7 +188,9 @@ top1 = {
     if cell["metric"] == "top1"
 }
 beside = {name: f"{top1[place]} (Table {place[0]})" for name, place in PRINTED.items()}
-evidence.accuracy_table(study, paired, beside).style.hide(axis="index").format(precision=1)
+evidence.accuracy_table(study, paired, beside).style.hide(axis="index").format(
+    precision=1
+)
 
 # %% [markdown]
 # ## Does more time change it?
@@ -182,11 +202,23 @@ evidence.accuracy_table(study, paired, beside).style.hide(axis="index").format(p
 lines = []
 for name in ("baseline", "NL", "PNL"):
     for length in ("", " long"):
-        found = [100 * value for value in evidence.values(paired, name + length).values()]
+        found = [
+            100 * value for value in evidence.values(paired, name + length).values()
+        ]
         if found:
-            steps = next(row["steps"] for row in rows if row["variant"] == name + length)
+            steps = next(
+                row["steps"] for row in rows if row["variant"] == name + length
+            )
             low, high, count = min(found), max(found), len(found)
-            lines.append((name, steps, count, f"{np.mean(found):.1f}", f"{low:.1f} to {high:.1f}"))
+            lines.append(
+                (
+                    name,
+                    steps,
+                    count,
+                    f"{np.mean(found):.1f}",
+                    f"{low:.1f} to {high:.1f}",
+                )
+            )
 columns = ["network", "steps", "seeds", "mean top-1, %", "lowest and highest seed"]
 pd.DataFrame(lines, columns=columns).style.hide(axis="index")
 
@@ -198,14 +230,18 @@ pd.DataFrame(lines, columns=columns).style.hide(axis="index")
 
 # %% tags=["hide-input"]
 beside = {name: f"{top1['6', row]} (Table 6, UCF101)" for name, row in C2D.items()}
-evidence.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").format(precision=1)
+evidence.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").format(
+    precision=1
+)
 
 # %% [markdown]
 # So the same four networks were run once more on clips whose class is an *axis*, horizontal or vertical, the second object moving along the other one; that was written down after the first table was seen, and before any run on
 # these clips ({doc}`ledgers/pnl_c2d_axes`). Guessing gives half. Two seeds a row, exploratory. One seed of the oracle stays below the 95% that we ask of it before blocks are compared, so that these rows are weak evidence, too.
 
 # %% tags=["hide-input"]
-evidence.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").format(precision=1)
+evidence.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").format(
+    precision=1
+)
 
 # %% [markdown]
 # ## Are these the runs of this code?
@@ -220,6 +256,10 @@ Markdown(evidence.still_true(study, rows))
 # %% tags=["hide-input"]
 data = study.experiment("PNL", 0).data.key()
 figures.run_card(
-    [*rows, *c2d_rows, *axes_rows], data=f"synthetic, key {data[:12]} (oracle: its own)", versions=card["versions"],
-    parameters={"ledgers": f"{card['ledger_commit'][:12]}, {c2d_card['ledger_commit'][:12]}, {axes_card['ledger_commit'][:12]}"},
-)  # fmt: skip
+    [*rows, *c2d_rows, *axes_rows],
+    data=f"synthetic, key {data[:12]} (oracle: its own)",
+    versions=card["versions"],
+    parameters={
+        "ledgers": f"{card['ledger_commit'][:12]}, {c2d_card['ledger_commit'][:12]}, {axes_card['ledger_commit'][:12]}"
+    },
+)

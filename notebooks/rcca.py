@@ -54,7 +54,9 @@ passes = 3  # R: how often the criss-cross attention is applied
 structure = "a"  # what each pass is added to: a | b | c | d
 gamma = 1.0  # what the scalar gamma starts at
 reduction = 4  # C / C': how much narrower queries and keys are than the features
-places = {"res3": [1]}  # modules stand after these blocks of these stages, counted from 1
+places = {
+    "res3": [1]
+}  # modules stand after these blocks of these stages, counted from 1
 backbone = "resnet_local"  # resnet_local | resnet_mini | mfnet_mini | resnet50 | mfnet
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
 # Networks that are trained live, by their names in the ledger.
@@ -86,9 +88,18 @@ from vidattn.papers.rcca_parameters import Parameters
 
 started = time.perf_counter()
 parameters = Parameters(
-    scale=scale, passes=passes, structure=structure, gamma=gamma, reduction=reduction, places=places,
-    backbone=backbone, data=data, variants=variants, seeds=seeds, epochs=epochs,
-)  # fmt: skip
+    scale=scale,
+    passes=passes,
+    structure=structure,
+    gamma=gamma,
+    reduction=reduction,
+    places=places,
+    backbone=backbone,
+    data=data,
+    variants=variants,
+    seeds=seeds,
+    epochs=epochs,
+)
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -117,35 +128,49 @@ specs = {
     for task in ("apart", "aligned")
 }
 spec = specs[ledger.base["data"]["test"]["task"]]
-scenes = {task: [render(each, index) for index in range(40)] for task, each in specs.items()}
+scenes = {
+    task: [render(each, index) for index in range(40)] for task, each in specs.items()
+}
 quiet = {task: each.model_copy(update={"noise": 0.0}) for task, each in specs.items()}
 shown = range(1, spec.frames, 3)
-fig, axes = plt.subplots(2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained")
+fig, axes = plt.subplots(
+    2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained"
+)
 for row, (task, (scene, *_)) in zip(axes, scenes.items(), strict=True):
     for axis, t in zip(row, shown, strict=True):
         axis.imshow(scene.frames[t])
-        axis.set(xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else "")
+        axis.set(
+            xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else ""
+        )
         if scene.target[t].any():
             rows_, columns_ = np.nonzero(scene.target[t])
             corner = (columns_.min() - 2, rows_.min() - 2)
             size = (np.ptp(columns_) + 4, np.ptp(rows_) + 4)
-            axis.add_patch(plt.Rectangle(corner, *size, fill=False, ec="white", ls="--", lw=1.2))
+            axis.add_patch(
+                plt.Rectangle(corner, *size, fill=False, ec="white", ls="--", lw=1.2)
+            )
     row[0].set_ylabel(f"{task}:\n{spec.classes[scene.label]}")
 plt.show()
 
 clip_shape = (ledger.base["sampling"]["frames"], *[ledger.base["sampling"]["size"]] * 2)
 temporal = ledger.base["model"].get("temporal", "none")
-stage, (number, *_) = next((name, numbers) for name, numbers in places.items() if numbers)
+stage, (number, *_) = next(
+    (name, numbers) for name, numbers in places.items() if numbers
+)
 
 
 def window(network, before=None):
-    """Frames and pixels that one feature sees, from the kernels and strides up to a module, or to the end."""
+    """Frames and pixels that one feature sees, from the kernels and strides up to a
+    module, or to the end.
+    """
     frames_, pixels, step = 1, 1, 1
     for name, part in network.named_modules():
         if part is before:
             break
         if isinstance(part, nn.Conv3d | nn.MaxPool3d) and "downsample" not in name:
-            kernel, stride = (np.broadcast_to(size, 3) for size in (part.kernel_size, part.stride))
+            kernel, stride = (
+                np.broadcast_to(size, 3) for size in (part.kernel_size, part.stride)
+            )
             frames_, pixels, step = (
                 frames_ + kernel[0] - 1,
                 pixels + (kernel[2] - 1) * step,
@@ -158,13 +183,17 @@ def window(network, before=None):
 
 
 def window_by_derivative(network, before, shape):
-    """The same, from where the derivative of one feature in the middle of a large clip is not zero."""
+    """The same, from where the derivative of one feature in the middle of a large clip
+    is not zero.
+    """
     given = []
     hook = (before or network.fc).register_forward_pre_hook(
         lambda _, inputs: given.append(inputs[0])
     )
     x = draw(1, 3, *shape).requires_grad_()
-    last = network.features(x) if before is None else network(x) is not None and given[0]
+    last = (
+        network.features(x) if before is None else network(x) is not None and given[0]
+    )
     hook.remove()
     t, h, w = (side // 2 for side in last.shape[2:])
     (slope,) = torch.autograd.grad(last[0, :, t, h, w].sum(), x)
@@ -177,13 +206,20 @@ def draw(*shape):
 
 
 bare = (
-    place(BACKBONES[backbone](temporal=temporal), {stage: (number,)}, lambda c: nn.Identity())
+    place(
+        BACKBONES[backbone](temporal=temporal),
+        {stage: (number,)},
+        lambda c: nn.Identity(),
+    )
     .double()
     .eval()
 )
 here = insertion(bare, stage, number)
 lines_ = []
-for name, before in {"what the module is given": here, "the last features": None}.items():
+for name, before in {
+    "what the module is given": here,
+    "the last features": None,
+}.items():
     frames_, pixels, step = window(bare, before)
     if scale != "full":
         assert window_by_derivative(bare, before, (25, 8 * step, 16 * step)) == (
@@ -193,26 +229,37 @@ for name, before in {"what the module is given": here, "the last features": None
     lines_.append([name, frames_, pixels, f"{clip_shape[0]}", f"{clip_shape[1]}"])
 frames_, pixels, step = window(bare, here)
 grid = (clip_shape[0], clip_shape[1] // step, clip_shape[2] // step)
-times, edge = sample("uniform", spec.frames, clip_shape[0])[0], (spec.size - clip_shape[1]) // 2
+times, edge = (
+    sample("uniform", spec.frames, clip_shape[0])[0],
+    (spec.size - clip_shape[1]) // 2,
+)
 
 
 def knowing(mask):
-    """The positions (t, row, column) of the module's map whose windows touch a mask of the clip."""
+    """The positions (t, row, column) of the module's map whose windows touch a mask of
+    the clip.
+    """
     seen_ = torch.from_numpy(
         mask[times][:, edge : edge + clip_shape[1], edge : edge + clip_shape[2]]
     )[None].double()
     size, halves = (frames_, pixels, pixels), (frames_ // 2, pixels // 2, pixels // 2)
-    return torch.nonzero(nn.functional.max_pool3d(seen_, size, (1, step, step), halves)[0])
+    return torch.nonzero(
+        nn.functional.max_pool3d(seen_, size, (1, step, step), halves)[0]
+    )
 
 
 rows_ = []
 for task, plain in quiet.items():
     off = []
     for scene in (render(plain, index) for index in range(40)):
-        drawn = (scene.frames != scene.frames[0, 0, 0]).any(axis=-1)  # soft edges, both objects
+        drawn = (scene.frames != scene.frames[0, 0, 0]).any(
+            axis=-1
+        )  # soft edges, both objects
         with_ring = scene.ring.any(axis=(1, 2))[:, None, None]
         same = knowing(drawn & with_ring)[:, None] == knowing(drawn & ~with_ring)
-        off.append(3 - same.sum(dim=-1).max().item())  # coordinates in which the nearest differ
+        off.append(
+            3 - same.sum(dim=-1).max().item()
+        )  # coordinates in which the nearest differ
     for D in sorted(set(off)):
         rows_.append([task, D, off.count(D), -(-D // 2), D])
 half_way = [
@@ -233,14 +280,21 @@ right_ = [
     alpha[1] + delta[1] > 0,
 ]
 assert sum(each.astype(int) for each in right_).max() == 3  # never all four
-assert knowing(scenes[next(iter(scenes))][0].ring).max(dim=0).values.lt(torch.tensor(grid)).all()
+assert (
+    knowing(scenes[next(iter(scenes))][0].ring)
+    .max(dim=0)
+    .values.lt(torch.tensor(grid))
+    .all()
+)
 for key, value in {
     "window": f"{frames_} of {clip_shape[0]} frames and {pixels} of {clip_shape[1]} pixels",
-    "grid": "×".join(map(str, grid)), "stage": stage,
-}.items():  # fmt: skip
+    "grid": "×".join(map(str, grid)),
+    "stage": stage,
+}.items():
     glue(key, value, display=False)
 windows = pd.DataFrame(
-    lines_, columns=["", "frames", "pixels a side", "frames of the clip", "pixels of the clip"]
+    lines_,
+    columns=["", "frames", "pixels a side", "frames of the clip", "pixels of the clip"],
 )
 nearest = pd.DataFrame(rows_, columns=half_way)
 for key, frame, caption in (
@@ -351,7 +405,9 @@ def on_lines(t, h, w):
 
 
 def lines(t, h, w):
-    """Which positions share a line: (N, N), true where two of the three coordinates agree, or all."""
+    """Which positions share a line: (N, N), true where two of the three coordinates
+    agree, or all.
+    """
     at = torch.cartesian_prod(*map(torch.arange, (t, h, w))).reshape(-1, 3)
     agree = rearrange(at, "i a -> i 1 a") == rearrange(at, "j a -> 1 j a")
     return reduce(agree.int(), "i j a -> i j", "sum") >= 2
@@ -364,12 +420,17 @@ def criss_cross(x, p):
     w = log_f.softmax(dim=-1)  # (2)
     y = einsum(w, v, "b i j, b j c -> b i c")  # (3)
     y = rearrange(y, "b (t h w) c -> b c t h w", t=x.shape[2], h=x.shape[3])
-    return conv_1x1x1(y, p, "restore") if "restore.weight" in p else y  # structure c, below
+    return (
+        conv_1x1x1(y, p, "restore") if "restore.weight" in p else y
+    )  # structure c, below
 
 
 x, p, L = draw(B, C, T, H, W), {}, on_lines(T, H, W)
 for name, width in {"q": d, "k": d, "v": C}.items():
-    p |= {f"{name}.weight": draw(width, C, 1, 1, 1) / C**0.5, f"{name}.bias": draw(width)}
+    p |= {
+        f"{name}.weight": draw(width, C, 1, 1, 1) / C**0.5,
+        f"{name}.bias": draw(width),
+    }
 y = criss_cross(x, p)
 
 assert (lines(T, H, W).sum(dim=1) == L).all()
@@ -472,7 +533,9 @@ for name, formula in typed.items():
     del block.gamma, block.crisscross
     block.gamma, block.crisscross = gamma_, F_
     assert recurrent(F_, X, gamma_, structure=name) == formula == block(X)
-    say(f"Structure {name}, as the library's module writes it: ${sympy.latex(block(X))}$")
+    say(
+        f"Structure {name}, as the library's module writes it: ${sympy.latex(block(X))}$"
+    )
 
 printed_5 = gamma_ * F_(gamma_ * F_(X) + X) + X + X
 assert printed_5 == recurrent(F_, X, gamma_, R=2) + X != typed["a"]
@@ -512,14 +575,18 @@ def clear(x, p, R, structure):
 
 
 def compare(clear, block, shape):
-    """Largest relative error of the output, the input's gradient and the weights' gradients."""
+    """Largest relative error of the output, the input's gradient and the weights'
+    gradients.
+    """
     block = random_block(block)
     x, cotangent = draw(*shape).requires_grad_(), draw(*shape)
     p = dict(block.named_parameters())
     sides = []
     for out in (clear(x, p), block(x)):
         first, *others = torch.autograd.grad(out, (x, *p.values()), cotangent)
-        sides.append((out, first, torch.cat([gradient.flatten() for gradient in others])))
+        sides.append(
+            (out, first, torch.cat([gradient.flatten() for gradient in others]))
+        )
     return max(error(found, wanted) for found, wanted in zip(*sides, strict=True))
 
 
@@ -533,9 +600,12 @@ SHAPES = [
 cases = [*product("abcd", (1, 2, 3, 4), (2, 4, 8, 16))]
 found = []
 for structure_, R, reduction_ in cases:
-    make = partial(RecurrentCrissCross3d, 16, passes=R, structure=structure_, reduction=reduction_)
+    make = partial(
+        RecurrentCrissCross3d, 16, passes=R, structure=structure_, reduction=reduction_
+    )
     worst = max(
-        compare(partial(clear, R=R, structure=structure_), make(), shape) for shape in SHAPES
+        compare(partial(clear, R=R, structure=structure_), make(), shape)
+        for shape in SHAPES
     )
     found.append([structure_, R, worst])
 table = pd.DataFrame(found, columns=["structure", "R", "error"])
@@ -571,7 +641,9 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         "A": "affinity, softmax\n" + "×".join(map(str, weights)),
         "⊗": "⊗",
     }
-    texts |= {name: f"${name}$" for name in "qkv"} | {"y": "$y$\n" + "×".join(map(str, shape[1:]))}
+    texts |= {name: f"${name}$" for name in "qkv"} | {
+        "y": "$y$\n" + "×".join(map(str, shape[1:]))
+    }
     positions = {
         "x": (0, 0),
         "q": (-1.15, -1.3),
@@ -581,7 +653,9 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         "⊗": (0.4, -3.6),
     }
     end = [("⊗", "restore"), ("restore", "y")] if reduced else [("⊗", "y")]
-    positions |= {"restore": (0.4, -4.6), "y": (0.4, -5.7)} if reduced else {"y": (0.4, -4.9)}
+    positions |= (
+        {"restore": (0.4, -4.6), "y": (0.4, -5.7)} if reduced else {"y": (0.4, -4.9)}
+    )
     edges = [("x", name) for name in "qkv"] + [
         ("q", "A"),
         ("k", "A"),
@@ -589,7 +663,9 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         ("v", "⊗"),
         *end,
     ]
-    figures.diagram(axis, {k: v for k, v in ran.items() if v.kernel}, positions, edges, texts)
+    figures.diagram(
+        axis, {k: v for k, v in ran.items() if v.kernel}, positions, edges, texts
+    )
     axis.set(xlim=(-1.75, 1.75), ylim=(-6.1, 0.4))
 plt.show()
 
@@ -603,20 +679,28 @@ ran = figures.layers_that_ran(network, (1, 3, 8, 224, 224))
 
 
 def took_apart(formula):
-    """What each pass adds to gamma F(its input): "x", "input" or "none", first pass first."""
+    """What each pass adds to gamma F(its input): "x", "input" or "none", first pass
+    first.
+    """
     added = []
     while formula != X:
         for f in formula.find(F_):
             (inner,) = f.args
             if (rest := formula - gamma_ * f) in (0, X, inner):
                 break
-        added.append({X: "x", inner: "input"}.get(rest, "none") if inner != X or rest == 0 else "x")
+        added.append(
+            {X: "x", inner: "input"}.get(rest, "none")
+            if inner != X or rest == 0
+            else "x"
+        )
         formula = inner
     return added[::-1]
 
 
 def draw_structure(axis, added, y=0.0, start=0.0, before=(), after=()):
-    """A row of boxes: what comes before, x, a pass for each entry of `added`, what comes after."""
+    """A row of boxes: what comes before, x, a pass for each entry of `added`, what
+    comes after.
+    """
     names, at, arcs = [*before, "x"], {}, []
     for r, rest in enumerate(added, start=1):
         if rest != "none":
@@ -625,8 +709,13 @@ def draw_structure(axis, added, y=0.0, start=0.0, before=(), after=()):
     names += [*after] or ["z"]
     for name, following in zip(names, [*names[1:], ""], strict=True):
         at[name] = (start, y)
-        start += 0.4 + sum(0.75 if box in (*before, *after) else 0.2 for box in (name, following))
-    texts = {f"F {r}": r"$\gamma\,\mathcal{F}$" for r in range(1, 9)} | {"x": "$x$", "z": "$z$"}
+        start += 0.4 + sum(
+            0.75 if box in (*before, *after) else 0.2 for box in (name, following)
+        )
+    texts = {f"F {r}": r"$\gamma\,\mathcal{F}$" for r in range(1, 9)} | {
+        "x": "$x$",
+        "z": "$z$",
+    }
     figures.diagram(axis, {}, at, pairwise(names), texts)
     for a, b in arcs:
         style = f"arc3,rad={-0.42 if at[b][0] - at[a][0] < 3 else -0.28}"
@@ -646,12 +735,19 @@ def shape_text(name, sides):
 
 
 x_shape = ran["res3.placed.3.crisscross.q 0"].given
-before = [shape_text("clip", ran["conv1"].given), shape_text("to block 3\nof res3", x_shape)]
+before = [
+    shape_text("clip", ran["conv1"].given),
+    shape_text("to block 3\nof res3", x_shape),
+]
 after = [
     shape_text("block 4 of\nres3 to res5", ran["res5.blocks.2.conv3"].out),
     shape_text("mean, fc", ran["fc"].out),
 ]
-assert sum(".q " in name for name in ran) == 3 and took_apart(typed["a"]) == ["x", "x", "x"]
+assert sum(".q " in name for name in ran) == 3 and took_apart(typed["a"]) == [
+    "x",
+    "x",
+    "x",
+]
 rows = {
     "b": typed["b"],
     "c": typed["a"],
@@ -695,7 +791,9 @@ def influence(f, t, h, w):
     """The size of d z_i / d x_j for all pairs of positions: (N, N)."""
     x = draw(1, C, t, h, w).requires_grad_()
     outputs = flat(f(x))[0]
-    rows = [torch.autograd.grad(z_i @ draw(C), x, retain_graph=True)[0] for z_i in outputs]
+    rows = [
+        torch.autograd.grad(z_i @ draw(C), x, retain_graph=True)[0] for z_i in outputs
+    ]
     return torch.stack([flat(row)[0].norm(dim=-1) for row in rows])
 
 
@@ -713,15 +811,21 @@ for sides, structure_ in product([(3, 5, 4), (2, 3, 6), (1, 4, 5), (4, 1, 3)], "
         agreeing = torch.cartesian_prod(*map(torch.arange, sides))
         agreeing = (agreeing[:, None] == agreeing).sum(dim=-1)
         assert (reached == (agreeing >= 3 - R)).all()  # not only as many, but these
-        meet = reached.double().T @ reached.double() > 0  # some third position depends on both
+        meet = (
+            reached.double().T @ reached.double() > 0
+        )  # some third position depends on both
         assert (meet == (agreeing >= 3 - 2 * R)).all()
-        lines_of_counts.append(["×".join(map(str, sides)), prod(sides), structure_, R, count_])
+        lines_of_counts.append(
+            ["×".join(map(str, sides)), prod(sides), structure_, R, count_]
+        )
 reached = influence(partial(printed_eq_5, p=p), T, H, W) > 0
 assert (reached.sum(dim=1) == on_planes(T, H, W)).all()
 say(
     f"Eq. (5) as printed reaches {on_planes(T, H, W)} of {N} positions; three passes reach all {N}."
 )
-table = pd.DataFrame(lines_of_counts, columns=["T×H×W", "positions", "structure", "R", "reached"])
+table = pd.DataFrame(
+    lines_of_counts, columns=["T×H×W", "positions", "structure", "R", "reached"]
+)
 table = table[table.structure == "a"].pivot_table(
     index=["T×H×W", "positions"], columns="R", values="reached"
 )
@@ -739,11 +843,15 @@ for R in (1, 2, 3):
     block.passes = R
     maps.append(influence(block, *sides)[own].reshape(sides).numpy())
 low, high = min(m[m > 0].min() for m in maps), max(m.max() for m in maps)
-fig, axes = plt.subplots(3, sides[0], figsize=(figures.WIDTH, 4.1), layout="constrained")
+fig, axes = plt.subplots(
+    3, sides[0], figsize=(figures.WIDTH, 4.1), layout="constrained"
+)
 for row, R, m in zip(axes, (1, 2, 3), maps, strict=True):
     for t, axis in enumerate(row):
         shade = np.where(
-            m[t] > 0, 0.15 + 0.85 * np.log(np.maximum(m[t], low) / low) / np.log(high / low), 0
+            m[t] > 0,
+            0.15 + 0.85 * np.log(np.maximum(m[t], low) / low) / np.log(high / low),
+            0,
         )
         axis.imshow(shade, cmap="Purples", vmin=0, vmax=1)
         axis.set_xticks(np.arange(sides[2] + 1) - 0.5, [])
@@ -752,7 +860,15 @@ for row, R, m in zip(axes, (1, 2, 3), maps, strict=True):
         axis.tick_params(length=0)
         axis.set_xlabel(f"frame {t}" if R == 3 else "")
         if t == at[0]:
-            axis.plot(at[2], at[1], "o", ms=7, mfc="none", mec=figures.COLOURS["nonlocal"], mew=1.8)
+            axis.plot(
+                at[2],
+                at[1],
+                "o",
+                ms=7,
+                mfc="none",
+                mec=figures.COLOURS["nonlocal"],
+                mew=1.8,
+            )
     row[0].set_ylabel(f"R = {R}\n{(m > 0).sum()} of {prod(sides)}")
 plt.show()
 
@@ -775,9 +891,14 @@ for R, axis in enumerate(axes, start=1):
             if pass_ <= R
             else "none"
         )
-        axis.fill(3.6 * t + 0.42 * right, 0.3 * right - down, fc=fill, ec=figures.INK, lw=0.35)
+        axis.fill(
+            3.6 * t + 0.42 * right, 0.3 * right - down, fc=fill, ec=figures.INK, lw=0.35
+        )
     axis.set(
-        aspect="equal", xticks=[], yticks=[], xlabel=f"R = {R}: {(first <= R).sum()} positions"
+        aspect="equal",
+        xticks=[],
+        yticks=[],
+        xlabel=f"R = {R}: {(first <= R).sum()} positions",
     )
     axis.spines[:].set_visible(False)
 plt.show()
@@ -825,7 +946,10 @@ as_printed = printed_eq_5(
     x, {name: value.double() for name, value in even.items()} | {"gamma": constant}
 )
 assert error(flat(as_printed), (2 * one + P + P @ P) @ flat(x)) < 1e-12
-assert (torch.round((L * P) @ (L * P) @ (L * P))[~(torch.linalg.matrix_power(P, 2) > 0)] == 6).all()
+assert (
+    torch.round((L * P) @ (L * P) @ (L * P))[~(torch.linalg.matrix_power(P, 2) > 0)]
+    == 6
+).all()
 
 
 def pass_on(y):
@@ -837,7 +961,9 @@ def pass_on(y):
 y = draw(T, H, W).numpy()
 assert np.allclose(pass_on(y).ravel(), P.numpy() @ y.ravel())
 sides, at = (8, 28, 28), (3, 10, 20)
-differ = sum(places_ != own_ for places_, own_ in zip(np.indices(sides), at, strict=True))
+differ = sum(
+    places_ != own_ for places_, own_ in zip(np.indices(sides), at, strict=True)
+)
 spread, y = {}, np.zeros(sides)
 y[at] = 1
 for R in range(1, 9):
@@ -847,7 +973,12 @@ spread["NL"] = [(differ == number).mean() for number in range(4)]
 shares = pd.DataFrame(
     spread, index=["itself", "on its lines", "else on its planes", "off its planes"]
 ).T
-assert shares.loc["R = 2", "off its planes"] == 0 < shares.loc["R = 3", "off its planes"] < 0.2
+assert (
+    shares.loc["R = 2", "off its planes"]
+    == 0
+    < shares.loc["R = 3", "off its planes"]
+    < 0.2
+)
 assert shares.loc["NL", "off its planes"] > 0.75
 glue("on-planes", f"{1 - shares.loc['R = 3', 'off its planes']:.0%}", display=False)
 shares.style.format("{:.2%}").set_caption(
@@ -870,7 +1001,9 @@ shares.style.format("{:.2%}").set_caption(
 
 # %%
 def moved(block, x, change):
-    """How far what a block adds depends on whether the order is changed before or after it."""
+    """How far what a block adds depends on whether the order is changed before or after
+    it.
+    """
     return error(block(change(x)) - change(x), change(block(x) - x))
 
 
@@ -884,12 +1017,15 @@ changes = {
     "columns permuted": lambda x: x.index_select(4, orders[4]),
     "time reversed": lambda x: x.flip(2),
     "all three axes at once": lambda x: (
-        x.index_select(2, orders[2]).index_select(3, orders[3]).index_select(4, orders[4])
+        x.index_select(2, orders[2])
+        .index_select(3, orders[3])
+        .index_select(4, orders[4])
     ),
     "positions permuted": lambda x: x.flatten(2)[..., anywhere].view_as(x),
 }
 makers = {
-    f"RCCA, structure {s}": partial(RecurrentCrissCross3d, C, structure=s) for s in "abcd"
+    f"RCCA, structure {s}": partial(RecurrentCrissCross3d, C, structure=s)
+    for s in "abcd"
 } | {"NL": partial(NonLocal, C)}
 found = {}
 for (name, make), (change, move) in product(makers.items(), changes.items()):
@@ -908,7 +1044,9 @@ for name in "abcd":
         lambda _, inputs, seen=given[name]: seen.append(inputs[0])
     )
     assert torch.equal(block(x), x)  # the identity
-    assert all(torch.equal(later, x if name != "d" else 0 * x) for later in given[name][1:])
+    assert all(
+        torch.equal(later, x if name != "d" else 0 * x) for later in given[name][1:]
+    )
 
 single = [RecurrentCrissCross3d(C, passes=1, structure=name).double() for name in "abd"]
 for block in single:
@@ -922,10 +1060,14 @@ asked = asked.view_as(x)
 off = ~lines(*x.shape[2:])[i]
 for block in (random_block(RecurrentCrissCross3d(C)), random_block(NonLocal(C))):
     before, after = block.attention(x, everyone), block.attention(asked, everyone)
-    assert torch.equal(before[:, off], after[:, off]) == isinstance(block, RecurrentCrissCross3d)
+    assert torch.equal(before[:, off], after[:, off]) == isinstance(
+        block, RecurrentCrissCross3d
+    )
     assert error(before[:, i], after[:, i]) > 0.01
 table = pd.Series(found).unstack().loc[[*changes], [*makers]]
-table.style.format("{:.0e}").set_caption("Changing the order first or last: relative difference.")
+table.style.format("{:.0e}").set_caption(
+    "Changing the order first or last: relative difference."
+)
 
 # %% [markdown]
 # ## Cost: what follows from the equations
@@ -955,7 +1097,9 @@ def layer(a, b):
 convs = 2 * layer(C_s, d_s) + layer(C_s, C_s)  # q, k, v
 products = N_s * L_s * (d_s + C_s)  # (1), (3)
 rcca = R_s * (convs + products)
-reduced = R_s * (4 * layer(C_s, d_s) + 2 * N_s * L_s * d_s)  # structure c: q, k, v, restore
+reduced = R_s * (
+    4 * layer(C_s, d_s) + 2 * N_s * L_s * d_s
+)  # structure c: q, k, v, restore
 nl = 4 * layer(C_s, C_s / 2) + 2 * N_s**2 * C_s / 2
 pooled = (
     4 * layer(C_s, C_s / 2) + 2 * N_s * (N_s / 4) * C_s / 2
@@ -972,22 +1116,32 @@ for name, cost in {
 for structure_, R, reduction_, (c, *sides) in product(
     "abcd", (1, 3, 4), (2, 4, 16), [(32, 3, 5, 4), (64, 2, 7, 6), (512, 8, 28, 28)]
 ):
-    make = partial(RecurrentCrissCross3d, c, passes=R, structure=structure_, reduction=reduction_)
+    make = partial(
+        RecurrentCrissCross3d, c, passes=R, structure=structure_, reduction=reduction_
+    )
     numbers = {C_s: c, d_s: c // reduction_, N_s: prod(sides), R_s: R}
     counted = count(make, (1, c, *sides))
     formula = reduced if structure_ == "c" else rcca
-    assert counted.macs == formula.subs({**numbers, L_s: sum(sides)})  # what is done: L + 2
+    assert counted.macs == formula.subs(
+        {**numbers, L_s: sum(sides)}
+    )  # what is done: L + 2
     e = c // reduction_  # biases: of q, k, v and perhaps restore; and gamma
-    wanted = 4 * c * e + 3 * e + c + 1 if structure_ == "c" else 2 * c * e + c * c + 2 * e + c + 1
+    wanted = (
+        4 * c * e + 3 * e + c + 1
+        if structure_ == "c"
+        else 2 * c * e + c * c + 2 * e + c + 1
+    )
     assert counted.params == wanted
 for c, *sides in [(32, 3, 6, 4), (64, 2, 8, 6), (512, 8, 28, 28)]:
     numbers = {C_s: c, N_s: prod(sides)}
     assert count(partial(NonLocal, c), (1, c, *sides)).macs == nl.subs(numbers)
-    assert count(partial(NonLocal, c, pool_keys="after"), (1, c, *sides)).macs == pooled.subs(
-        numbers
-    )
+    assert count(
+        partial(NonLocal, c, pool_keys="after"), (1, c, *sides)
+    ).macs == pooled.subs(numbers)
 
-doubled = [count(partial(NonLocal, c), (1, c, 4, 8, 8)).by_kind["attention"] for c in (64, 128)]
+doubled = [
+    count(partial(NonLocal, c), (1, c, 4, 8, 8)).by_kind["attention"] for c in (64, 128)
+]
 assert doubled[1] / doubled[0] == 2  # not 4, as (T H W C) (T H W C) has it
 saving = sympy.expand((nl - rcca.subs(quarter)) / (C_s * N_s))
 against_pooled = sympy.expand((pooled - rcca.subs(quarter)) / (C_s * N_s) * 4)
@@ -998,14 +1152,19 @@ say(
 
 # %% tags=["hide-input"]
 PLACES = {
-    "res3, C = 512": (512, 8, 28, 28), "res4, C = 1024": (1024, 8, 14, 14), "res5, C = 2048": (2048, 8, 7, 7),
-    "conv3 of MF-Net, C = 192": (192, 8, 28, 28), "conv4 of MF-Net, C = 384": (384, 8, 14, 14),
-}  # fmt: skip
+    "res3, C = 512": (512, 8, 28, 28),
+    "res4, C = 1024": (1024, 8, 14, 14),
+    "res5, C = 2048": (2048, 8, 7, 7),
+    "conv3 of MF-Net, C = 192": (192, 8, 28, 28),
+    "conv4 of MF-Net, C = 384": (384, 8, 14, 14),
+}
 lines_, ratio, whole = [], {}, {}
 for where, (c, *sides) in PLACES.items():
     n, l_ = prod(sides), on_lines(*sides)
     blocks = {"NL": (nl, n * n), "NL, keys pooled after": (pooled, n * n // 4)}
-    blocks |= {f"RCCA, R = {R}": (rcca.subs({R_s: R, d_s: C_s / 4}), n * l_) for R in (1, 2, 3)}
+    blocks |= {
+        f"RCCA, R = {R}": (rcca.subs({R_s: R, d_s: C_s / 4}), n * l_) for R in (1, 2, 3)
+    }
     blocks |= {"RCCA, structure c": (reduced.subs(quarter), n * l_)}
     for name, (cost, weights) in blocks.items():
         numbers = {C_s: c, N_s: n, L_s: l_}
@@ -1017,7 +1176,9 @@ for where, (c, *sides) in PLACES.items():
         )
         whole.setdefault(where, macs)
         ratio[where, name] = macs / whole[where]
-        lines_.append([where, name, macs / 1e9, conv / macs, ratio[where, name], weights / 1e6])
+        lines_.append(
+            [where, name, macs / 1e9, conv / macs, ratio[where, name], weights / 1e6]
+        )
 columns = [
     "place",
     "module",
@@ -1027,11 +1188,15 @@ columns = [
     "weights of a pass, M",
 ]
 costs = pd.DataFrame(lines_, columns=columns).set_index(["place", "module"])
-assert ratio["res3, C = 512", "RCCA, R = 3"] < 0.4 and ratio["res4, C = 1024", "RCCA, R = 3"] > 1
+assert (
+    ratio["res3, C = 512", "RCCA, R = 3"] < 0.4
+    and ratio["res4, C = 1024", "RCCA, R = 3"] > 1
+)
 for key, value in {
-    "res3-ratio": ratio["res3, C = 512", "RCCA, R = 3"], "res4-ratio": ratio["res4, C = 1024", "RCCA, R = 3"],
+    "res3-ratio": ratio["res3, C = 512", "RCCA, R = 3"],
+    "res4-ratio": ratio["res4, C = 1024", "RCCA, R = 3"],
     "conv-share": costs.loc[("res3, C = 512", "RCCA, R = 3"), "convolutions' share"],
-}.items():  # fmt: skip
+}.items():
     glue(key, f"{value:.0%}", display=False)
 formats = {
     "GMAC": "{:.2f}",
@@ -1079,7 +1244,8 @@ assert abs((share.all_counted - 100) / (float(share.printed) - 100) - 0.5) < 0.0
 glue("recount", recount, display=False)
 
 cells = {
-    (c["table"], c["row"], c["metric"]): float(c["printed"]) for c in printed_efficiency("RCCA-3D")
+    (c["table"], c["row"], c["metric"]): float(c["printed"])
+    for c in printed_efficiency("RCCA-3D")
 }
 pairs = {
     "one module in TSM": ("TSM", "TSM+{}*1"),
@@ -1089,11 +1255,13 @@ pairs = {
 rows = {}
 for name, (bare, other) in pairs.items():
     extra = {
-        (kind, metric): cells["VI", other.format(kind), metric] - cells["VI", bare, metric]
+        (kind, metric): cells["VI", other.format(kind), metric]
+        - cells["VI", bare, metric]
         for kind, metric in product(("NL", "RCCA"), ("params M", "FLOPs G"))
     }
     rows[name] = [
-        1 - extra["RCCA", metric] / extra["NL", metric] for metric in ("params M", "FLOPs G")
+        1 - extra["RCCA", metric] / extra["NL", metric]
+        for metric in ("params M", "FLOPs G")
     ]
 saved = pd.DataFrame(rows, index=["parameters saved", "FLOPs saved"]).T
 assert (
@@ -1119,7 +1287,9 @@ saved.style.format("{:+.1%}").set_caption(
 accuracies = [c for c in printed_accuracy("RCCA-3D") if c["metric"] == "top1"]
 top1 = {(c["table"], c["row"], c["dataset"]): c["printed"] for c in accuracies}
 ablation = {
-    (t, row): float(v) for (t, row, _), v in top1.items() if t in ("I", "II", "III", "IV", "V")
+    (t, row): float(v)
+    for (t, row, _), v in top1.items()
+    if t in ("I", "II", "III", "IV", "V")
 }
 best, bare = max(ablation.values()), ablation["I", "TSM"]
 for table in ("I", "II", "III", "IV", "V"):
@@ -1143,8 +1313,14 @@ say(
     f"And one accuracy by itself has a standard error of more than {least:.2f} points: that is what all 13,320 videos of UCF101 would give, and a test split has fewer."
 )
 # Table XI: "the average accuracy on the three splits". Its NL row equals, rounded, split 1 of Table VI, of two different networks.
-assert f"{float(top1['VI', 'TSM+NL*5', 'ucf101']):.1f}" == top1["XI", "TSM + NL [12]", "ucf101"]
-assert f"{float(top1['VI', 'TSM+NL*1', 'hmdb51']):.1f}" == top1["XI", "TSM + NL [12]", "hmdb51"]
+assert (
+    f"{float(top1['VI', 'TSM+NL*5', 'ucf101']):.1f}"
+    == top1["XI", "TSM + NL [12]", "ucf101"]
+)
+assert (
+    f"{float(top1['VI', 'TSM+NL*1', 'hmdb51']):.1f}"
+    == top1["XI", "TSM + NL [12]", "hmdb51"]
+)
 
 # %% [markdown]
 # ## Experiment
@@ -1169,7 +1345,13 @@ accuracy = evidence.accuracies(study, records)
 shared = card["seeds"][: study.seeds]  # the seeds that all primary variants have
 means = {
     name: 100
-    * np.mean([value for seed, value in evidence.values(records, name).items() if seed in shared])
+    * np.mean(
+        [
+            value
+            for seed, value in evidence.values(records, name).items()
+            if seed in shared
+        ]
+    )
     for name in accuracy
 }
 listed = [name for name in study.primary if name in means]
@@ -1179,18 +1361,27 @@ if listed:
         + ", ".join(f"{name} {means[name]:.1f}%" for name in listed)
         + (f"; oracle {means['oracle']:.1f}%." if "oracle" in means else ".")
     )
-if judged:  # three of four cases at most without a relation, see above; 78% of these clips
-    learned = {name: [value for value in found if value > 78] for name, found in accuracy.items()}
+if (
+    judged
+):  # three of four cases at most without a relation, see above; 78% of these clips
+    learned = {
+        name: [value for value in found if value > 78]
+        for name, found in accuracy.items()
+    }
     assert not learned["baseline"] and not learned["RCCA R=1"]
     rest = max(value for value in accuracy["RCCA"] if value not in learned["RCCA"])
-    counted = {name: f"{len(learned[name])} of {len(accuracy[name])}" for name in learned}
+    counted = {
+        name: f"{len(learned[name])} of {len(accuracy[name])}" for name in learned
+    }
     one, three = "aligned RCCA R=1", "aligned RCCA"
     say(
         f"**To reach is not to learn.** {counted['RCCA']} runs of three passes ended above what three of the four cases give (the best with {max(accuracy['RCCA']):.1f}%); of the others the best had {rest:.1f}%, "
         f"the best bare run {max(accuracy['baseline']):.1f}%. Of those that start from γ = 0 {counted['RCCA gamma=0']} did. NL, for which ring and object are one step apart, did in {counted['NL']}. "
         f"Where ring and object share lines, one pass did in {counted[one]} ({means[one]:.1f}% in the mean), and three passes in {counted[three]} ({means[three]:.1f}%; exploratory)."
     )
-    structures = [f"{of} in {counted[f'RCCA {of}']}" for of in "bcd" if f"RCCA {of}" in counted]
+    structures = [
+        f"{of} in {counted[f'RCCA {of}']}" for of in "bcd" if f"RCCA {of}" in counted
+    ]
     if structures:
         say(
             f"Of the other structures of Table I, which the paper ranks below $a$ ({counted['RCCA']}), some runs ended above it, too: {', '.join(structures)} (exploratory)."
@@ -1201,11 +1392,17 @@ for key, value in {
     "oracle": f"{means['oracle']:.0f}%" if "oracle" in means else none,
     "steps": records[0]["steps"] if records else none,
     "clips": study.base["data"]["train"]["clips"],
-    "verdicts": "; ".join(f"{c.id.replace('-', ' ')}: {judged[c.id].verdict}" for c in study.claims if c.id in judged) or none,
-}.items():  # fmt: skip
+    "verdicts": "; ".join(
+        f"{c.id.replace('-', ' ')}: {judged[c.id].verdict}"
+        for c in study.claims
+        if c.id in judged
+    )
+    or none,
+}.items():
     glue(key, value, display=False)
 figures.run_card(
-    [row for row in records if row["variant"] in study.primary], versions=card["versions"]
+    [row for row in records if row["variant"] in study.primary],
+    versions=card["versions"],
 )
 
 # %% [markdown]
@@ -1242,7 +1439,11 @@ tested = pd.DataFrame(
 )
 average = tested.groupby("network", sort=False)[RULES].mean()
 lift = (average["best epoch"] - average["last epoch"]).rename("best less last")
-ranks = average.rank(ascending=False).astype(int).add_prefix("rank, ") if len(average) else average
+ranks = (
+    average.rank(ascending=False).astype(int).add_prefix("rank, ")
+    if len(average)
+    else average
+)
 display(
     pd.concat([average, lift, ranks], axis=1)
     .style.format(precision=1)
@@ -1254,10 +1455,12 @@ lines_ = {}
 for name in [name for name in average.index if name != "baseline"]:
     ours, bare_ = (tested[tested.network == each] for each in (name, "baseline"))
     wins = {
-        rule: np.mean(ours[rule].to_numpy()[:, None] > bare_[rule].to_numpy()) for rule in RULES
+        rule: np.mean(ours[rule].to_numpy()[:, None] > bare_[rule].to_numpy())
+        for rule in RULES
     }
     trios = [
-        [max(three) for three in combinations(each["best epoch"], 3)] for each in (ours, bare_)
+        [max(three) for three in combinations(each["best epoch"], 3)]
+        for each in (ours, bare_)
     ]
     if all(trios):
         wins["best epoch, best of three runs"] = np.mean(
@@ -1272,27 +1475,42 @@ pd.DataFrame(lines_).T.style.format("{:.0%}").set_caption(
 from vidattn.training import Placed, load_trained
 
 live = load_study("book/ledgers/rcca_full.yaml") if parameters.data else study
-block = Placed(kind="recurrent_crisscross", options=parameters.options(), places=parameters.places)
+block = Placed(
+    kind="recurrent_crisscross", options=parameters.options(), places=parameters.places
+)
 live = live.model_copy(update={"variants": {**live.variants, "RCCA": (block,)}})
-changes = {"optim": {"epochs": parameters.epochs}, "model": {"backbone": parameters.backbone}}
+changes = {
+    "optim": {"epochs": parameters.epochs},
+    "model": {"backbone": parameters.backbone},
+}
 if parameters.backbone != live.base["model"]["backbone"]:
-    changes["model"]["pretrained"] = None  # the recorded weights fit the ledger's backbone
+    changes["model"]["pretrained"] = (
+        None  # the recorded weights fit the ledger's backbone
+    )
 if parameters.data:
     changes["data"] = {"root": parameters.data}
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
 seed = card["seeds"][0]
-jobs = [(name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants]
+jobs = [
+    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
+]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
 results = dict(
-    zip(jobs, run_all([*experiments.values()], jobs=1 if parameters.data else 2), strict=True)
+    zip(
+        jobs,
+        run_all([*experiments.values()], jobs=1 if parameters.data else 2),
+        strict=True,
+    )
 )
 recorded = next((row for row in records if row["variant"] == "RCCA"), None)
 if parameters.scale == "reduced" and recorded:
     say(evidence.replayed(study, recorded))
 display(figures.run_card([*results.values()]))
-trained = {name: load_trained(results[name, seed].folder) for name in parameters.variants}
+trained = {
+    name: load_trained(results[name, seed].folder) for name in parameters.variants
+}
 live_seconds = time.perf_counter() - before_runs
 glue("live-seconds", f"{live_seconds:.0f}", display=False)
 lines_ = []
@@ -1342,13 +1560,17 @@ ours = next((name for name in trained if live.variants[name]), None)
 if ours and parameters.data is None:
     seen_by = {name: live.experiment(name, seed).data.test for name in trained}
     spec = SyntheticSpec(**{**ledger.base["data"]["test"], "task": seen_by[ours].task})
-    shown = [name for name in trained if seen_by[name] == seen_by[ours]]  # the same test clips
+    shown = [
+        name for name in trained if seen_by[name] == seen_by[ours]
+    ]  # the same test clips
     bare = next((name for name in shown if not live.variants[name]), None)
     assert bare or not {"aligned RCCA R=1", "aligned baseline"} <= {*trained}
 
 
 def look(index):
-    """A test clip as the network sees it: pictures, tensor, and masks of ring and object."""
+    """A test clip as the network sees it: pictures, tensor, and masks of ring and
+    object.
+    """
     scene = render(spec, index)
     seen_ = [
         each[times][:, edge : edge + clip_shape[1], edge : edge + clip_shape[2]]
@@ -1362,16 +1584,21 @@ if ours and parameters.data is None:
     bright = []
     for index in range(16):
         before_, after = (
-            maps.flatten(2)[0] for maps in figures.in_and_out(trained[ours], module, look(index)[1])
+            maps.flatten(2)[0]
+            for maps in figures.in_and_out(trained[ours], module, look(index)[1])
         )
         both = torch.cat([before_, after], dim=1)
         middle = (both.amin(1, keepdim=True) + both.amax(1, keepdim=True)) / 2
-        bright.append([(part > middle).double().mean().item() for part in (before_, after)])
+        bright.append(
+            [(part > middle).double().mean().item() for part in (before_, after)]
+        )
     before_, after = np.mean(bright, axis=0)
     print(
         f"Points in the upper half of their channel's range: {before_:.1%} before the module, {after:.1%} after it."
     )
-    x_in, z_out = (maps[0] for maps in figures.in_and_out(trained[ours], module, look(0)[1]))
+    x_in, z_out = (
+        maps[0] for maps in figures.in_and_out(trained[ours], module, look(0)[1])
+    )
     widest = x_in.flatten(1).std(dim=1).argsort(descending=True)[:3].tolist()
     display(figures.show_channels(x_in, z_out, widest))
 
@@ -1388,7 +1615,9 @@ if ours and parameters.data is None:
 
     def evidence_for(model, clip, label):
         """What every position says for a class, less what it says for the other one."""
-        this, other = (figures.activation_maps(model, clip, k) for k in (label, 1 - label))
+        this, other = (
+            figures.activation_maps(model, clip, k) for k in (label, 1 - label)
+        )
         with torch.no_grad():
             score = model.eval()(clip)[0, label]
         assert torch.isclose(this.mean() + model.fc.bias[label], score, atol=1e-4)
@@ -1403,8 +1632,12 @@ if ours and parameters.data is None:
             map_ = evidence_for(trained[name], clip_, render(spec, number_).label)
             scaled = (map_ - map_.mean()) / map_.std()
             masks = [torch.from_numpy(mask)[None].float() for mask in masks]
-            covers = [nn.functional.adaptive_avg_pool3d(mask, map_.shape)[0] for mask in masks]
-            found_ = [(scaled * cover).sum().item() / cover.sum().item() for cover in covers]
+            covers = [
+                nn.functional.adaptive_avg_pool3d(mask, map_.shape)[0] for mask in masks
+            ]
+            found_ = [
+                (scaled * cover).sum().item() / cover.sum().item() for cover in covers
+            ]
             evidence_.append(found_)
         lines_.append([name, *np.mean(evidence_, axis=0)[::-1]])
     table = pd.DataFrame(lines_, columns=["network", "on the object", "on the ring"])
@@ -1468,7 +1701,8 @@ sides = (3, 5, 4)  # exercise 1
 where = torch.cartesian_prod(*map(torch.arange, sides))
 same = where[:, None] == where
 along = [
-    same[..., [b for b in range(3) if b != a]].all(dim=-1).double() / sides[a] for a in range(3)
+    same[..., [b for b in range(3) if b != a]].all(dim=-1).double() / sides[a]
+    for a in range(3)
 ]
 assert (
     (along[2] @ along[1] @ along[0]) - 1 / prod(sides)
@@ -1482,7 +1716,9 @@ print(
 
 x = draw(2, C, 3, 5, 4)  # exercise 2
 for structure_ in "abcd":
-    one_, other = (RecurrentCrissCross3d(C, structure=structure_).double() for _ in range(2))
+    one_, other = (
+        RecurrentCrissCross3d(C, structure=structure_).double() for _ in range(2)
+    )
     random_block(one_)
     other.load_state_dict(one_.state_dict())
     last = other.crisscross.restore if structure_ == "c" else other.crisscross.v
@@ -1500,7 +1736,9 @@ for structure_ in "abcd":
         if weight.grad is not None and weight.grad.any()
     }
     assert moved_ == {"gamma"}
-    context = start.crisscross(x if structure_ != "d" else 0 * x) * (3 if structure_ == "b" else 1)
+    context = start.crisscross(x if structure_ != "d" else 0 * x) * (
+        3 if structure_ == "b" else 1
+    )
     assert error(start.gamma.grad, (context * cotangent).sum()) < 1e-12
 bias = start.crisscross.v.bias.view(-1, 1, 1, 1)
 assert structure_ == "d" and error(context, bias.expand_as(context)) < 1e-12
@@ -1509,10 +1747,15 @@ print(
 )
 
 features, fc = draw(1, 6, 3, 4, 5), nn.Linear(6, 2).double()  # exercise 3
-cam = einsum(fc.weight, features[0], "k c, c t h w -> k t h w").mean(dim=(1, 2, 3)) + fc.bias
+cam = (
+    einsum(fc.weight, features[0], "k c, c t h w -> k t h w").mean(dim=(1, 2, 3))
+    + fc.bias
+)
 assert error(cam, fc(features.mean(dim=(2, 3, 4)))[0]) < 1e-12
 assert error(cam, fc(features.amax(dim=(2, 3, 4)))[0]) > 0.05
-print("Exercise 3: a mean can be taken before or after a linear layer, a maximum cannot")
+print(
+    "Exercise 3: a mean can be taken before or after a linear layer, a maximum cannot"
+)
 
 block = random_block(RecurrentCrissCross3d(C, passes=5), std=0.4)  # exercise 4
 x = draw(1, C, 3, 5, 4)
@@ -1525,12 +1768,18 @@ flat_at = [int(np.ravel_multi_index(place_, (3, 5, 4))) for place_ in (two_off, 
 
 
 def choices(x):
-    """In every pass: how the position two lines off weighs the one far position against the other."""
+    """In every pass: how the position two lines off weighs the one far position against
+    the other.
+    """
     seen_ = []
-    hook = block.crisscross.register_forward_pre_hook(lambda _, given: seen_.append(given[0]))
+    hook = block.crisscross.register_forward_pre_hook(
+        lambda _, given: seen_.append(given[0])
+    )
     block(x)
     hook.remove()
-    weights = [block.crisscross.attention(z, torch.tensor(flat_at[:1]))[0, 0] for z in seen_]
+    weights = [
+        block.crisscross.attention(z, torch.tensor(flat_at[:1]))[0, 0] for z in seen_
+    ]
     return torch.stack([w[flat_at[1]] / w[flat_at[2]] for w in weights])
 
 

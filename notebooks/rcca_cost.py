@@ -86,18 +86,36 @@ networks = {
     for f in printed
     if f.table not in ("text", "abstract") and not (f.row == "TSM" and f.table != "I")
 }
-show_table(pd.DataFrame([
-    {"table: row": f"{t}: {row}", **{m: cell(value[t, row, m]) for m in METRICS},
-     "everything, GMAC": f"{value[t, row, 'FLOPs G'].all_counted:.2f}"}
-    for t, row in networks
-]))  # fmt: skip
+show_table(
+    pd.DataFrame(
+        [
+            {
+                "table: row": f"{t}: {row}",
+                **{m: cell(value[t, row, m]) for m in METRICS},
+                "everything, GMAC": f"{value[t, row, 'FLOPs G'].all_counted:.2f}",
+            }
+            for t, row in networks
+        ]
+    )
+)
 
 # %% tags=["hide-input"]
-assert {cell(value[t, "TSM", m]) for t in ("III", "IV", "V", "VI") for m in METRICS} == {
-    cell(value["I", "TSM", m]) for m in METRICS
-}
+assert {
+    cell(value[t, "TSM", m]) for t in ("III", "IV", "V", "VI") for m in METRICS
+} == {cell(value["I", "TSM", m]) for m in METRICS}
 rest = [f for f in printed if f.table in ("text", "abstract")]
-show_table(pd.DataFrame([{"where: what": f"{f.table}: {f.row}", "figure": f.metric, "printed | text's model": cell(f)} for f in rest]))  # fmt: skip
+show_table(
+    pd.DataFrame(
+        [
+            {
+                "where: what": f"{f.table}: {f.row}",
+                "figure": f.metric,
+                "printed | text's model": cell(f),
+            }
+            for f in rest
+        ]
+    )
+)
 say(
     "Readings:\n\n"
     + "\n".join(f"- **{a.replace('*', chr(92) + '*')}** {r}" for r, a in letter.items())
@@ -112,7 +130,9 @@ say(
 # %% tags=["hide-input"]
 verdicts = Counter(f.verdict for f in printed)
 by_definition = sum(f.printed == "100.0" for f in printed)
-assert by_definition == 12 and all(f.verdict == "agrees" for f in printed if f.printed == "100.0")
+assert by_definition == 12 and all(
+    f.verdict == "agrees" for f in printed if f.printed == "100.0"
+)
 say(
     f"{verdicts['agrees']} of {len(printed)} figures agree with the model that the text describes ({by_definition} of them by definition), {verdicts['agrees, fitted']} "
     f"under a fitted reading, {verdicts['not explained']} not at all."
@@ -128,7 +148,9 @@ choices = {
 }
 fitted = [f for f in printed if f.verdict == "agrees, fitted"]
 assert all(any(mark in f.reading for mark in choices.values()) for f in fitted)
-lines = [(what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()]
+lines = [
+    (what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()
+]
 show_table(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
 
 # %% [markdown]
@@ -143,9 +165,21 @@ show_table(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
 # %% tags=["hide-input"]
 ways = conventions()
 best = max(ways, key=lambda way: way.agreeing)
-assert [*best.choices.values()] == ["quoted", 2, "itself once"] and best.rows - best.agreeing == 3
+assert [*best.choices.values()] == [
+    "quoted",
+    2,
+    "itself once",
+] and best.rows - best.agreeing == 3
 assert sum(way.agreeing == best.agreeing for way in ways) == 1
-LEFT_OUT = [f.row for f in printed if f.metric == "FLOPs G" and f.row in ROWS and ROWS[f.row].at and f.table != "text" and not agrees(f.printed, f.text)]  # fmt: skip
+LEFT_OUT = [
+    f.row
+    for f in printed
+    if f.metric == "FLOPs G"
+    and f.row in ROWS
+    and ROWS[f.row].at
+    and f.table != "text"
+    and not agrees(f.printed, f.text)
+]
 assert LEFT_OUT == ["c", "TSM+NL*5", "TSM+RCCA*5"]
 tried = pd.DataFrame([way.choices for way in ways])
 tried["FLOPs that agree"] = [f"{way.agreeing} of {way.rows}" for way in ways]
@@ -163,7 +197,9 @@ three = value["IV", "R=3", "FLOPs G"]
 gmac = added(ROWS["R=3"], itself=3)[0]
 share = three.all_counted / bare(TSM, UCF101)[0] - 1
 assert 0 < share < 0.3 < 0.45 < float(three.printed) / 33.0 - 1
-say(f"One module at conv3_3: printed {three.printed} G, {float(three.printed) / 33.0 - 1:.0%} more than TSM's 33.0. In multiply-adds {bare(TSM, UCF101)[0]:.2f} + {gmac:.2f} = {three.all_counted:.2f}: {share:.0%} more.")  # fmt: skip
+say(
+    f"One module at conv3_3: printed {three.printed} G, {float(three.printed) / 33.0 - 1:.0%} more than TSM's 33.0. In multiply-adds {bare(TSM, UCF101)[0]:.2f} + {gmac:.2f} = {three.all_counted:.2f}: {share:.0%} more."
+)
 
 # %% [markdown]
 # **The backbone is not counted.** "TSM has 33G FLOPs and 24.3M parameters", says the text with a reference, and the tables print 33.0 and 24.30. Neither last digit is a count: not with UCF101's classes, not
@@ -175,7 +211,11 @@ for name, backbone in {"TSM": TSM, "MF-Net": MFNET}.items():
     counted = [bare(backbone, classes) for classes in (None, UCF101, 400)]
     lines.append((name, *(f"{macs:.2f} G, {params:.3f} M" for macs, params in counted)))
 assert not agrees("24.30", bare(TSM, 400)[1]) and agrees("8.00", bare(MFNET, 400)[1])
-show_table(pd.DataFrame(lines, columns=["backbone", "as printed", "101 classes", "400 classes"]))
+show_table(
+    pd.DataFrame(
+        lines, columns=["backbone", "as printed", "101 classes", "400 classes"]
+    )
+)
 
 # %% [markdown]
 # **Structure c is not the text's.** The text reduces $V$ to $C'$ and restores $C$ with a further convolution: that saves a third of the FLOPs and a third of the parameters, and the paper prints nearly
@@ -185,7 +225,9 @@ show_table(pd.DataFrame(lines, columns=["backbone", "as printed", "101 classes",
 for metric, unit in (("FLOPs G", "G"), ("params M", "M")):
     a, c = value["I", "a", metric], value["I", "c", metric]
     assert c.reading == HALF and c.text < a.text - 0.1
-    say(f"Structure a: {a.printed} {unit} printed. Structure c: {c.printed} printed, {c.text:.2f} as the text has it, {c.computed:.2f} under the guess.")  # fmt: skip
+    say(
+        f"Structure a: {a.printed} {unit} printed. Structure c: {c.printed} printed, {c.text:.2f} as the text has it, {c.computed:.2f} under the guess."
+    )
 
 # %% [markdown]
 # **TSM with five modules fits nothing.** Neither for NL nor for RCCA-3D. As described, five RCCA-3D modules would cost much less than is printed; with $C_d = 1/2$ they come near, and miss both figures. The
@@ -205,7 +247,9 @@ def module(c, side, passes, fraction, reduced):
 assert abs(module(512, 28, 3, 1 / 4, False)[0] - 2 * added(ROWS["a"])[0]) < 1e-9
 assert abs(module(512, 28, 3, 1 / 4, True)[1] - added(ROWS["c"])[1]) < 1e-9
 ways = [*product((1, 2, 3, 4, 5), (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16), (False, True))]
-bases = [bare(TSM, classes) for classes in (None, UCF101, 400)] + [(33.0, bare(TSM, 400)[1])]
+bases = [bare(TSM, classes) for classes in (None, UCF101, 400)] + [
+    (33.0, bare(TSM, 400)[1])
+]
 target = [float(value["VI", "TSM+RCCA*5", m].printed) for m in ("FLOPs G", "params M")]
 tried = []
 for three, four, (base, params) in product(ways, ways, bases):
@@ -219,15 +263,31 @@ assert min(tried)[0] > 0.5
 for metric, unit in (("FLOPs G", "G"), ("params M", "M")):
     ours, nl = value["VI", "TSM+RCCA*5", metric], value["VI", "TSM+NL*5", metric]
     assert ours.verdict == nl.verdict == "not explained"
-    say(f"Five RCCA-3D modules: {ours.printed} {unit} printed, {ours.text:.2f} as described, {ours.computed:.2f} with {ours.reading}. Five NL blocks: {nl.printed} printed, {nl.text:.2f} recounted.")  # fmt: skip
-say(f"None of {len(tried)} combinations gives both figures of the five RCCA-3D modules; the nearest gives {total[0]:.2f} G and {total[1]:.2f} M.")  # fmt: skip
+    say(
+        f"Five RCCA-3D modules: {ours.printed} {unit} printed, {ours.text:.2f} as described, {ours.computed:.2f} with {ours.reading}. Five NL blocks: {nl.printed} printed, {nl.text:.2f} recounted."
+    )
+say(
+    f"None of {len(tried)} combinations gives both figures of the five RCCA-3D modules; the nearest gives {total[0]:.2f} G and {total[1]:.2f} M."
+)
 
 # %% [markdown]
 # **One network has two percentages.** The same total of 49.3 G is 149.4% in Tables I, V and VI and 149.3% in Tables III and IV. Other percentages come out only from the rounded totals.
 
 # %% tags=["hide-input"]
-same = {t: value[t, row, "FLOPs %"].printed for t, row in (("I", "a"), ("III", "conv3_3"), ("IV", "R=3"), ("V", "C_d=0.25"), ("VI", "TSM+RCCA*1"))}  # fmt: skip
-assert sorted(set(same.values())) == ["149.3", "149.4"] and same["III"] == same["IV"] == "149.3"
+same = {
+    t: value[t, row, "FLOPs %"].printed
+    for t, row in (
+        ("I", "a"),
+        ("III", "conv3_3"),
+        ("IV", "R=3"),
+        ("V", "C_d=0.25"),
+        ("VI", "TSM+RCCA*1"),
+    )
+}
+assert (
+    sorted(set(same.values())) == ["149.3", "149.4"]
+    and same["III"] == same["IV"] == "149.3"
+)
 say(
     f"Unrounded it is {value['I', 'a', 'FLOPs %'].text:.2f}%, from the rounded total {100 * 49.3 / 33.0:.2f}%."
 )
@@ -247,9 +307,14 @@ from functools import partial
 from vidattn.blocks import NonLocal, RecurrentCrissCross3d
 
 SPOTS = {
-    "TSM, conv3_3": (TSM, {3: 1}), "TSM, conv4_5": (TSM, {4: 1}), "TSM, conv5_2": (TSM, {5: 1}), "TSM, five": (TSM, FIVE),
-    "MF-Net, five": (MFNET, FIVE), "MF-Net, conv3 only": (MFNET, {3: 2}), "MF-Net, conv4 only": (MFNET, {4: 3}),
-}  # fmt: skip
+    "TSM, conv3_3": (TSM, {3: 1}),
+    "TSM, conv4_5": (TSM, {4: 1}),
+    "TSM, conv5_2": (TSM, {5: 1}),
+    "TSM, five": (TSM, FIVE),
+    "MF-Net, five": (MFNET, FIVE),
+    "MF-Net, conv3 only": (MFNET, {3: 2}),
+    "MF-Net, conv4 only": (MFNET, {4: 3}),
+}
 full, pooled = NonLocal, partial(NonLocal, pool_keys="after")
 saved, lines = {}, []
 for spot, (backbone, at) in SPOTS.items():
@@ -261,9 +326,24 @@ for spot, (backbone, at) in SPOTS.items():
     }
     for rival, i in product(("all keys", "pooled"), (1, 3)):
         saved[spot, rival, i] = 1 - cost["rcca", i][0] / cost[rival, i][0]
-    lines.append((spot, f"{1 - cost['rcca', 1][1] / cost['pooled', 1][1]:.1%}",
-                  *(f"{saved[spot, rival, i]:.1%}" for rival, i in product(("all keys", "pooled"), (1, 3)))))  # fmt: skip
-names = ["modules in", "parameters saved", "FLOPs, paper's; NL all keys", "MACs, all; NL all keys", "FLOPs, paper's; NL pooled", "MACs, all; NL pooled"]  # fmt: skip
+    lines.append(
+        (
+            spot,
+            f"{1 - cost['rcca', 1][1] / cost['pooled', 1][1]:.1%}",
+            *(
+                f"{saved[spot, rival, i]:.1%}"
+                for rival, i in product(("all keys", "pooled"), (1, 3))
+            ),
+        )
+    )
+names = [
+    "modules in",
+    "parameters saved",
+    "FLOPs, paper's; NL all keys",
+    "MACs, all; NL all keys",
+    "FLOPs, paper's; NL pooled",
+    "MACs, all; NL pooled",
+]
 show_table(pd.DataFrame(lines, columns=names))
 
 # %% tags=["hide-input"]
@@ -271,10 +351,16 @@ claim = value["abstract", "RCCA vs NL", "FLOPs saved %"]
 ours, nl = (value["VI", f"MF-Net+{name}*5", "FLOPs G"] for name in ("RCCA", "NL"))
 over = [float(f.printed) - 11.1 for f in (ours, nl)]
 assert round(100 * saved["MF-Net, five", "pooled", 3]) == 11
-assert not agrees("54.7", 33.0 + 2 * added(ROWS["R=4"], 3)[0])  # Table IV, everything counted
+assert not agrees(
+    "54.7", 33.0 + 2 * added(ROWS["R=4"], 3)[0]
+)  # Table IV, everything counted
 assert claim.computed == 11 and 0.11 < 1 - over[0] / over[1] < 0.12
 assert saved["MF-Net, five", "pooled", 1] > 0 > saved["TSM, five", "pooled", 1]
-assert saved["MF-Net, conv3 only", "pooled", 1] > 0 > saved["MF-Net, conv4 only", "pooled", 1]
+assert (
+    saved["MF-Net, conv3 only", "pooled", 1]
+    > 0
+    > saved["MF-Net, conv4 only", "pooled", 1]
+)
 say(
     f"From the printed totals of MF-Net: 1 − ({ours.printed} − 11.1) / ({nl.printed} − 11.1) = {1 - over[0] / over[1]:.1%}; recounted {saved['MF-Net, five', 'pooled', 1]:.1%}, and "
     f"{saved['MF-Net, five', 'pooled', 3]:.1%} with everything counted (rounded, that is 11%, too, but Table IV does not count so). Of the whole networks it is {1 - float(ours.printed) / float(nl.printed):.1%} as printed and {1 - ours.all_counted / nl.all_counted:.1%} in one unit. "
@@ -295,16 +381,30 @@ say(
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places of TSM, everything counted: convolutions and products. RCCA-3D has hardly any products, and pays its convolutions three times.", "name": "fig-rcca-cost"}, "image": {"alt": "Two panels of horizontal stacked bars, one for a map of 8 x 28 x 28 with 512 channels, one for 8 x 14 x 14 with 1024. In the first NL is by far the longest bar, nearly all products; NL with pooled keys and RCCA-3D with three passes are about a third as long, and about equal. In the second RCCA-3D with three passes is the longest bar."}}
 suite = SUITES["rcca"]
-counted = {(place, label): count(build(wanted, shape[1]), shape)
-           for place, shape in suite.shapes.items() for label, wanted in suite.blocks.items()}  # fmt: skip
-fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 1.9), sharey=True, layout="constrained")
+counted = {
+    (place, label): count(build(wanted, shape[1]), shape)
+    for place, shape in suite.shapes.items()
+    for label, wanted in suite.blocks.items()
+}
+fig, axes = plt.subplots(
+    1, 2, figsize=(figures.WIDTH, 1.9), sharey=True, layout="constrained"
+)
 for axis, (place, shape) in zip(axes, suite.shapes.items(), strict=True):
     conv = [counted[place, label].by_kind["conv"] / 1e9 for label in suite.blocks]
     rest = [
-        counted[place, label].macs / 1e9 - c for label, c in zip(suite.blocks, conv, strict=True)
+        counted[place, label].macs / 1e9 - c
+        for label, c in zip(suite.blocks, conv, strict=True)
     ]
-    axis.barh([*suite.blocks], conv, color=figures.COLOURS["crisscross"], label="convolutions")
-    axis.barh([*suite.blocks], rest, left=conv, color=figures.COLOURS["nonlocal"], label="products")
+    axis.barh(
+        [*suite.blocks], conv, color=figures.COLOURS["crisscross"], label="convolutions"
+    )
+    axis.barh(
+        [*suite.blocks],
+        rest,
+        left=conv,
+        color=figures.COLOURS["nonlocal"],
+        label="products",
+    )
     axis.set(xlabel=f"GMAC, 8 × {shape[3]} × {shape[4]} × {shape[1]}")
 axes[0].invert_yaxis()
 axes[0].legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
@@ -312,10 +412,18 @@ plt.show()
 
 # %% tags=["hide-input"]
 lines = [
-    (f"8 × {s[3]} × {s[4]} × {s[1]}", label, f"{c.macs / 1e9:.2f}", f"{c.by_kind['conv'] / c.macs:.0%}",
-     f"{c.macs / counted[place, 'NL'].macs:.2f}", f"{c.params / 1e6:.3f}")
-    for place, s in suite.shapes.items() for label in suite.blocks for c in [counted[place, label]]
-]  # fmt: skip
+    (
+        f"8 × {s[3]} × {s[4]} × {s[1]}",
+        label,
+        f"{c.macs / 1e9:.2f}",
+        f"{c.by_kind['conv'] / c.macs:.0%}",
+        f"{c.macs / counted[place, 'NL'].macs:.2f}",
+        f"{c.params / 1e6:.3f}",
+    )
+    for place, s in suite.shapes.items()
+    for label in suite.blocks
+    for c in [counted[place, label]]
+]
 names = ["map", "block", "GMAC", "of which convolutions", "NL = 1", "parameters, M"]
 show_table(pd.DataFrame(lines, columns=names))
 NL, POOLED, ONE, THREE = suite.blocks
@@ -340,9 +448,17 @@ recorded = Path("book/results/rcca/bench.md").read_text()
 display(Markdown(recorded))
 ratio = ratios(recorded)
 rcca3, rcca4 = (ratio["RCCA-3D, R = 3", place_] for place_ in ("res3", "res4"))
-pooled3, pooled4 = (ratio["NL, keys pooled after", place_] for place_ in ("res3", "res4"))
-assert max(rcca3[0], rcca3[2]) < 1 < min(rcca4[0], rcca4[2], rcca3[1], rcca3[3], rcca4[1], rcca4[3])
-assert all(ours > theirs for ours, theirs in zip(rcca3 + rcca4, pooled3 + pooled4, strict=True))
+pooled3, pooled4 = (
+    ratio["NL, keys pooled after", place_] for place_ in ("res3", "res4")
+)
+assert (
+    max(rcca3[0], rcca3[2])
+    < 1
+    < min(rcca4[0], rcca4[2], rcca3[1], rcca3[3], rcca4[1], rcca4[3])
+)
+assert all(
+    ours > theirs for ours, theirs in zip(rcca3 + rcca4, pooled3 + pooled4, strict=True)
+)
 say(
     f"**Measured, the claim holds for less:** beside NL without pooling three passes take {rcca3[0]:.0%} of the forward time and {rcca3[2]:.0%} of the training time at 8 × 28 × 28 × 512, "
     f"with {g['res3', THREE] / g['res3', NL]:.0%} of the MACs, and {rcca4[0]:.1f} and {rcca4[2]:.1f} times as long at 8 × 14 × 14 × 1024; they need {rcca3[1]:.1f} to {rcca4[1]:.1f} times the memory forward and {rcca4[3]:.1f} to {rcca3[3]:.1f} "

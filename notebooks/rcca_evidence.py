@@ -114,7 +114,9 @@ lines = []
 for name in bounded:
     bound = bounds["aligned" if "aligned" in name else "apart"]
     assert max(accuracy[name]) < bound - 10
-    lines.append((name, len(accuracy[name]), min(accuracy[name]), max(accuracy[name]), bound))
+    lines.append(
+        (name, len(accuracy[name]), min(accuracy[name]), max(accuracy[name]), bound)
+    )
 columns = ["variant", "seeds", "lowest, %", "highest, %", "additive at most, %"]
 pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=1)
 
@@ -129,7 +131,9 @@ for name in accuracy:
         over = sum(value > bounds[task] for value in accuracy[name])
         lines.append((task, name, len(accuracy[name]), over, max(accuracy[name])))
 columns = ["clips", "variant", "seeds", "of them above the bound", "highest, %"]
-frame = pd.DataFrame(lines, columns=columns).sort_values(["clips", "variant"], kind="stable")
+frame = pd.DataFrame(lines, columns=columns).sort_values(
+    ["clips", "variant"], kind="stable"
+)
 frame.style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
@@ -145,18 +149,31 @@ figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% tags=["hide-input"]
 PRINTED = {
-    "baseline": ("VI", "TSM"), "NL": ("VI", "TSM+NL*1"), "RCCA": ("VI", "TSM+RCCA*1"), "RCCA R=1": ("IV", "R=1"), "RCCA R=2": ("IV", "R=2"),
-    "RCCA R=4": ("IV", "R=4"), "RCCA b": ("I", "structure b"), "RCCA c": ("I", "structure c"), "RCCA d": ("I", "structure d"), "RCCA gamma=0": ("II", "gamma0=0"),
-    "RCCA gamma=0.5": ("II", "gamma0=0.5"), "RCCA C_d=1/2": ("V", "Cd=1/2"), "RCCA C_d=1/8": ("V", "Cd=1/8"), "RCCA C_d=1/16": ("V", "Cd=1/16"),
+    "baseline": ("VI", "TSM"),
+    "NL": ("VI", "TSM+NL*1"),
+    "RCCA": ("VI", "TSM+RCCA*1"),
+    "RCCA R=1": ("IV", "R=1"),
+    "RCCA R=2": ("IV", "R=2"),
+    "RCCA R=4": ("IV", "R=4"),
+    "RCCA b": ("I", "structure b"),
+    "RCCA c": ("I", "structure c"),
+    "RCCA d": ("I", "structure d"),
+    "RCCA gamma=0": ("II", "gamma0=0"),
+    "RCCA gamma=0.5": ("II", "gamma0=0.5"),
+    "RCCA C_d=1/2": ("V", "Cd=1/2"),
+    "RCCA C_d=1/8": ("V", "Cd=1/8"),
+    "RCCA C_d=1/16": ("V", "Cd=1/16"),
     "RCCA res4": ("III", "conv4_5"),
-}  # fmt: skip
+}
 top1 = {
     (cell["table"], cell["row"]): cell["printed"]
     for cell in printed_accuracy("RCCA-3D")
     if cell["metric"] == "top1" and cell["dataset"] == "ucf101"
 }
 beside = {name: f"{top1[place]} (Table {place[0]})" for name, place in PRINTED.items()}
-evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(precision=1)
+evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(
+    precision=1
+)
 
 # %% [markdown]
 # ## The best epoch, the last, and the mean of the last
@@ -165,7 +182,11 @@ evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(pre
 
 # %% tags=["hide-input"]
 curves = {
-    name: {row["seed"]: 100 * np.array(row["epoch_top1"]) for row in rows if row["variant"] == name}
+    name: {
+        row["seed"]: 100 * np.array(row["epoch_top1"])
+        for row in rows
+        if row["variant"] == name
+    }
     for name in accuracy
 }
 CHOSEN = {
@@ -179,7 +200,8 @@ table = pd.DataFrame(
         "seeds": len(of),
         **dict(zip(epochs, np.mean([*of.values()], axis=0), strict=True)),
         **{
-            how: np.mean([choose(curve) for curve in of.values()]) for how, choose in CHOSEN.items()
+            how: np.mean([choose(curve) for curve in of.values()])
+            for how, choose in CHOSEN.items()
         },
     }
     for of in curves.values()
@@ -223,5 +245,8 @@ Markdown(evidence.still_true(study, rows))
 # %% tags=["hide-input"]
 data = study.experiment("RCCA", 0).data.key()
 figures.run_card(
-    rows, data=f"synthetic, key {data[:12]} (oracle, aligned: their own)", versions=card["versions"], parameters={"ledger": card["ledger_commit"][:12]},
-)  # fmt: skip
+    rows,
+    data=f"synthetic, key {data[:12]} (oracle, aligned: their own)",
+    versions=card["versions"],
+    parameters={"ledger": card["ledger_commit"][:12]},
+)

@@ -53,7 +53,9 @@ scale = "reduced"  # smoke | reduced | full
 kernel = [3, 3, 3]  # size of the region: frames, rows, columns; each odd
 form = "gaussian"  # f: gaussian | dot_product | cosine
 region = "conv"  # F_theta: conv | avg | max
-places = {"res3": [2]}  # RNL blocks stand after these blocks of these stages, counted from 1
+places = {
+    "res3": [2]
+}  # RNL blocks stand after these blocks of these stages, counted from 1
 backbone = "resnet_mini"  # resnet_mini | resnet50 | resnet101
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
 noise = [0.3]  # further pixel noise levels at which the live networks are tested
@@ -90,9 +92,18 @@ from vidattn.papers.rnl_parameters import Parameters
 
 started = time.perf_counter()
 parameters = Parameters(
-    scale=scale, kernel=kernel, form=form, region=region, places=places, backbone=backbone,
-    data=data, noise=noise, variants=variants, seeds=seeds, epochs=epochs,
-)  # fmt: skip
+    scale=scale,
+    kernel=kernel,
+    form=form,
+    region=region,
+    places=places,
+    backbone=backbone,
+    data=data,
+    noise=noise,
+    variants=variants,
+    seeds=seeds,
+    epochs=epochs,
+)
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -112,12 +123,16 @@ from vidattn.video.synthetic import SyntheticSpec, render
 
 spec = SyntheticSpec(clips=100, seed=13, noise=0.1)
 shown = range(1, spec.frames, 3)
-fig, axes = plt.subplots(2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained")
+fig, axes = plt.subplots(
+    2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained"
+)
 for row, index in zip(axes, (2, 5), strict=True):
     scene = render(spec, index)
     for axis, t in zip(row, shown, strict=True):
         axis.imshow(scene.frames[t])
-        axis.set(xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else "")
+        axis.set(
+            xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else ""
+        )
         if scene.target[t].any():
             rows, columns = np.nonzero(scene.target[t])
             corner, size = (
@@ -208,7 +223,9 @@ f = einsum(q, k, "b i d, b j d -> b i j").exp()
 y = einsum(f / reduce(f, "b i j -> b i 1", "sum"), g, "b i j, b j d -> b i d")
 
 for i in range(N):
-    weights = [torch.exp((theta @ flat(x)[0, i]) @ (phi @ flat(x)[0, j])) for j in range(N)]
+    weights = [
+        torch.exp((theta @ flat(x)[0, i]) @ (phi @ flat(x)[0, j])) for j in range(N)
+    ]
     y_i = sum(weights[j] * (W_g @ flat(x)[0, j]) for j in range(N)) / sum(weights)
     assert error(y[0, i], y_i) < 1e-12
 print(
@@ -269,7 +286,9 @@ y = einsum(f, flat(x), "b i j, b j c -> b i c") / N  # (4)
 
 t, h, w = 1, 2, 2  # a position whose region lies inside
 inside = product(range(-1, 2), range(-2, 3), range(-1, 2))
-r_i = sum(u[:, 1 + a, 2 + b, 1 + c] * x[0, :, t + a, h + b, w + c] for a, b, c in inside)
+r_i = sum(
+    u[:, 1 + a, 2 + b, 1 + c] * x[0, :, t + a, h + b, w + c] for a, b, c in inside
+)
 i = (t * H + h) * W + w
 y_i = sum((r_i @ flat(r)[0, j]) * flat(x)[0, j] for j in range(N)) / N
 channel_wise = F.conv3d(x, u[:, None], padding=[s // 2 for s in size], groups=C)
@@ -393,7 +412,9 @@ def batch_norm(z, p):
 
 def F_theta(g, kind, size, p):
     if kind == "max":
-        return reduce(regions(g, size, -torch.inf), "b d t h w p q r -> b d t h w", "max")
+        return reduce(
+            regions(g, size, -torch.inf), "b d t h w p q r -> b d t h w", "max"
+        )
     u = (
         p["f_theta.weight"][:, 0]
         if kind == "conv"
@@ -415,7 +436,9 @@ def region_block(x, p, form="gaussian", region="conv", kernel=(3, 7, 7)):
 
 
 def nonlocal_block(x, p, form="embedded_gaussian"):
-    q, k = (x if form == "gaussian" else conv_1x1x1(x, p, name) for name in ("theta", "phi"))
+    q, k = (
+        x if form == "gaussian" else conv_1x1x1(x, p, name) for name in ("theta", "phi")
+    )
     w = torch.cat([p["w_theta"], p["w_phi"]]) if form == "concatenation" else None
     return finish(
         aggregate(form, flat(q), flat(k), flat(conv_1x1x1(x, p, "g")), w), x, p
@@ -454,7 +477,8 @@ def squeeze_excite(x, p):
     s = reduce(x, "b c t h w -> b c", "mean")  # (10)
     s = einsum(s, p["w_1.weight"], "b c, d c -> b d")
     s = (
-        einsum(batch_norm(s, p).relu(), p["w_2.weight"], "b d, c d -> b c") + p["w_2.bias"]
+        einsum(batch_norm(s, p).relu(), p["w_2.weight"], "b d, c d -> b c")
+        + p["w_2.bias"]
     )  # (11)
     return x + rearrange(s, "b c -> b c 1 1 1")  # (12)
 
@@ -478,11 +502,18 @@ def chain(x, p, kernel):
 # the largest difference over the largest entry. A third implementation, index by index, judges the library's in the tests, and with it this one.
 
 # %%
-from vidattn.blocks import AdditiveSqueezeExcite, AttentionChain, NonLocal, RegionNonLocal
+from vidattn.blocks import (
+    AdditiveSqueezeExcite,
+    AttentionChain,
+    NonLocal,
+    RegionNonLocal,
+)
 
 
 def compare(clear, block, shape):
-    """Relative errors of the output, the input's gradient and the weights' gradients."""
+    """Relative errors of the output, the input's gradient and the weights'
+    gradients.
+    """
     block = block.double().train()
     for weight in block.parameters():
         nn.init.normal_(weight, std=0.4)
@@ -507,7 +538,10 @@ for f, o in product(("gaussian", "dot_product", "cosine"), ("conv", "avg", "max"
         partial(RegionNonLocal, **options),
     )
 cases["SE, Eqs. 10-12"] = (squeeze_excite, AdditiveSqueezeExcite)
-cases["SE + RNL"] = partial(chain, kernel=kernel_), partial(AttentionChain, kernel=kernel_)
+cases["SE + RNL"] = (
+    partial(chain, kernel=kernel_),
+    partial(AttentionChain, kernel=kernel_),
+)
 shapes = [(3, 6, 3, 5, 4), (4, 5, 2, 3, 7)]
 found = {
     n: np.max([compare(clear, make(s[1]), s) for s in shapes], axis=0)
@@ -542,13 +576,54 @@ below = {
     "bn": (0, -6.25),
     "⊕": (0, -7.2),
 }
-fig, (left, right) = plt.subplots(1, 2, figsize=(figures.WIDTH, 5.6), layout="constrained")
-figures.diagram(left, figures.layers_that_ran(RegionNonLocal(512), shape), {"x": (0, 0.2), "w_g": (0, -0.7), "f_theta": (-0.55, -1.7), "⊗": (-0.55, -2.7), **below},
-        [("x", "w_g"), ("w_g", "f_theta"), ("f_theta", "⊗"), ("⊗", "softmax"), ("w_g", "⊗'"), *tail])  # fmt: skip
-figures.diagram(right, figures.layers_that_ran(NonLocal(512), shape), {"x": (0, 0.2), "theta": (-1.08, -1.2), "phi": (0, -1.2), "g": (1.08, -1.2), "⊗": (-0.55, -2.7), **below},
-        [("x", "theta"), ("x", "phi"), ("x", "g"), ("theta", "⊗"), ("phi", "⊗"), ("⊗", "softmax"), ("g", "⊗'"), *tail])  # fmt: skip
+fig, (left, right) = plt.subplots(
+    1, 2, figsize=(figures.WIDTH, 5.6), layout="constrained"
+)
+figures.diagram(
+    left,
+    figures.layers_that_ran(RegionNonLocal(512), shape),
+    {
+        "x": (0, 0.2),
+        "w_g": (0, -0.7),
+        "f_theta": (-0.55, -1.7),
+        "⊗": (-0.55, -2.7),
+        **below,
+    },
+    [
+        ("x", "w_g"),
+        ("w_g", "f_theta"),
+        ("f_theta", "⊗"),
+        ("⊗", "softmax"),
+        ("w_g", "⊗'"),
+        *tail,
+    ],
+)
+figures.diagram(
+    right,
+    figures.layers_that_ran(NonLocal(512), shape),
+    {
+        "x": (0, 0.2),
+        "theta": (-1.08, -1.2),
+        "phi": (0, -1.2),
+        "g": (1.08, -1.2),
+        "⊗": (-0.55, -2.7),
+        **below,
+    },
+    [
+        ("x", "theta"),
+        ("x", "phi"),
+        ("x", "g"),
+        ("theta", "⊗"),
+        ("phi", "⊗"),
+        ("⊗", "softmax"),
+        ("g", "⊗'"),
+        *tail,
+    ],
+)
 for axis in (left, right):
-    axis.plot([0.15, 1.52, 1.52, 0.22], [0.2, 0.2, -7.2, -7.2], color=figures.INK, lw=0.9)
+    axis.plot(
+        [0.15, 1.52, 1.52, 0.22], [0.2, 0.2, -7.2, -7.2], color=figures.INK, lw=0.9
+    )
     axis.set(xlim=(-1.6, 1.6), ylim=(-7.7, 0.5))
 plt.show()
 
@@ -568,9 +643,15 @@ for axis, conv, number in zip(axes, (dense, wise), connections, strict=True):
             out // (channels // conv.groups) * each,
             (out // (channels // conv.groups) + 1) * each,
         ):
-            axis.plot([source, out], [1, 0], color=RED if each == 1 else figures.INK, lw=1)
+            axis.plot(
+                [source, out], [1, 0], color=RED if each == 1 else figures.INK, lw=1
+            )
     axis.scatter(
-        [*range(channels)] * 2, [1] * channels + [0] * channels, s=60, color=BLUE, zorder=3
+        [*range(channels)] * 2,
+        [1] * channels + [0] * channels,
+        s=60,
+        color=BLUE,
+        zorder=3,
     )
     axis.set(
         ylim=(-0.25, 1.25),
@@ -603,9 +684,9 @@ for caption, (network, side) in tables.items():
         )
         for row in describe(network, (1, 3, 8, side, side))
     ]
-    table = pd.DataFrame(rows, columns=["layer", "operation", "output size"]).style.hide(
-        axis="index"
-    )
+    table = pd.DataFrame(
+        rows, columns=["layer", "operation", "output size"]
+    ).style.hide(axis="index")
     display(table.set_caption(caption))
 
 # %% [markdown]
@@ -658,7 +739,10 @@ for name, block in {
     print(f"{name:10} permuting first or last differs by {moved[name]:.1e}")
 assert moved["NL"] < 1e-12 and moved["RNL 1x1x1"] < 1e-12 and moved["RNL 3x3x3"] > 0.01
 
-region_, plain = random_block(RegionNonLocal(C, kernel=(1, 1, 1))), NonLocal(C).double().eval()
+region_, plain = (
+    random_block(RegionNonLocal(C, kernel=(1, 1, 1))),
+    NonLocal(C).double().eval(),
+)
 nn.init.ones_(region_.f_theta.weight)
 for ours_, theirs in {
     "theta": "w_g",
@@ -770,7 +854,13 @@ for c, t, h, w, size in product(
 
 res3 = {C_s: 512, N_s: 8 * 28 * 28, kappa: 3 * 7 * 7}
 rows = [
-    (name, *(float(part.subs(res3)) / 1e9 for part in (total - attention, attention, total)))
+    (
+        name,
+        *(
+            float(part.subs(res3)) / 1e9
+            for part in (total - attention, attention, total)
+        ),
+    )
     for name, total in (("NL", nl), ("RNL 3x7x7", rnl))
 ]
 pd.DataFrame(
@@ -858,19 +948,26 @@ means = {
 say(
     "Mean top-1 accuracy: "
     + ", ".join(
-        f"{name} {means[name]:.1%}" for name in (*study.primary, "oracle") if name in means
+        f"{name} {means[name]:.1%}"
+        for name in (*study.primary, "oracle")
+        if name in means
     )
     + "."
 )
 for key, name in {"bare": "baseline", "oracle": "oracle"}.items():
-    glue(key, f"{means[name]:.0%}" if name in means else "(not recorded)", display=False)
+    glue(
+        key, f"{means[name]:.0%}" if name in means else "(not recorded)", display=False
+    )
 SHORT = {
     "over-baseline": "more accurate than the bare network",
     "over-non-local": "more accurate than NL",
     "regions-against-noise": "regions help against noise",
     "query-specific-maps": "maps depend more on the query than NL's",
 }
-gain = [100 * (v - evidence.values(records, "baseline")[s]) for s, v in evidence.values(records, "NL").items()]
+gain = [
+    100 * (v - evidence.values(records, "baseline")[s])
+    for s, v in evidence.values(records, "NL").items()
+]
 glue("nl-gain", f"{np.mean(gain):+.1f}", display=False)
 glue("steps", records[0]["steps"], display=False)
 glue("clips", study.base["data"]["train"]["clips"], display=False)
@@ -884,7 +981,8 @@ glue(
     display=False,
 )
 figures.run_card(
-    [row for row in records if row["variant"] in study.primary], versions=card["versions"]
+    [row for row in records if row["variant"] in study.primary],
+    versions=card["versions"],
 )
 
 # %% [markdown]
@@ -900,15 +998,22 @@ from vidattn.training.study import at_noise
 live = load_study("book/ledgers/rnl_full.yaml") if parameters.data else study
 block = Placed(kind="region", options=parameters.options(), places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "RNL": (block,)}})
-changes = {"optim": {"epochs": parameters.epochs}, "model": {"backbone": parameters.backbone}}
+changes = {
+    "optim": {"epochs": parameters.epochs},
+    "model": {"backbone": parameters.backbone},
+}
 if parameters.backbone != live.base["model"]["backbone"]:
-    changes["model"]["pretrained"] = None  # the recorded weights fit the ledger's backbone
+    changes["model"]["pretrained"] = (
+        None  # the recorded weights fit the ledger's backbone
+    )
 if parameters.data:
     changes["data"] = {"root": parameters.data}
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
 jobs = [
-    (name, seed) for seed in card["seeds"][: parameters.seeds] for name in parameters.variants
+    (name, seed)
+    for seed in card["seeds"][: parameters.seeds]
+    for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
@@ -928,11 +1033,21 @@ glue("live-seconds", f"{live_seconds:.0f}", display=False)
 levels = () if parameters.data else parameters.noise
 lines = []
 for (name, seed), result in results.items():
-    tests = [build_data(at_noise(experiments[name, seed], level))[1] for level in levels]
+    tests = [
+        build_data(at_noise(experiments[name, seed], level))[1] for level in levels
+    ]
     noisy = [100 * evaluate(load_trained(result.folder), test).top1 for test in tests]
     lines.append([name, seed, result.steps, 100 * result.top1, *noisy, result.seconds])
-columns = ["network", "seed", "steps", "top-1, %", *(f"at noise {level:g}" for level in levels)]
-pd.DataFrame(lines, columns=[*columns, "seconds"]).style.hide(axis="index").format(precision=0)
+columns = [
+    "network",
+    "seed",
+    "steps",
+    "top-1, %",
+    *(f"at noise {level:g}" for level in levels),
+]
+pd.DataFrame(lines, columns=[*columns, "seconds"]).style.hide(axis="index").format(
+    precision=0
+)
 
 # %% [markdown]
 # ## The figures, remade on trained networks
@@ -946,7 +1061,9 @@ from vidattn.video import augment
 from vidattn.video.sample import sample
 
 WITH_MAPS = ("NL", "RNL 1x1x1", "RNL")
-ours_fits = parameters.backbone == "resnet_mini" and 2 in parameters.places.get("res3", ())
+ours_fits = parameters.backbone == "resnet_mini" and 2 in parameters.places.get(
+    "res3", ()
+)
 names = [
     name
     for name in WITH_MAPS
@@ -976,7 +1093,11 @@ def cell(mask):  # the cell of the 8 x 10 x 10 map that a mask fills most
     return tuple(int(i) for i in np.unravel_index(int(filled.argmax()), filled.shape))
 
 
-queries = {"ring": cell(scene.ring), "object": cell(scene.target), "background": (4, 1, 1)}
+queries = {
+    "ring": cell(scene.ring),
+    "object": cell(scene.target),
+    "background": (4, 1, 1),
+}
 clip = augment.normalise(torch.from_numpy(seen(scene.frames)))[None]
 if trained and parameters.data is None:
     maps = [
@@ -986,7 +1107,10 @@ if trained and parameters.data is None:
     titles = [f"{name}\n{query}" for name in trained for query in queries]
     display(
         figures.show_maps(
-            seen(scene.frames), torch.cat(maps), [*queries.values()] * len(trained), titles
+            seen(scene.frames),
+            torch.cat(maps),
+            [*queries.values()] * len(trained),
+            titles,
         )
     )
 
@@ -1009,10 +1133,12 @@ for name in WITH_MAPS:
         mean_interval(list(evidence.values(records, name, column).values()))
         for column in columns
     ]
-    lines.append([name, *(f"{c.mean:.3f} ({c.low:.3f} to {c.high:.3f})" for c in cells)])
-pd.DataFrame(lines, columns=["block", *columns.values()]).style.hide(axis="index").set_caption(
-    "Mean and 95% interval over ten seeds."
-)
+    lines.append(
+        [name, *(f"{c.mean:.3f} ({c.low:.3f} to {c.high:.3f})" for c in cells)]
+    )
+pd.DataFrame(lines, columns=["block", *columns.values()]).style.hide(
+    axis="index"
+).set_caption("Mean and 95% interval over ten seeds.")
 
 # %% [markdown]
 # ## What the paper leaves open, and what we chose
@@ -1076,12 +1202,14 @@ print("Exercise 1: RNL is dearer when a region has more than 2C places")
 r, g = draw(2, N, d), draw(2, N, d)  # exercise 2
 small = einsum(r, g, "b j e, b j d -> b e d") / N
 assert (
-    error(einsum(r, small, "b i e, b e d -> b i d"), aggregate("dot_product", r, r, g)) < 1e-12
+    error(einsum(r, small, "b i e, b e d -> b i d"), aggregate("dot_product", r, r, g))
+    < 1e-12
 )
 for c, t, h, w in ((8, 3, 5, 4), (64, 1, 3, 4)):  # N = 60 > d = 4; N = 12 < d = 32
     n, e = t * h * w, c // 2
     done = count(
-        lambda c=c: RegionNonLocal(c, form="dot_product", kernel=(1, 1, 1)), (1, c, t, h, w)
+        lambda c=c: RegionNonLocal(c, form="dot_product", kernel=(1, 1, 1)),
+        (1, c, t, h, w),
     )
     assert done.by_kind["matmul"] == 2 * n * e * min(n, e)
 print("Exercise 2: the reordered sum is the same, and costs 2 N d^2 where d < N")
@@ -1091,8 +1219,12 @@ wise = F.conv3d(
     g, torch.full((d, 1, *size), 1 / prod(size), dtype=g.dtype), padding=1, groups=d
 )
 assert error(F_theta(g, "avg", size, {}), wise) < 1e-12
-assert error(F_theta(-g, "avg", size, {}), -F_theta(g, "avg", size, {})) < 1e-12  # linear
-assert error(F_theta(-g, "max", size, {}), -F_theta(g, "max", size, {})) > 0.1  # not linear
+assert (
+    error(F_theta(-g, "avg", size, {}), -F_theta(g, "avg", size, {})) < 1e-12
+)  # linear
+assert (
+    error(F_theta(-g, "max", size, {}), -F_theta(g, "max", size, {})) > 0.1
+)  # not linear
 print("Exercise 3: the average is linear, the maximum is not")
 
 
@@ -1106,20 +1238,30 @@ assert change(block, x) > 0.01  # an arrow of time
 block.f_theta.weight.data += block.f_theta.weight.data.flip(2)
 assert change(block, x) < 1e-12  # symmetric in time
 assert change(random_block(RegionNonLocal(C, kernel=(1, 3, 3))), x) < 1e-12
-def reversal_seen(kernel):  # by a network whose other layers treat each frame for itself
+
+
+def reversal_seen(
+    kernel,
+):  # by a network whose other layers treat each frame for itself
     bare = resnet50(num_classes=4).double().eval()
-    network = place(bare, {"res3": (1,)}, lambda c: random_block(RegionNonLocal(c, kernel=kernel)))
+    network = place(
+        bare, {"res3": (1,)}, lambda c: random_block(RegionNonLocal(c, kernel=kernel))
+    )
     return error(network(clip.flip(2)), network(clip))
 
 
 clip = draw(1, 3, 4, 32, 32)
 assert reversal_seen((1, 3, 3)) < 1e-9  # left and right get the same scores
-assert reversal_seen((3, 3, 3)) > 1e-6  # a kernel with an arrow of time tells them apart
+assert (
+    reversal_seen((3, 3, 3)) > 1e-6
+)  # a kernel with an arrow of time tells them apart
 print("Exercise 4: symmetric weights cannot see the direction of time")
 glue("seconds", f"{time.perf_counter() - started - live_seconds:.0f}", display=False)
 glue(
     "threads",
-    "one thread" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} threads",
+    "one thread"
+    if torch.get_num_threads() == 1
+    else f"{torch.get_num_threads()} threads",
     display=False,
 )
 

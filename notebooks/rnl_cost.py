@@ -32,7 +32,13 @@ from vidattn import figures
 from vidattn.figures import say
 from vidattn.papers import agrees
 from vidattn.papers.explain import letters, table
-from vidattn.papers.rnl import CLIP, channel_wise_region, conventions, efficiency, network
+from vidattn.papers.rnl import (
+    CLIP,
+    channel_wise_region,
+    conventions,
+    efficiency,
+    network,
+)
 
 figures.use_style()
 
@@ -50,15 +56,16 @@ printed = efficiency()
 assert all(agrees(f.printed, f.text) == (f.verdict == "agrees") for f in printed)
 shown = pd.DataFrame(table(printed))
 small = shown.style.hide(axis="index")
-small.set_properties(**{"text-align": "right"}, subset=shown.columns[2:]).set_table_attributes(
-    'style="font-size: 0.85em"'
-)
+small.set_properties(
+    **{"text-align": "right"}, subset=shown.columns[2:]
+).set_table_attributes('style="font-size: 0.85em"')
 
 # %% tags=["hide-input"]
 say(
     "Readings:\n\n"
     + "\n".join(
-        f"- **{a.replace('*', chr(92) + '*')}** {r}" for r, a in letters(printed).items()
+        f"- **{a.replace('*', chr(92) + '*')}** {r}"
+        for r, a in letters(printed).items()
     )
 )
 
@@ -83,11 +90,15 @@ choices = {
     "GC without its layer normalisation (a guess)": "without the layer normalisation",
 }
 fitted = [f for f in printed if f.verdict == "agrees, fitted"]
-lines = [(what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()]
+lines = [
+    (what, sum(mark in f.reading for f in fitted)) for what, mark in choices.items()
+]
 assert all(any(mark in f.reading for mark in choices.values()) for f in fitted)
 distinct = {(f.row, f.metric.split()[0], f.printed) for f in fitted}
-say(f"{len(choices)} choices stand behind {len(fitted)} fitted figures, {len(distinct)} of them distinct: "
-    "the rows on Something-Something repeat those on Kinetics digit for digit.")  # fmt: skip
+say(
+    f"{len(choices)} choices stand behind {len(fitted)} fitted figures, {len(distinct)} of them distinct: "
+    "the rows on Something-Something repeat those on Kinetics digit for digit."
+)
 pd.DataFrame(lines, columns=["choice", "figures that need it"]).style.hide(axis="index")
 
 # %% [markdown]
@@ -100,8 +111,12 @@ pd.DataFrame(lines, columns=["choice", "figures that need it"]).style.hide(axis=
 # %%
 ways = conventions()
 assert sum(way.agreeing == way.rows for way in ways) == 1
-tried = pd.DataFrame([way.choices for way in ways]).replace({True: "counted", False: "–"})
-tried["FLOPs of Table III that agree"] = [f"{way.agreeing} of {way.rows}" for way in ways]
+tried = pd.DataFrame([way.choices for way in ways]).replace(
+    {True: "counted", False: "–"}
+)
+tried["FLOPs of Table III that agree"] = [
+    f"{way.agreeing} of {way.rows}" for way in ways
+]
 tried["different ones"] = [way.distinct for way in ways]
 tried.style.hide(axis="index")
 
@@ -130,8 +145,10 @@ say(
 nl, rnl = (value["III K400", f"+5 {name}", "params M"] for name in ("NL", "RNL"))
 true = sum(p.numel() for p in network(channel_wise_region).parameters()) / 1e6
 assert true < nl.computed < float(rnl.printed)
-say(f"+5 RNL: {rnl.printed} M printed; truly channel-wise {rnl.text:.1f} M with 3×7×7 everywhere and {true:.1f} M with 3×3×3 in res4. "
-    f"+5 NL: {nl.printed} M.")  # fmt: skip
+say(
+    f"+5 RNL: {rnl.printed} M printed; truly channel-wise {rnl.text:.1f} M with 3×7×7 everywhere and {true:.1f} M with 3×3×3 in res4. "
+    f"+5 NL: {nl.printed} M."
+)
 
 # %% [markdown]
 # ## Everything counted
@@ -143,8 +160,14 @@ say(f"+5 RNL: {rnl.printed} M printed; truly channel-wise {rnl.text:.1f} M with 
 from vidattn.blocks import NonLocal, RegionNonLocal
 from vidattn.cost import count
 
-kinds = {name: count(lambda make=make: network(make), CLIP).by_kind
-         for name, make in {"baseline": None, "+5 NL": NonLocal, "+5 RNL": RegionNonLocal}.items()}  # fmt: skip
+kinds = {
+    name: count(lambda make=make: network(make), CLIP).by_kind
+    for name, make in {
+        "baseline": None,
+        "+5 NL": NonLocal,
+        "+5 RNL": RegionNonLocal,
+    }.items()
+}
 base = kinds["baseline"]["conv"]
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 1.9), layout="constrained")
 left = defaultdict(float)
@@ -155,7 +178,9 @@ parts = {
 }
 for part, (colour, take) in parts.items():
     widths = [take(k) / 1e9 for k in kinds.values()]
-    axis.barh(list(kinds), widths, left=[left[n] for n in kinds], color=colour, label=part)
+    axis.barh(
+        list(kinds), widths, left=[left[n] for n in kinds], color=colour, label=part
+    )
     for name, width in zip(kinds, widths, strict=True):
         left[name] += width
 axis.set(xlabel="multiply-adds, GMAC")
@@ -164,9 +189,12 @@ axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
 plt.show()
 
 # %% tags=["hide-input"]
-full = {name: value["III K400", name, "FLOPs G"] for name in ("baseline", "+5 NL", "+5 RNL")}
+full = {
+    name: value["III K400", name, "FLOPs G"] for name in ("baseline", "+5 NL", "+5 RNL")
+}
 assert all(
-    abs(sum(kinds[name].values()) / 1e9 - full[name].all_counted) < 1e-9 for name in full
+    abs(sum(kinds[name].values()) / 1e9 - full[name].all_counted) < 1e-9
+    for name in full
 )
 saved = full["+5 NL"].all_counted - full["+5 RNL"].all_counted
 claim = value["text", "RNL vs NL", "FLOPs saved G"]

@@ -42,9 +42,15 @@ figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "rnl")
 judged = evidence.judge(study, rows, card)
 KINDS = {
-    "NL": "nonlocal", "NL twice": "nonlocal", "SE": "squeeze_excite", "CBAM": "cbam", "GC": "global_context",
-    "SE+RNL": "chain", "oracle": "oracle", "baseline": "baseline",
-}  # fmt: skip
+    "NL": "nonlocal",
+    "NL twice": "nonlocal",
+    "SE": "squeeze_excite",
+    "CBAM": "cbam",
+    "GC": "global_context",
+    "SE+RNL": "chain",
+    "oracle": "oracle",
+    "baseline": "baseline",
+}
 KINDS |= {name: "region" for name in study.variants if name.startswith("RNL")}
 for part in ("train", "test"):
     glue(f"{part}-clips", study.base["data"][part]["clips"], display=False)
@@ -111,20 +117,30 @@ figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% tags=["hide-input"]
 PRINTED = {
-    "baseline": ("III", "baseline"), "NL": ("III", "+ 5 NL"), "RNL": ("III", "+ 5 RNL"),
-    "SE": ("III", "+ 5 SE"), "CBAM": ("III", "+ 5 CBAM"), "GC": ("III", "+ 5 GC"),
-    "SE+RNL": ("III", "+ 5 [SE+RNL]"), "RNL dot product": ("II(b)", "1 dot-product"),
-    "RNL cosine": ("II(b)", "1 cosine"), "RNL average": ("II(c)", "average pooling"),
+    "baseline": ("III", "baseline"),
+    "NL": ("III", "+ 5 NL"),
+    "RNL": ("III", "+ 5 RNL"),
+    "SE": ("III", "+ 5 SE"),
+    "CBAM": ("III", "+ 5 CBAM"),
+    "GC": ("III", "+ 5 GC"),
+    "SE+RNL": ("III", "+ 5 [SE+RNL]"),
+    "RNL dot product": ("II(b)", "1 dot-product"),
+    "RNL cosine": ("II(b)", "1 cosine"),
+    "RNL average": ("II(c)", "average pooling"),
     "RNL max": ("II(c)", "max pooling"),
-}  # fmt: skip
-PRINTED |= {f"RNL {k}": ("II(a)", f"kernel {k}") for k in ("1x1x1", "3x1x1", "1x3x3", "3x5x5")}
+}
+PRINTED |= {
+    f"RNL {k}": ("II(a)", f"kernel {k}") for k in ("1x1x1", "3x1x1", "1x3x3", "3x5x5")
+}
 cells = {
     (cell["table"], cell["row"]): cell["printed"]
     for cell in printed_accuracy("RNL")
     if cell["dataset"] == "kinetics400" and cell["metric"] == "top1"
 }
 beside = {name: f"{cells[place]} ({place[0]})" for name, place in PRINTED.items()}
-evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(precision=1)
+evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(
+    precision=1
+)
 
 # %% [markdown]
 # ## At growing noise
@@ -134,8 +150,13 @@ evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(pre
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy at growing test noise: mean and pointwise 95% band over ten seeds. The networks were trained at 0.1.", "name": "fig-rnl-noise"}, "image": {"alt": "Four lines of accuracy against pixel noise with overlapping bands."}}
 TRAINED_AT = study.experiment("RNL", 0).data.test.noise
-metrics = {level: f"noise {level:g}" for level in study.measures.noise} | {TRAINED_AT: "top1"}
-noise, top1 = "pixel noise (standard deviation, 1 is the full range)", "top-1 accuracy (%)"
+metrics = {level: f"noise {level:g}" for level in study.measures.noise} | {
+    TRAINED_AT: "top1"
+}
+noise, top1 = (
+    "pixel noise (standard deviation, 1 is the full range)",
+    "top-1 accuracy (%)",
+)
 tested = pd.DataFrame(
     {"network": name, noise: level, top1: 100 * share}
     for name in study.primary
@@ -144,17 +165,28 @@ tested = pd.DataFrame(
 )
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 3.4), layout="constrained")
 sns.lineplot(
-    tested, x=noise, y=top1, hue="network", style="network", dashes=False, markers=True,
+    tested,
+    x=noise,
+    y=top1,
+    hue="network",
+    style="network",
+    dashes=False,
+    markers=True,
     palette={name: figures.COLOURS[KINDS[name]] for name in study.primary},
-    errorbar=lambda seeds: mean_interval(list(seeds))[1:], err_kws={"alpha": 0.16, "linewidth": 0}, ax=axis,
-)  # fmt: skip
+    errorbar=lambda seeds: mean_interval(list(seeds))[1:],
+    err_kws={"alpha": 0.16, "linewidth": 0},
+    ax=axis,
+)
 axis.grid(axis="y")
 axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 plt.show()
 
+
 # %% tags=["hide-input"]
 def lost(name):  # accuracy that doubling the noise costs, by seed
-    before, after = (evidence.values(rows, name, metric) for metric in ("top1", "noise 0.2"))
+    before, after = (
+        evidence.values(rows, name, metric) for metric in ("top1", "noise 0.2")
+    )
     return [before[seed] - after[seed] for seed in before]
 
 
@@ -180,9 +212,14 @@ lines = [
     "| --- | --- | --- | --- |",
 ]
 for name in ("NL", "RNL", "RNL 1x1x1"):
-    cells = [mean_interval(list(evidence.values(rows, name, column).values())) for column in columns]
+    cells = [
+        mean_interval(list(evidence.values(rows, name, column).values()))
+        for column in columns
+    ]
     lines.append(
-        f"| {name} | " + " | ".join(f"{c.mean:.3f} ({c.low:.3f} to {c.high:.3f})" for c in cells) + " |"
+        f"| {name} | "
+        + " | ".join(f"{c.mean:.3f} ({c.low:.3f} to {c.high:.3f})" for c in cells)
+        + " |"
     )
 Markdown("\n".join(lines))
 
@@ -198,4 +235,9 @@ Markdown(evidence.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("RNL", 0).data.key()
-figures.run_card(rows, data=f"synthetic, key {data[:12]} (oracle: its own)", versions=card["versions"], parameters={"ledger": card["ledger_commit"][:12]})
+figures.run_card(
+    rows,
+    data=f"synthetic, key {data[:12]} (oracle: its own)",
+    versions=card["versions"],
+    parameters={"ledger": card["ledger_commit"][:12]},
+)

@@ -52,7 +52,12 @@ def paint(value, top, left, size=22):
 
 stripes = 0.5 + 0.35 * np.sign(np.sin((rows + columns) * np.pi / 4))
 checks = 0.5 + 0.3 * np.sign(np.sin(rows * np.pi / 3) * np.sin(columns * np.pi / 3))
-for value, top, left in ((stripes, 2, 2), (stripes, 40, 40), (checks, 2, 40), (checks, 40, 2)):
+for value, top, left in (
+    (stripes, 2, 2),
+    (stripes, 40, 40),
+    (checks, 2, 40),
+    (checks, 40, 2),
+):
     paint(value, top, left)
 for top, left in ((32, 12), (32, 32), (12, 32), (32, 52), (53, 32)):
     away = np.hypot(rows - top, columns - left)
@@ -83,7 +88,9 @@ for top, left in ((32, 12), (32, 32), (12, 32), (32, 52), (53, 32)):
 # %%
 def windows(image, size):
     padded = np.pad(image, size // 2, mode="reflect")
-    return np.lib.stride_tricks.sliding_window_view(padded, (size, size)).reshape(SIZE**2, -1)
+    return np.lib.stride_tricks.sliding_window_view(padded, (size, size)).reshape(
+        SIZE**2, -1
+    )
 
 
 def means(image, size):
@@ -102,7 +109,9 @@ def weights(r, bandwidth):
 
 
 def psnr(image):
-    """Peak signal-to-noise ratio against the clean scene, in decibels; the peak is 1."""
+    """Peak signal-to-noise ratio against the clean scene, in decibels; the peak is
+    1.
+    """
     return -10 * np.log10(np.mean((image - scene) ** 2))
 
 
@@ -124,7 +133,10 @@ for noise in levels:
     compared = {
         "non-local, pixels": (windows(noisy, 1), noise),
         **{f"non-local, {n} × {n}": (windows(noisy, n), noise) for n in (3, 5, 7)},
-        **{f"non-local, means of {n} × {n}": (means(noisy, n), noise / n) for n in (3, 7)},
+        **{
+            f"non-local, means of {n} × {n}": (means(noisy, n), noise / n)
+            for n in (3, 7)
+        },
     }
     for name, (r, of_the_noise) in compared.items():
         estimates[noise][name], bandwidths[noise, name] = best(noisy, r, of_the_noise)
@@ -147,7 +159,9 @@ plt.show()
 
 # %% tags=["hide-input"]
 own, copy = np.zeros((2, SIZE, SIZE), dtype=bool)
-own[5:21, 5:21] = True  # the inside of the upper left field: its 7 × 7 regions are whole
+own[5:21, 5:21] = (
+    True  # the inside of the upper left field: its 7 × 7 regions are whole
+)
 copy[40:62, 40:62] = True
 share = {}
 for size in (1, 3, 7):
@@ -272,12 +286,16 @@ for n in (1, 9, 25, 49, 81):
     same, different = (first**2).mean(axis=1), ((delta_ + second) ** 2).mean(axis=1)
     relative = same.std() / same.mean()
     assert abs(same.mean() / (2 * sigma_**2) - 1) < 5 * np.sqrt(2 / n / draws)
-    assert abs(different.mean() / (delta_**2 + 2 * sigma_**2) - 1) < 5 * np.sqrt(2 / n / draws)
+    assert abs(different.mean() / (delta_**2 + 2 * sigma_**2) - 1) < 5 * np.sqrt(
+        2 / n / draws
+    )
     assert abs(relative / np.sqrt(2 / n) - 1) < 0.05
     same_mean = first.mean(axis=1) ** 2
     assert abs(same_mean.mean() / (2 * sigma_**2 / n) - 1) < 5 * np.sqrt(2 / draws)
     alternating = delta_ * (-1) ** np.arange(n)
-    by_means = [wrong(same_mean, (d + second).mean(axis=1) ** 2) for d in (delta_, alternating)]
+    by_means = [
+        wrong(same_mean, (d + second).mean(axis=1) ** 2) for d in (delta_, alternating)
+    ]
     lines.append([n, relative, np.sqrt(2 / n), wrong(same, different), *by_means])
 columns = [
     "pixels in a region",

@@ -47,7 +47,9 @@ optim = {"batch": 8, "accumulate": 2, "lr": 0.05}
 test_every_epoch = True
 members = []  # rows whose scores are averaged; then nothing is trained
 runs = "runs/rows"  # folder of all rows' runs
-workers = None  # processes that decode, for each that trains; None: 8 beside a GPU, else none
+workers = (
+    None  # processes that decode, for each that trains; None: 8 beside a GPU, else none
+)
 checkpoint_seconds = 30.0  # seconds between two checkpoints
 
 # %%
@@ -65,11 +67,27 @@ from vidattn.papers import full
 from vidattn.papers.printed import printed_accuracy
 
 parameters = full.Row(
-    row=row, paper=paper, cells=cells, dataset=dataset, data=data, leave_out=leave_out, splits=splits,
-    weights=weights, epochs=epochs, seed=seed, tests=tests, sampling=sampling, model=model, blocks=blocks,
-    optim=optim, test_every_epoch=test_every_epoch, members=members, runs=runs, workers=workers,
+    row=row,
+    paper=paper,
+    cells=cells,
+    dataset=dataset,
+    data=data,
+    leave_out=leave_out,
+    splits=splits,
+    weights=weights,
+    epochs=epochs,
+    seed=seed,
+    tests=tests,
+    sampling=sampling,
+    model=model,
+    blocks=blocks,
+    optim=optim,
+    test_every_epoch=test_every_epoch,
+    members=members,
+    runs=runs,
+    workers=workers,
     checkpoint_seconds=checkpoint_seconds,
-)  # fmt: skip
+)
 parameters.check()
 figures.use_style()
 
@@ -81,12 +99,23 @@ figures.use_style()
 
 # %%
 described = parameters.described()
-shape = (1, 3, described.sampling.frames, described.sampling.size, described.sampling.size)
+shape = (
+    1,
+    3,
+    described.sampling.frames,
+    described.sampling.size,
+    described.sampling.size,
+)
 for member in members or [row]:
     if not members:
         cost = count(parameters.network, shape)
-        print(f"{member}: {cost.macs / 1e9:.3f} GMAC a clip, {cost.params / 1e6:.3f} M parameters")
-        print("blocks:", [f"{b.kind} at {dict(b.places)}" for b in described.blocks] or "none")
+        print(
+            f"{member}: {cost.macs / 1e9:.3f} GMAC a clip, {cost.params / 1e6:.3f} M parameters"
+        )
+        print(
+            "blocks:",
+            [f"{b.kind} at {dict(b.places)}" for b in described.blocks] or "none",
+        )
     else:
         print("the mean score of", member)
 
@@ -102,7 +131,9 @@ gpus = torch.cuda.device_count()
 processes = max(n for n in range(1, max(gpus, 1) + 1) if asked.accumulate % n == 0)
 if not members:
     batch = parameters.experiment(splits[0]).optim.batch
-    print(f"{processes} process(es), {described.device}; a step has {batch} clips", end="")
+    print(
+        f"{processes} process(es), {described.device}; a step has {batch} clips", end=""
+    )
     print("" if batch == asked.batch else f", not {asked.batch}: the data has no more")
 measured = measure(parameters, processes)
 
@@ -136,7 +167,9 @@ beside = [
     for figure in printed
 ]
 if beside:
-    display(pd.DataFrame(beside).style.format(precision=2, na_rep="").hide(axis="index"))
+    display(
+        pd.DataFrame(beside).style.format(precision=2, na_rep="").hide(axis="index")
+    )
 else:
     print("no cell of a paper")
 
@@ -151,4 +184,6 @@ axis.legend(*([[], []] if not measured["runs"] else []))
 fig.tight_layout()
 
 # %%
-figures.run_card(measured["runs"], parameters={"row": row, "epochs": epochs, "data": dataset})
+figures.run_card(
+    measured["runs"], parameters={"row": row, "epochs": epochs, "data": dataset}
+)

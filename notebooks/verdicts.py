@@ -29,7 +29,10 @@ from vidattn.figures import say
 figures.use_style()
 PAPERS = {"rnl": "region", "pnl": "pyramid", "rcca": "crisscross", "gta": "temporal"}
 opened = {paper: evidence.open_records(Path("."), paper) for paper in PAPERS}
-judged = {paper: evidence.judge(study, rows, card) for paper, (study, card, rows) in opened.items()}
+judged = {
+    paper: evidence.judge(study, rows, card)
+    for paper, (study, card, rows) in opened.items()
+}
 verdicts = Counter(of.verdict for all_of in judged.values() for of in all_of.values())
 claims = sum(len(study.claims) for study, *_ in opened.values())
 assert claims == verdicts.total()  # none is left out
@@ -48,9 +51,16 @@ for paper, (study, *_) in opened.items():
         name = f"{study.paper}: {claim.better} over {claim.worse}, {claim.metric}".removesuffix(
             ", top1"
         )
-        scaled[name] = [value / claim.effect for value in judged[paper][claim.id].interval]
+        scaled[name] = [
+            value / claim.effect for value in judged[paper][claim.id].interval
+        ]
         kinds[name] = PAPERS[paper]
-figure = figures.interval_plot(scaled, "measured difference / predicted effect", kinds=kinds, predicted=dict.fromkeys(scaled, 1))  # fmt: skip
+figure = figures.interval_plot(
+    scaled,
+    "measured difference / predicted effect",
+    kinds=kinds,
+    predicted=dict.fromkeys(scaled, 1),
+)
 figure.axes[0].axvline(0.5, color=figures.INK, linewidth=0.5, linestyle=":")
 figure
 

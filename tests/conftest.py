@@ -1,4 +1,6 @@
-"""Lets tests import the helpers that stand beside them (pytest's importlib mode adds no path by itself)."""
+"""Lets tests import the helpers that stand beside them (pytest's importlib mode adds no
+path by itself).
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Class activation maps add up to the score; the figures by the data of their artists."""
+"""Class activation maps add up to the score; the figures by the data of their
+artists.
+"""
 
 import numpy as np
 import pytest
@@ -19,10 +21,14 @@ def network(
 ) -> tuple[nn.Module, nn.Module]:
     make, stage = MAKERS[backbone]
     torch.manual_seed(0)
-    model = place(make(num_classes=3, dropout=0.5), {stage: (1,)}, make_block(kind, **options))
+    model = place(
+        make(num_classes=3, dropout=0.5), {stage: (1,)}, make_block(kind, **options)
+    )
     block = insertion(model, stage, 1)
     for parameter in (*block.parameters(), model.fc.bias):
-        nn.init.normal_(parameter, std=0.2)  # never the identity, and a bias that would be missed
+        nn.init.normal_(
+            parameter, std=0.2
+        )  # never the identity, and a bias that would be missed
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm3d):
             layer.running_mean.normal_(std=0.1)
@@ -49,7 +55,9 @@ def test_the_mean_of_the_map_and_the_bias_are_the_score(backbone, kind, label):
 
 
 def test_a_map_is_local():
-    """Where the last features are changed there the map changes, by the weights of the class."""
+    """Where the last features are changed there the map changes, by the weights of the
+    class.
+    """
     model, _ = network()
     before, step = figures.activation_maps(model, clip(), 1), torch.zeros(1)
 
@@ -68,13 +76,18 @@ def test_a_map_is_local():
 
 def test_what_has_no_such_end_is_refused():
     model, _ = network()
-    with pytest.raises(UserError, match="Linear does not end in `features`, their mean and a linear `fc`"):
+    with pytest.raises(
+        UserError,
+        match="Linear does not end in `features`, their mean and a linear `fc`",
+    ):
         figures.activation_maps(nn.Linear(3, 3), clip(), 0)
     with pytest.raises(UserError, match="there is no class 3: allowed are 0 to 2"):
         figures.activation_maps(model, clip(), 3)
     with pytest.raises(UserError, match="there is no class -1"):
         figures.activation_maps(model, clip(), -1)
-    with pytest.raises(UserError, match=r"one clip \(1, 3, T, H, W\), not of \(2, 3, 3, 24, 20\)"):
+    with pytest.raises(
+        UserError, match=r"one clip \(1, 3, T, H, W\), not of \(2, 3, 3, 24, 20\)"
+    ):
         figures.activation_maps(model, clip().repeat(2, 1, 1, 1, 1), 0)
     model.fc = nn.Sequential(model.fc)
     with pytest.raises(UserError, match="does not end in"):
@@ -85,7 +98,9 @@ def test_what_has_no_such_end_is_refused():
 def test_in_and_out_are_those_of_the_block_in_evaluation_mode(kind):
     model, block = network(kind=kind)
     seen = []
-    handle = block.register_forward_hook(lambda _, given, out: seen.extend((given[0], out)))
+    handle = block.register_forward_hook(
+        lambda _, given, out: seen.extend((given[0], out))
+    )
     with torch.no_grad():
         model.eval()(clip())
     handle.remove()
@@ -107,14 +122,24 @@ def test_channels_before_and_after_share_a_scale():
         for t, axis in enumerate(axes[row]):
             image = axis.images[0]
             assert np.array_equal(image.get_array(), part[channel, t].double())
-            assert image.get_clim() == (float(x[channel].min()), float(z[channel].max()))
-    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["4 in", "4 out", "1 in", "1 out"]
+            assert image.get_clim() == (
+                float(x[channel].min()),
+                float(z[channel].max()),
+            )
+    assert [axis.get_ylabel() for axis in axes[:, 0]] == [
+        "4 in",
+        "4 out",
+        "1 in",
+        "1 out",
+    ]
 
 
 def test_activation_is_drawn_with_its_sign():
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     maps = torch.tensor([[[4.0, -2.0]], [[0.0, 1.0]]])
-    figure = figures.show_activation(frames, [maps, -8 * maps, 0 * maps], ["a", "b", "c"])
+    figure = figures.show_activation(
+        frames, [maps, -8 * maps, 0 * maps], ["a", "b", "c"]
+    )
     axes = np.array(figure.axes).reshape(3, 2)
     for row, sign in zip(axes, (1, -1, 0), strict=True):
         for t, axis in enumerate(row):

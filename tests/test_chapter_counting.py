@@ -1,4 +1,6 @@
-"""The chapter on counting and its companions: what the pages promise, and the table's script in a browser."""
+"""The chapter on counting and its companions: what the pages promise, and the table's
+script in a browser.
+"""
 
 import json
 import re
@@ -27,7 +29,9 @@ def code(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_main_path_is_at_most_40_cells_and_one_page_alone_takes_a_parameter(name: str) -> None:
+def test_the_main_path_is_at_most_40_cells_and_one_page_alone_takes_a_parameter(
+    name: str,
+) -> None:
     notebook = page(name)
     assert notebook.defaults == ({"rounds": 0} if name == "counting_blocks" else {})
     assert len(notebook.node.cells) <= (40 if name == "counting" else 90)
@@ -36,21 +40,35 @@ def test_the_main_path_is_at_most_40_cells_and_one_page_alone_takes_a_parameter(
 def test_only_the_full_scale_measures() -> None:
     notebook = page("counting_blocks")
     params = notebook.path.parent / "params"
-    scales = {scale: read_yaml(params / f"counting_blocks_{scale}.yaml") for scale in SCALES}
-    assert {scale: resolve(notebook, given)["rounds"] > 0 for scale, given in scales.items()} == {
-        "smoke": False, "reduced": False, "full": True,
-    }  # fmt: skip
+    scales = {
+        scale: read_yaml(params / f"counting_blocks_{scale}.yaml") for scale in SCALES
+    }
+    assert {
+        scale: resolve(notebook, given)["rounds"] > 0 for scale, given in scales.items()
+    } == {
+        "smoke": False,
+        "reduced": False,
+        "full": True,
+    }
     for given in ({"rounds": -1}, {"rounds": 1.5}, {"round": 3}):
         with pytest.raises(UserError, match=r"^counting_blocks: round"):
             resolve(notebook, given)
 
 
 def test_every_exercise_has_a_solution_that_asserts() -> None:
-    (solutions,) = (source for source in code("counting") if source.startswith("# exercise 1"))
-    text = "\n".join(cell.source for cell in page("counting").node.cells if cell.cell_type == "markdown")
+    (solutions,) = (
+        source for source in code("counting") if source.startswith("# exercise 1")
+    )
+    text = "\n".join(
+        cell.source
+        for cell in page("counting").node.cells
+        if cell.cell_type == "markdown"
+    )
     for number in (1, 2, 3):
         assert f"\n{number}. " in text and f"\n**{number}.** " in text
-        part = solutions.partition(f"# exercise {number}")[2].partition(f"Exercise {number}:")[0]
+        part = solutions.partition(f"# exercise {number}")[2].partition(
+            f"Exercise {number}:"
+        )[0]
         assert "assert " in part
 
 
@@ -69,11 +87,17 @@ def table() -> str:
         judge(dict(zip(names, row, strict=True)), text, text, [])
         for row, text in zip(rows, computed, strict=True)
     ]
-    start, *_ = (source for source in code("counting_table") if "figures_found = " in source)
+    start, *_ = (
+        source for source in code("counting_table") if "figures_found = " in source
+    )
     space: dict[str, object] = {"figures_found": figures}
-    imports = [line for line in start.splitlines() if line.startswith(("from", "import"))]
+    imports = [
+        line for line in start.splitlines() if line.startswith(("from", "import"))
+    ]
     exec("\n".join(imports), space)
-    (cell,) = (source for source in code("counting_table") if source.startswith("MARKS"))
+    (cell,) = (
+        source for source in code("counting_table") if source.startswith("MARKS")
+    )
     exec(cell.replace("\nHTML(", "\nmade = HTML("), space)
     return space["made"].data  # type: ignore[attr-defined]
 
@@ -81,7 +105,9 @@ def table() -> str:
 def test_the_table_shows_every_figure_and_escapes_what_it_shows(table: str) -> None:
     assert table.count("<tr>") == 5 and table.count("<th ") == 10
     assert "&lt;NL&gt;" in table and "SE &amp; co" in table
-    assert '<td data-key="9.0">9.0</td>' in table and '<td data-key="-1">–</td>' in table
+    assert (
+        '<td data-key="9.0">9.0</td>' in table and '<td data-key="-1">–</td>' in table
+    )
     assert ">-25.00</td>" in table  # 150 for 200
 
 
@@ -109,8 +135,19 @@ def test_the_script_sorts_and_filters(table: str, tmp_path: Path) -> None:
     place.write_text(
         f"<html><meta charset=utf-8><title></title><body>{table}<script>{steps}</script></body></html>"
     )
-    words = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-    done = subprocess.run([*words, "--dump-dom", place.as_uri()], capture_output=True, text=True, check=True)
+    words = [
+        chromium,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path}/profile",
+    ]
+    done = subprocess.run(
+        [*words, "--dump-dom", place.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
     assert title is not None
     assert json.loads(title[1]) == [

@@ -23,10 +23,17 @@ def refusal(**given):
 
 def test_its_own_parameters_and_those_of_the_small_scales_are_accepted():
     values = resolve(CHAPTER, {})
-    assert (values["frames"], values["groups"], values["paths"]) == (8, 8, ["pixel", "region"])
+    assert (values["frames"], values["groups"], values["paths"]) == (
+        8,
+        8,
+        ["pixel", "region"],
+    )
     for scale in ("smoke", "reduced"):
         assert resolve(CHAPTER, at_scale(ROOT, CHAPTER, scale))["scale"] == scale
-    assert resolve(CHAPTER, {"paths": ["pixel"], "spatial": False, "regions": 4, "cross_channel": False})
+    assert resolve(
+        CHAPTER,
+        {"paths": ["pixel"], "spatial": False, "regions": 4, "cross_channel": False},
+    )
 
 
 def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
@@ -47,16 +54,34 @@ def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
         ({"groups": 2.5}, "gta: groups: must be a valid integer, not 2.5"),
         ({"groups": 5000}, "gta: groups=5000 is not possible"),
         ({"groups": 500}, "gta: places: groups=500 is not possible; allowed"),
-        ({"cross_channel": "yes"}, "gta: cross_channel: must be a valid boolean, not 'yes'"),
+        (
+            {"cross_channel": "yes"},
+            "gta: cross_channel: must be a valid boolean, not 'yes'",
+        ),
         ({"paths": ["frame"]}, "gta: paths"),
-        ({"paths": []}, "gta: paths=[] is not possible; allowed: 'pixel', 'region', or both"),
+        (
+            {"paths": []},
+            "gta: paths=[] is not possible; allowed: 'pixel', 'region', or both",
+        ),
         ({"regions": 0}, "gta: regions: must be greater than or equal to 1"),
         ({"spatial": 1}, "gta: spatial: must be a valid boolean, not 1"),
-        ({"scale": "huge"}, "gta: scale: must be 'smoke', 'reduced' or 'full', not 'huge'"),
-        ({"data": "/no/such/folder", "variants": ["GTA"]}, "gta: data: there is no folder '/no/such/folder'"),
-        ({"backbone": "resnet18"}, "gta: backbone: 'resnet18' is unknown: allowed are resnet50"),
+        (
+            {"scale": "huge"},
+            "gta: scale: must be 'smoke', 'reduced' or 'full', not 'huge'",
+        ),
+        (
+            {"data": "/no/such/folder", "variants": ["GTA"]},
+            "gta: data: there is no folder '/no/such/folder'",
+        ),
+        (
+            {"backbone": "resnet18"},
+            "gta: backbone: 'resnet18' is unknown: allowed are resnet50",
+        ),
         ({"variants": ["GTA", "PNL"]}, "gta: variants: 'PNL' is unknown: allowed are "),
-        ({"places": {"res3": [9]}}, "gta: places: res3 has no block 9: allowed are 1 to"),
+        (
+            {"places": {"res3": [9]}},
+            "gta: places: res3 has no block 9: allowed are 1 to",
+        ),
         ({"places": {}}, "gta: places: at least one place for a block is needed"),
         ({"grups": 2}, "gta: grups: unknown parameter (did you mean groups"),
     ],
@@ -66,9 +91,15 @@ def test_every_fault_is_named(given, said):
 
 
 def test_every_solution_asserts_what_it_says():
-    solutions = [cell for cell in CHAPTER.node.cells if "solution" in cell.metadata.get("tags", [])]
+    solutions = [
+        cell
+        for cell in CHAPTER.node.cells
+        if "solution" in cell.metadata.get("tags", [])
+    ]
     text = "\n".join(cell.source for cell in solutions)
-    exercises = next(cell.source for cell in CHAPTER.node.cells if "## Exercises" in cell.source)
+    exercises = next(
+        cell.source for cell in CHAPTER.node.cells if "## Exercises" in cell.source
+    )
     for number in (1, 2, 3, 4):
         assert f"\n{number}. " in exercises and f"\n**{number}.** " in exercises
         rest = text.partition(f"# exercise {number}")[2]
@@ -77,8 +108,12 @@ def test_every_solution_asserts_what_it_says():
 
 
 def test_every_numbered_equation_has_its_label_and_its_code():
-    prose = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown")
-    code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
+    prose = "\n".join(
+        cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown"
+    )
+    code = "\n".join(
+        cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code"
+    )
     for number in range(1, 9):
         assert f"(gta-eq-{number})=\n$$\n" in prose and f"\\tag{{{number}}}" in prose
         assert f"# ({number})" in code
@@ -87,7 +122,8 @@ def test_every_numbered_equation_has_its_label_and_its_code():
 
 def test_all_seven_figures_of_the_paper_but_the_graph_without_numbers_are_remade():
     captions = [
-        cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in CHAPTER.node.cells
+        cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
+        for cell in CHAPTER.node.cells
     ]
     text = " ".join(captions)
     for number in (1, 2, 8, 15, 16, 17):

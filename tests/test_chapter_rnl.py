@@ -1,4 +1,6 @@
-"""The RNL chapter: what its parameters refuse, and what its notebook promises to a reader."""
+"""The RNL chapter: what its parameters refuse, and what its notebook promises to a
+reader.
+"""
 
 from pathlib import Path
 
@@ -45,15 +47,27 @@ def test_a_kernel_is_three_odd_numbers(kernel):
 
 
 def test_a_kernel_of_texts():
-    assert refusal(kernel=[3, 3, "5"]) == "rnl: kernel[2]: must be a valid integer, not '5'"
+    assert (
+        refusal(kernel=[3, 3, "5"])
+        == "rnl: kernel[2]: must be a valid integer, not '5'"
+    )
 
 
 @pytest.mark.parametrize(
     ("places", "said"),
     [
-        ({"res3": [3]}, "rnl: places: res3 has no block 3: allowed are 1 to 2, in resnet_mini"),
-        ({"res3": [0]}, "rnl: places: res3 has no block 0: allowed are 1 to 2, in resnet_mini"),
-        ({"res6": [1]}, "rnl: places: there is no stage 'res6': allowed are res2, res3, res4, res5"),
+        (
+            {"res3": [3]},
+            "rnl: places: res3 has no block 3: allowed are 1 to 2, in resnet_mini",
+        ),
+        (
+            {"res3": [0]},
+            "rnl: places: res3 has no block 0: allowed are 1 to 2, in resnet_mini",
+        ),
+        (
+            {"res6": [1]},
+            "rnl: places: there is no stage 'res6': allowed are res2, res3, res4, res5",
+        ),
         ({"res3": [1, 1]}, "rnl: places: res3 already has a block after block 1"),
         ({"res3": []}, "rnl: places: at least one place for a block is needed"),
         ({}, "rnl: places: at least one place for a block is needed"),
@@ -64,24 +78,44 @@ def test_a_place_must_exist_once(places, said):
 
 
 def test_places_are_those_of_the_backbone():
-    assert refusal(backbone="resnet50", places={"res4": [7]}).endswith("allowed are 1 to 6, in resnet50")
+    assert refusal(backbone="resnet50", places={"res4": [7]}).endswith(
+        "allowed are 1 to 6, in resnet50"
+    )
     assert resolve(CHAPTER, {"backbone": "resnet50", "places": {"res4": [6]}})
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"data": "/no/such/folder"}, "rnl: data: there is no folder '/no/such/folder'"),
-        ({"backbone": "resnet18"}, "rnl: backbone: 'resnet18' is unknown: allowed are resnet50"),
-        ({"variants": ["RNL", "PNL"]}, "rnl: variants: 'PNL' is unknown: allowed are baseline, NL"),
-        ({"form": "euclid"}, "rnl: form: must be 'gaussian', 'dot_product' or 'cosine', not 'euclid'"),
+        (
+            {"data": "/no/such/folder"},
+            "rnl: data: there is no folder '/no/such/folder'",
+        ),
+        (
+            {"backbone": "resnet18"},
+            "rnl: backbone: 'resnet18' is unknown: allowed are resnet50",
+        ),
+        (
+            {"variants": ["RNL", "PNL"]},
+            "rnl: variants: 'PNL' is unknown: allowed are baseline, NL",
+        ),
+        (
+            {"form": "euclid"},
+            "rnl: form: must be 'gaussian', 'dot_product' or 'cosine', not 'euclid'",
+        ),
         ({"region": "min"}, "rnl: region: must be 'conv', 'avg' or 'max', not 'min'"),
-        ({"scale": "huge"}, "rnl: scale: must be 'smoke', 'reduced' or 'full', not 'huge'"),
+        (
+            {"scale": "huge"},
+            "rnl: scale: must be 'smoke', 'reduced' or 'full', not 'huge'",
+        ),
         ({"seeds": 0}, "rnl: seeds: must be greater than or equal to 1"),
         ({"epochs": 1.5}, "rnl: epochs: must be a valid integer, not 1.5"),
         ({"noise": [0.1, -0.1]}, "rnl: noise[1]: must be greater than or equal to 0"),
         ({"noise": [2.0]}, "rnl: noise[0]: must be less than or equal to 1"),
-        ({"kernal": [3, 3, 3]}, "rnl: kernal: unknown parameter (did you mean kernel?)"),
+        (
+            {"kernal": [3, 3, 3]},
+            "rnl: kernal: unknown parameter (did you mean kernel?)",
+        ),
     ],
 )
 def test_every_other_fault_is_named(given, said):
@@ -89,13 +123,19 @@ def test_every_other_fault_is_named(given, said):
 
 
 def test_every_solution_asserts_what_it_says():
-    solutions = [cell for cell in CHAPTER.node.cells if "solution" in cell.metadata.get("tags", [])]
+    solutions = [
+        cell
+        for cell in CHAPTER.node.cells
+        if "solution" in cell.metadata.get("tags", [])
+    ]
     assert solutions
     for cell in solutions:
         assert "assert " in cell.source
         assert "hide-input" in cell.metadata["tags"]
     text = "\n".join(cell.source for cell in solutions)
-    exercises = next(cell.source for cell in CHAPTER.node.cells if "## Exercises" in cell.source)
+    exercises = next(
+        cell.source for cell in CHAPTER.node.cells if "## Exercises" in cell.source
+    )
     for number in (1, 2, 3, 4):
         assert f"\n{number}. " in exercises
         assert f"\n**{number}.** " in exercises
@@ -103,8 +143,12 @@ def test_every_solution_asserts_what_it_says():
 
 
 def test_every_numbered_equation_has_its_label_and_its_code():
-    prose = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown")
-    code = "\n".join(cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code")
+    prose = "\n".join(
+        cell.source for cell in CHAPTER.node.cells if cell.cell_type == "markdown"
+    )
+    code = "\n".join(
+        cell.source for cell in CHAPTER.node.cells if cell.cell_type == "code"
+    )
     for number in range(1, 13):
         assert f"$$ (rnl-eq-{number})" in prose
         assert f"({number})" in code or f"Eq. ({number})" in code

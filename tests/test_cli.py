@@ -14,7 +14,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def test_an_unknown_notebook_in_a_process_of_its_own() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vidattn", "notebook", "no-such"], cwd=PROJECT, capture_output=True, text=True
+        [sys.executable, "-m", "vidattn", "notebook", "no-such"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("no notebook 'no-such' in ")
@@ -24,18 +27,32 @@ def test_an_unknown_notebook_in_a_process_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("kernle", "[3, 3, 3]", "rnl: kernle: unknown parameter (did you mean kernel?)"),
+        (
+            "kernle",
+            "[3, 3, 3]",
+            "rnl: kernle: unknown parameter (did you mean kernel?)",
+        ),
         ("epochs", "many", "rnl: epochs: must be a valid integer, not 'many'"),
         ("data", "/no/such/folder", "rnl: data: there is no folder '/no/such/folder'"),
         ("kernel", "[3, 4, 3]", "rnl: kernel"),
         ("places", "{res3: [9]}", "rnl: places: "),
     ],
 )
-def test_the_make_target_refuses_wrong_parameters_in_one_line(name: str, value: str, line: str) -> None:
+def test_the_make_target_refuses_wrong_parameters_in_one_line(
+    name: str, value: str, line: str
+) -> None:
     done = subprocess.run(
-        ["make", "--no-print-directory", "notebook", "NB=rnl", f"PARAMS=-p {name} '{value}'"],
-        cwd=PROJECT, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            "make",
+            "--no-print-directory",
+            "notebook",
+            "NB=rnl",
+            f"PARAMS=-p {name} '{value}'",
+        ],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode != 0
     said, make = done.stderr.splitlines()
     assert said.startswith(line)
@@ -45,11 +62,17 @@ def test_the_make_target_refuses_wrong_parameters_in_one_line(name: str, value: 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["book", "--scale", "huge"], "scale 'huge' is unknown; allowed are smoke, reduced, full"),
+        (
+            ["book", "--scale", "huge"],
+            "scale 'huge' is unknown; allowed are smoke, reduced, full",
+        ),
         (["notebook", "rnl", "--yaml", "no/such.yaml"], "no/such.yaml: no such file"),
         (["notebook", "rnl", "-p", "steps", "[1"], "-p steps: not YAML"),
         (["run", "no/such.yaml"], "no/such.yaml: no such file"),
-        (["attend", "a.mp4", "b.mp4", "--out", "no/such"], "--out: several clips need a folder that exists"),
+        (
+            ["attend", "a.mp4", "b.mp4", "--out", "no/such"],
+            "--out: several clips need a folder that exists",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -87,7 +110,9 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
         command_line.main(["bench"])
 
 
-def test_a_faulty_experiment_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_faulty_experiment_file_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     description = tmp_path / "run.yaml"
     description.write_text("name: tiny\nnonsense: 1\n")
     assert command_line.main(["run", str(description)]) == 2

@@ -1,4 +1,6 @@
-"""Hand counts, to the unit: what is counted, under which convention, and what a pass leaves in memory."""
+"""Hand counts, to the unit: what is counted, under which convention, and what a pass
+leaves in memory.
+"""
 
 from collections.abc import Callable
 from math import prod
@@ -44,7 +46,10 @@ def test_grouped_and_depth_wise_convolutions() -> None:
     for groups in (4, 12):
         conv = nn.Conv3d(12, 12, 3, padding=1, groups=groups, bias=False)
         for convention in ("all", "modules"):
-            assert count(conv, (1, 12, 3, 4, 5), convention).macs == outputs * 12 // groups * 27
+            assert (
+                count(conv, (1, 12, 3, 4, 5), convention).macs
+                == outputs * 12 // groups * 27
+            )
 
 
 def test_linear() -> None:
@@ -52,10 +57,20 @@ def test_linear() -> None:
     assert count(nn.Linear(7, 5), (3, 4, 7), "modules").macs == 3 * 4 * 5 * (7 + 6 + 1)
     assert count(nn.Linear(7, 5, bias=False), (3, 7), "modules").macs == 3 * 5 * (7 + 6)
     for bias in (True, False):
-        assert count(nn.Linear(7, 5, bias), (3, 7), "modules, linear layers once").macs == 3 * 5 * 7
+        assert (
+            count(nn.Linear(7, 5, bias), (3, 7), "modules, linear layers once").macs
+            == 3 * 5 * 7
+        )
     norm = nn.Sequential(nn.Conv3d(2, 2, 1), nn.BatchNorm3d(2))
-    once, twice = (count(norm, (1, 2, 3, 4, 5), f"modules{w}") for w in (", linear layers once", ""))
-    assert once.by_kind == twice.by_kind == {"conv": 240, "bias": 120, "norm": 240, "linear": 0, "pool": 0}
+    once, twice = (
+        count(norm, (1, 2, 3, 4, 5), f"modules{w}")
+        for w in (", linear layers once", "")
+    )
+    assert (
+        once.by_kind
+        == twice.by_kind
+        == {"conv": 240, "bias": 120, "norm": 240, "linear": 0, "pool": 0}
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +91,11 @@ def test_matrix_products(function: Callable[[Tensor], Tensor], macs: int) -> Non
 
 def test_nothing_else_is_counted() -> None:
     module = nn.Sequential(
-        nn.BatchNorm3d(4), nn.ReLU(), nn.MaxPool3d(2), nn.AvgPool3d((1, 3, 3), 1), nn.Softmax(dim=1)
+        nn.BatchNorm3d(4),
+        nn.ReLU(),
+        nn.MaxPool3d(2),
+        nn.AvgPool3d((1, 3, 3), 1),
+        nn.Softmax(dim=1),
     )
     assert count(module, (1, 4, 4, 6, 8)).macs == 0
 
@@ -92,8 +111,12 @@ def test_fused_attention_is_counted_and_leaves_no_matrix() -> None:
     # q, k, v, the result, and a log-sum-exp for each query.
     assert cost.activation_bytes == 2 * 4 * (4 * n * width + n)
 
-    three = count(Function(lambda x: F.scaled_dot_product_attention(x, x, x)), (2, n, width))
-    assert three.macs == three.by_kind["matmul"] == 2 * 2 * n * n * width  # not what the fused kernel takes
+    three = count(
+        Function(lambda x: F.scaled_dot_product_attention(x, x, x)), (2, n, width)
+    )
+    assert (
+        three.macs == three.by_kind["matmul"] == 2 * 2 * n * n * width
+    )  # not what the fused kernel takes
     assert three.activation_bytes > 2 * 4 * n * n
 
 
@@ -120,7 +143,9 @@ def test_non_local_block_by_hand() -> None:
 
 
 def test_region_block_by_hand_in_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidattn.blocks.pairwise.MOST_WEIGHTS", 100)  # the cosine takes a few rows at a time
+    monkeypatch.setattr(
+        "vidattn.blocks.pairwise.MOST_WEIGHTS", 100
+    )  # the cosine takes a few rows at a time
     c, t, h, w = 32, 3, 6, 5
     n, d = t * h * w, 16
     base = 2 * c * d * n + d * n * 27
@@ -131,7 +156,12 @@ def test_region_block_by_hand_in_every_form(monkeypatch: pytest.MonkeyPatch) -> 
     ):
         cost = count(RegionNonLocal(c, form=form, kernel=(3, 3, 3)), (1, c, t, h, w))
         assert cost.macs == base + products, form
-        assert cost.by_layer == {"": products, "w_g": c * d * n, "f_theta": 27 * d * n, "w_z": c * d * n}
+        assert cost.by_layer == {
+            "": products,
+            "w_g": c * d * n,
+            "f_theta": 27 * d * n,
+            "w_z": c * d * n,
+        }
 
 
 class Square(torch.autograd.Function):
@@ -149,38 +179,60 @@ class Square(torch.autograd.Function):
 def test_custom_functions_and_checkpoints() -> None:
     cost = count(Function(Square.apply), (6, 6))
     assert cost.macs == 6**3 and cost.activation_bytes == 4 * 36
-    again = count(Function(lambda x: checkpoint(lambda y: (y @ y).exp() @ y, x, use_reentrant=False)), (6, 6))
+    again = count(
+        Function(
+            lambda x: checkpoint(lambda y: (y @ y).exp() @ y, x, use_reentrant=False)
+        ),
+        (6, 6),
+    )
     assert again.macs == 2 * 6**3 and again.activation_bytes == 4 * 36
 
 
 def test_activation_bytes_by_hand() -> None:
-    # The convolution keeps its input, the in-place ReLU its output; the pooling its input, which is the same,
-    # and its indices, 8 bytes each.
+    # The convolution keeps its input, the in-place ReLU its output; the pooling its
+    # input, which is the same, and its indices, 8 bytes each.
     module = nn.Sequential(nn.Conv3d(3, 4, 1), nn.ReLU(inplace=True), nn.MaxPool3d(2))
-    assert activation_bytes(module, (1, 3, 2, 4, 6)) == 4 * 3 * 48 + 4 * 4 * 48 + 8 * 4 * 6
-    assert activation_bytes(module.double(), (1, 3, 2, 4, 6)) == 8 * 3 * 48 + 8 * 4 * 48 + 8 * 4 * 6
+    assert (
+        activation_bytes(module, (1, 3, 2, 4, 6)) == 4 * 3 * 48 + 4 * 4 * 48 + 8 * 4 * 6
+    )
+    assert (
+        activation_bytes(module.double(), (1, 3, 2, 4, 6))
+        == 8 * 3 * 48 + 8 * 4 * 48 + 8 * 4 * 6
+    )
 
 
 def test_adaptive_pooling_and_batch_normalisation_under_modules() -> None:
     shape = (2, 4, 3, 6, 8)
     assert count(nn.BatchNorm3d(4), shape, "modules").by_kind["norm"] == 2 * 2 * 4 * 144
-    assert count(nn.AdaptiveAvgPool3d((None, 1, 1)), shape, "modules").by_kind["pool"] == 2 * 4 * 3 * (48 + 1)
+    assert count(nn.AdaptiveAvgPool3d((None, 1, 1)), shape, "modules").by_kind[
+        "pool"
+    ] == 2 * 4 * 3 * (48 + 1)
     assert count(nn.AvgPool3d(3, 1, 1), shape, "modules").by_kind["pool"] == 2 * 4 * 144
 
 
 def test_resnet_50_adds_up() -> None:
     cost = count(resnet50, (1, 3, 8, 224, 224))
     # torchvision's ResNet-50 takes 4,087,136,256 MACs an image in its convolutions.
-    assert cost.by_kind == {"conv": 8 * 4_087_136_256, "matmul": 2048 * 400, "attention": 0}
+    assert cost.by_kind == {
+        "conv": 8 * 4_087_136_256,
+        "matmul": 2048 * 400,
+        "attention": 0,
+    }
     assert sum(cost.by_layer.values()) == cost.macs and min(cost.by_layer.values()) > 0
     assert cost.by_layer["res3.blocks.1.conv2"] == 128 * 128 * 9 * 8 * 28 * 28
 
 
 def test_a_model_is_left_as_it_is_and_may_hold_blocks() -> None:
     model = place(resnet_mini(num_classes=4), {"res3": (1,)}, NonLocal).train()
-    plain, with_block = count(resnet_mini(num_classes=4), (2, 3, 4, 32, 32)), count(model, (2, 3, 4, 32, 32))
+    plain, with_block = (
+        count(resnet_mini(num_classes=4), (2, 3, 4, 32, 32)),
+        count(model, (2, 3, 4, 32, 32)),
+    )
     block = count(NonLocal(96), (2, 96, 4, 8, 8))
-    assert with_block.macs == plain.macs + block.macs and with_block.params == plain.params + block.params
+    assert (
+        with_block.macs == plain.macs + block.macs
+        and with_block.params == plain.params + block.params
+    )
     assert with_block.by_layer["res3.placed.1"] == block.by_kind["attention"]
     assert model.training and model.fc.weight.device.type == "cpu"
 
@@ -196,12 +248,18 @@ def test_meta_copy_shares_tied_weights_and_copies_no_values() -> None:
 
 
 def test_unknown_convention() -> None:
-    with pytest.raises(UserError, match="convention='flops' is unknown: allowed are all, modules"):
+    with pytest.raises(
+        UserError, match="convention='flops' is unknown: allowed are all, modules"
+    ):
         count(nn.Linear(2, 2), (1, 2), "flops")  # type: ignore[arg-type]
 
 
-def network(backbone: str, kind: str, places: dict[str, tuple[int, ...]], **options: object) -> nn.Module:
-    return place(BACKBONES[backbone](num_classes=7), places, make_block(kind, **options))
+def network(
+    backbone: str, kind: str, places: dict[str, tuple[int, ...]], **options: object
+) -> nn.Module:
+    return place(
+        BACKBONES[backbone](num_classes=7), places, make_block(kind, **options)
+    )
 
 
 def test_a_table_adds_up_at_every_depth_and_keeps_the_model_s_order() -> None:
@@ -211,9 +269,20 @@ def test_a_table_adds_up_at_every_depth_and_keeps_the_model_s_order() -> None:
         for depth in (None, 1, 2, 9):
             table = cost.table(depth)
             assert {kind: table[kind].sum() for kind in cost.kinds} == cost.by_kind
-            assert table["MACs"].sum() == cost.macs and table["parameters"].sum() == cost.params
+            assert (
+                table["MACs"].sum() == cost.macs
+                and table["parameters"].sum() == cost.params
+            )
             assert (table[[*cost.kinds]].sum(axis=1) == table["MACs"]).all()
-    assert list(cost.table(1).index) == ["conv1", "bn1", "res2", "res3", "res4", "res5", "fc"]
+    assert list(cost.table(1).index) == [
+        "conv1",
+        "bn1",
+        "res2",
+        "res3",
+        "res4",
+        "res5",
+        "fc",
+    ]
     block = count(make_block("pyramid")(96), (2, 96, 4, 8, 8))
     row = count(model, (2, 3, 4, 32, 32)).table(3).loc["res3.placed.1"]
     assert (row["attention"], row["MACs"]) == (block.by_kind["attention"], block.macs)
@@ -225,7 +294,10 @@ def test_what_the_model_itself_does_and_has_stands_in_the_first_row() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.own = nn.Parameter(torch.zeros(5, 4))
-            self.first, self.second = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+            self.first, self.second = (
+                nn.Linear(4, 4, bias=False),
+                nn.Linear(4, 4, bias=False),
+            )
             self.second.weight = self.first.weight
 
         def forward(self, x: Tensor) -> Tensor:
@@ -233,7 +305,11 @@ def test_what_the_model_itself_does_and_has_stands_in_the_first_row() -> None:
 
     table = count(Tied(), (3, 4)).table()
     assert list(table.index) == ["", "first", "second"]
-    assert table["MACs"].tolist() == [60, 48, 48] and table["parameters"].tolist() == [20, 16, 0]
+    assert table["MACs"].tolist() == [60, 48, 48] and table["parameters"].tolist() == [
+        20,
+        16,
+        0,
+    ]
 
 
 def test_the_picture_draws_the_table() -> None:
@@ -242,9 +318,15 @@ def test_the_picture_draws_the_table() -> None:
     names = [label.get_text() for label in axis.get_yticklabels()]
     table = cost.table(1)
     assert names == list(table.index)
-    assert [bars.get_label() for bars in axis.containers] == ["conv", "matmul", "attention"]
+    assert [bars.get_label() for bars in axis.containers] == [
+        "conv",
+        "matmul",
+        "attention",
+    ]
     for bars in axis.containers:
-        assert [bar.get_width() for bar in bars] == pytest.approx((table[bars.get_label()] / 1e9).tolist())
+        assert [bar.get_width() for bar in bars] == pytest.approx(
+            (table[bars.get_label()] / 1e9).tolist()
+        )
     ends = [bar.get_x() + bar.get_width() for bar in axis.containers[-1]]
     assert ends == pytest.approx((table["MACs"] / 1e9).tolist())
 
@@ -255,7 +337,8 @@ def test_measured_memory_is_that_of_the_pass_itself() -> None:
     assert activation_bytes(module, (1, 3, 2, 4, 6), measured=True) == bytes_by_hand
     for kind in ("nonlocal", "recurrent_crisscross", "decoupled_nonlocal", "cgnl"):
         on_meta, measured = (
-            activation_bytes(make_block(kind)(32), (1, 32, 4, 8, 8), measured=how) for how in (False, True)
+            activation_bytes(make_block(kind)(32), (1, 32, 4, 8, 8), measured=how)
+            for how in (False, True)
         )
         assert measured == pytest.approx(on_meta, rel=0.01), kind
     sharing = Function(lambda x: x.exp() * x.expand(2, -1))  # one storage, saved twice
@@ -263,7 +346,9 @@ def test_measured_memory_is_that_of_the_pass_itself() -> None:
 
 
 class ByFunction(TorchFunctionMode):
-    """A second counter, which sees the calls of torch's functions and not what they are made of."""
+    """A second counter, which sees the calls of torch's functions and not what they are
+    made of.
+    """
 
     macs = 0
 
@@ -289,19 +374,45 @@ class ByFunction(TorchFunctionMode):
 
 
 NETWORKS = [
-    ("resnet50", "nonlocal", {"res3": (1, 3), "res4": (1, 3, 5)}, {}, (1, 3, 8, 224, 224)),
+    (
+        "resnet50",
+        "nonlocal",
+        {"res3": (1, 3), "res4": (1, 3, 5)},
+        {},
+        (1, 3, 8, 224, 224),
+    ),
     ("resnet50", "recurrent_crisscross", {"res3": (3,)}, {}, (1, 3, 8, 224, 224)),
     ("resnet50", "chain", {"res4": (5,)}, {}, (1, 3, 8, 224, 224)),
-    ("mfnet", "pyramid", {"conv3": (1, 3), "conv4": (1, 3, 5)}, {}, (1, 3, 16, 224, 224)),
-    ("slowfast50", "global_temporal_attention", {"slow.res4": (1, 3)}, {}, (1, 3, 32, 256, 256)),
+    (
+        "mfnet",
+        "pyramid",
+        {"conv3": (1, 3), "conv4": (1, 3, 5)},
+        {},
+        (1, 3, 16, 224, 224),
+    ),
+    (
+        "slowfast50",
+        "global_temporal_attention",
+        {"slow.res4": (1, 3)},
+        {},
+        (1, 3, 32, 256, 256),
+    ),
     ("resnet_mini", "cgd", {"res3": (1,)}, {}, (2, 3, 4, 32, 32)),
     ("resnet_mini", "double_attention", {"res3": (1,)}, {}, (2, 3, 4, 32, 32)),
-    ("resnet_mini", "decoupled_rival", {"res4": (1,)}, {"rival": "cgnl"}, (2, 3, 4, 32, 32)),
+    (
+        "resnet_mini",
+        "decoupled_rival",
+        {"res4": (1,)},
+        {"rival": "cgnl"},
+        (2, 3, 4, 32, 32),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("backbone", "kind", "places", "options", "shape"), NETWORKS)
-def test_a_second_counter_agrees_on_whole_networks(backbone, kind, places, options, shape) -> None:
+def test_a_second_counter_agrees_on_whole_networks(
+    backbone, kind, places, options, shape
+) -> None:
     cost = count(lambda: network(backbone, kind, places, **options), shape)
     on_meta = meta_copy(lambda: network(backbone, kind, places, **options))
     with ByFunction() as second:
@@ -319,11 +430,15 @@ def test_a_second_counter_agrees_on_whole_networks(backbone, kind, places, optio
         ("glore", {"res4": (1,)}),
     ],
 )
-def test_ptflops_agrees_within_one_percent(kind: str, places: dict[str, tuple[int, ...]]) -> None:
+def test_ptflops_agrees_within_one_percent(
+    kind: str, places: dict[str, tuple[int, ...]]
+) -> None:
     """It does not know fused attention, and counts softmax and pooling, too."""
     model = network("resnet_mini", kind, places)
     quiet = {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
-    macs, params = get_model_complexity_info(model, (3, 4, 32, 32), backend="aten", **quiet)
+    macs, params = get_model_complexity_info(
+        model, (3, 4, 32, 32), backend="aten", **quiet
+    )
     cost = count(model, (1, 3, 4, 32, 32))
     assert params == cost.params
     assert macs == pytest.approx(cost.macs - cost.by_kind["attention"], rel=0.01)
@@ -333,19 +448,38 @@ def test_ptflops_agrees_within_one_percent(kind: str, places: dict[str, tuple[in
 def test_the_command_counts_blocks_networks_and_what_a_function_makes(
     capsys: pytest.CaptureFixture[str], tmp_path
 ) -> None:
-    assert main(["region", "--shape", "1", "64", "4", "8", "8", "-p", "kernel", "[3, 3, 3]"]) == 0
+    assert (
+        main(
+            ["region", "--shape", "1", "64", "4", "8", "8", "-p", "kernel", "[3, 3, 3]"]
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     cost = count(RegionNonLocal(64, kernel=(3, 3, 3)), (1, 64, 4, 8, 8))
     assert f"{cost.macs / 1e9:.4f} GMAC, {cost.params / 1e6:.4f} M parameters, " in text
     assert f"{cost.activation_bytes / 2**20:.1f} MiB" in text
-    assert [line.split()[0] for line in text.splitlines()[3:6]] == ["w_g", "f_theta", "w_z"]
+    assert [line.split()[0] for line in text.splitlines()[3:6]] == [
+        "w_g",
+        "f_theta",
+        "w_z",
+    ]
 
     picture = tmp_path / "cost.png"
     words = ["resnet_mini", "--shape", "1", "3", "4", "32", "32", "--depth", "3"]
-    assert main([*words, "--place", "nonlocal", "{res3: [1]}", "--png", str(picture)]) == 0
+    assert (
+        main([*words, "--place", "nonlocal", "{res3: [1]}", "--png", str(picture)]) == 0
+    )
     assert "res3.placed.1" in capsys.readouterr().out and picture.stat().st_size > 1000
 
-    made = ["vidattn.backbones:resnet_mini", *words[1:], "-p", "num_classes", "5", "--convention", "modules"]
+    made = [
+        "vidattn.backbones:resnet_mini",
+        *words[1:],
+        "-p",
+        "num_classes",
+        "5",
+        "--convention",
+        "modules",
+    ]
     assert main(made) == 0
     with_five = count(lambda: resnet_mini(num_classes=5), (1, 3, 4, 32, 32), "modules")
     assert f"{with_five.macs / 1e9:.4f} GMAC" in capsys.readouterr().out
@@ -356,11 +490,23 @@ def test_the_command_counts_blocks_networks_and_what_a_function_makes(
     [
         (["regoin"], "'regoin' is unknown: allowed are nonlocal, region, "),
         (["region", "-p", "kernal", "3"], "option of 'region'='kernal' is unknown"),
-        (["resnet_mini", "--place", "region", "{res9: [1]}"], "there is no stage 'res9'"),
-        (["resnet_mini", "-p", "colour", "red"], "resnet_mini() got an unexpected keyword argument 'colour'"),
-        (["vidattn.backbones:nothing"], "module 'vidattn.backbones' has no attribute 'nothing'"),
+        (
+            ["resnet_mini", "--place", "region", "{res9: [1]}"],
+            "there is no stage 'res9'",
+        ),
+        (
+            ["resnet_mini", "-p", "colour", "red"],
+            "resnet_mini() got an unexpected keyword argument 'colour'",
+        ),
+        (
+            ["vidattn.backbones:nothing"],
+            "module 'vidattn.backbones' has no attribute 'nothing'",
+        ),
         (["no.such.file:make"], "No module named 'no'"),
-        (["region", "--convention", "flops"], "convention='flops' is unknown: allowed are all, modules"),
+        (
+            ["region", "--convention", "flops"],
+            "convention='flops' is unknown: allowed are all, modules",
+        ),
     ],
 )
 def test_the_command_says_in_one_line_what_is_wrong(

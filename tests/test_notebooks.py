@@ -1,4 +1,6 @@
-"""What every page that is a notebook promises; what a chapter promises beyond it is in its own file."""
+"""What every page that is a notebook promises; what a chapter promises beyond it is in
+its own file.
+"""
 
 import re
 from pathlib import Path
@@ -20,12 +22,20 @@ def page(name: str) -> Notebook:
 
 
 def sources(name: str, kind: str) -> str:
-    return "\n".join(cell.source for cell in page(name).node.cells if cell.cell_type == kind)
+    return "\n".join(
+        cell.source for cell in page(name).node.cells if cell.cell_type == kind
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(name: str) -> None:
-    drawing = [c for c in page(name).node.cells if c.cell_type == "code" and DRAWS.search(c.source)]
+def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(
+    name: str,
+) -> None:
+    drawing = [
+        c
+        for c in page(name).node.cells
+        if c.cell_type == "code" and DRAWS.search(c.source)
+    ]
     assert drawing or name not in CHAPTERS
     for cell in drawing:
         shown = cell.metadata["mystnb"]
@@ -40,13 +50,22 @@ def test_the_main_path_is_at_most_40_cells(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
     code = sources(name, "code")
-    made = [re.sub(r"\{\w+\}", r"\\w+", text) for text in re.findall(r'glue\(f"([^"]+)"', code)]
+    made = [
+        re.sub(r"\{\w+\}", r"\\w+", text)
+        for text in re.findall(r'glue\(f"([^"]+)"', code)
+    ]
     for glued in re.findall(r"\{glue:text\}`([^`]+)`", sources(name, "markdown")):
-        assert f'"{glued}"' in code or any(re.fullmatch(each, glued) for each in made), glued
+        assert f'"{glued}"' in code or any(
+            re.fullmatch(each, glued) for each in made
+        ), glued
 
 
 def test_only_chapters_the_bench_and_the_row_take_parameters() -> None:
-    tagged = {n for n in PAGES if any(TAG in c.metadata.get("tags", []) for c in page(n).node.cells)}
+    tagged = {
+        n
+        for n in PAGES
+        if any(TAG in c.metadata.get("tags", []) for c in page(n).node.cells)
+    }
     assert tagged == {*CHAPTERS, "counting_blocks", "row"}
 
 

@@ -1,4 +1,6 @@
-"""The pin file, pyproject.toml and environment.yml say the same versions, and they are the installed ones."""
+"""The pin file, pyproject.toml and environment.yml say the same versions, and they are
+the installed ones.
+"""
 
 import re
 import tomllib
@@ -27,7 +29,9 @@ def pins(lines: list[str]) -> dict[str, str]:
 
 def pin_file() -> tuple[dict[str, str], dict[str, str]]:
     """Return the direct and the transitive pins."""
-    direct, transitive = (PROJECT / "requirements.txt").read_text().split("# transitive:")
+    direct, transitive = (
+        (PROJECT / "requirements.txt").read_text().split("# transitive:")
+    )
     lines = [
         [line for line in part.splitlines()[1:] if line and not line.startswith("#")]
         for part in (direct, transitive)
@@ -60,7 +64,10 @@ def test_direct_and_transitive_pins_do_not_overlap() -> None:
 def test_what_is_installed_is_what_is_pinned() -> None:
     direct, transitive = pin_file()
     pinned = direct | transitive
-    installed = {same(found.metadata["Name"]): found.version.partition("+")[0] for found in distributions()}
+    installed = {
+        same(found.metadata["Name"]): found.version.partition("+")[0]
+        for found in distributions()
+    }
     different = {
         name: (version, installed[name])
         for name, version in pinned.items()

@@ -1,4 +1,6 @@
-"""The command line: `python -m vidattn`, or `vidattn` where the package is installed."""
+"""The command line: `python -m vidattn`, or `vidattn` where the package is
+installed.
+"""
 
 import argparse
 import sys
@@ -20,7 +22,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The command line; default: the process's.
 
     Returns:
-        0; 1 for a cell, a page or a run that failed; 2 for bad input, said in one line a problem on stderr.
+        0; 1 for a cell, a page or a run that failed; 2 for bad input, said in one line
+        a problem on stderr.
     """
     options = _parser().parse_args(words)
     try:
@@ -33,7 +36,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
         said, status = explain(error), 2
     except Exception as error:
-        if type(error).__name__ not in ("CellError", "BuildError"):  # of modules that are slow to import
+        if type(error).__name__ not in (
+            "CellError",
+            "BuildError",
+        ):  # of modules that are slow to import
             raise
         said, status = str(error), 1
     except KeyboardInterrupt:
@@ -55,7 +61,9 @@ def _notebook(options: argparse.Namespace) -> None:
 
     given: dict[str, Any] = read_yaml(options.yaml) if options.yaml else {}
     given |= {name: parse_yaml(text, f"-p {name}") for name, text in options.p}
-    place = run_notebook(ROOT, options.build.resolve(), options.name, options.scale, given)
+    place = run_notebook(
+        ROOT, options.build.resolve(), options.name, options.scale, given
+    )
     print(f"The executed notebook: {place}")
 
 
@@ -63,7 +71,9 @@ def _run(options: argparse.Namespace) -> None:
     from vidattn.training import load_experiment, run
 
     result = run(load_experiment(options.experiment), root=options.root)
-    accuracy = "no accuracy" if result.top1 is None else f"top-1 {100 * result.top1:.2f} %"
+    accuracy = (
+        "no accuracy" if result.top1 is None else f"top-1 {100 * result.top1:.2f} %"
+    )
     print(f"{result.name}: {accuracy}, in {result.folder}")
 
 
@@ -84,7 +94,9 @@ def _attend(options: argparse.Namespace) -> None:
 
     several = len(options.clips) > 1
     if several and not options.out.is_dir():
-        raise UserError(f"--out: several clips need a folder that exists, not {options.out}")
+        raise UserError(
+            f"--out: several clips need a folder that exists, not {options.out}"
+        )
     for clip in options.clips:
         out = options.out / f"{clip.stem}.png" if options.out.is_dir() else options.out
         attention_figure(clip, out, run=options.run)
@@ -105,59 +117,125 @@ def _evidence(options: argparse.Namespace) -> None:
     names = options.ledger or ledgers(ROOT)
     more = {claim: int(number) for claim, number in options.more if number.isdigit()}
     if len(more) < len(options.more) or (more and len(names) != 1):
-        raise UserError("--more: needs one ledger, a claim's id and a whole number of seeds")
+        raise UserError(
+            "--more: needs one ledger, a claim's id and a whole number of seeds"
+        )
     for name in names:
         record(ROOT, name, options.jobs, more)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vidattn", description="Long-range attention for video.")
+    parser = argparse.ArgumentParser(
+        prog="vidattn", description="Long-range attention for video."
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, command: Callable[[argparse.Namespace], None], text: str
+    ) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text)
         one.set_defaults(command=command)
         return one
 
-    book = add("book", _book, "execute the notebooks that have changed and build the book")
-    book.add_argument("--scale", default="reduced", help="smoke, reduced (default) or full")
+    book = add(
+        "book", _book, "execute the notebooks that have changed and build the book"
+    )
+    book.add_argument(
+        "--scale", default="reduced", help="smoke, reduced (default) or full"
+    )
 
-    notebook = add("notebook", _notebook, "run one notebook; wrong parameters are refused at once")
+    notebook = add(
+        "notebook", _notebook, "run one notebook; wrong parameters are refused at once"
+    )
     notebook.add_argument("name", help="its name in notebooks/, for example rnl")
-    notebook.add_argument("--scale", default=None, help="take notebooks/params/<name>_<scale>.yaml")
+    notebook.add_argument(
+        "--scale", default=None, help="take notebooks/params/<name>_<scale>.yaml"
+    )
     notebook.add_argument("--yaml", type=Path, help="take this file of parameters")
     pair: dict[str, Any] = {"nargs": 2, "action": "append", "default": []}
-    notebook.add_argument("-p", **pair, metavar=("NAME", "VALUE"), help="one parameter, as YAML")
+    notebook.add_argument(
+        "-p", **pair, metavar=("NAME", "VALUE"), help="one parameter, as YAML"
+    )
 
     for command in (book, notebook):
-        command.add_argument("--build", type=Path, default=ROOT / "book" / "_build", help="where results go")
+        command.add_argument(
+            "--build",
+            type=Path,
+            default=ROOT / "book" / "_build",
+            help="where results go",
+        )
 
     run = add("run", _run, "train and test one experiment, unless that has been done")
     run.add_argument("experiment", type=Path, help="a YAML description")
-    run.add_argument("--root", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
+    run.add_argument(
+        "--root",
+        type=Path,
+        default=Path("runs"),
+        help="folder of the runs (default: runs)",
+    )
 
-    data = add("data", _data, "say what of a public data set is missing, unreadable or wrong in number")
-    kinds = ("kinetics400", "mini_kinetics200", "something_v1", "something_v2", "ucf101", "hmdb51")
+    data = add(
+        "data",
+        _data,
+        "say what of a public data set is missing, unreadable or wrong in number",
+    )
+    kinds = (
+        "kinetics400",
+        "mini_kinetics200",
+        "something_v1",
+        "something_v2",
+        "ucf101",
+        "hmdb51",
+    )
     data.add_argument("kind", choices=kinds, help="which data set")
     data.add_argument("root", type=Path, help="the data folder")
     data.add_argument("--split", type=int, default=1, help="1 (default), 2 or 3")
-    data.add_argument("--quick", action="store_true", help="look at headers and first frames only")
-    data.add_argument("--workers", type=int, default=2, help="processes that decode (default: 2)")
-    data.add_argument("--out", type=Path, default=Path("faults.csv"), help="the report (default: faults.csv)")
+    data.add_argument(
+        "--quick", action="store_true", help="look at headers and first frames only"
+    )
+    data.add_argument(
+        "--workers", type=int, default=2, help="processes that decode (default: 2)"
+    )
+    data.add_argument(
+        "--out",
+        type=Path,
+        default=Path("faults.csv"),
+        help="the report (default: faults.csv)",
+    )
 
-    attend = add("attend", _attend, "draw what an RNL network attends to in a video file")
-    attend.add_argument("clips", type=Path, nargs="+", metavar="clip", help="a video file")
-    attend.add_argument("--out", type=Path, required=True, help="the PNG to write, or a folder")
-    attend.add_argument("--run", type=Path, help="folder of a trained run (default: untrained weights)")
+    attend = add(
+        "attend", _attend, "draw what an RNL network attends to in a video file"
+    )
+    attend.add_argument(
+        "clips", type=Path, nargs="+", metavar="clip", help="a video file"
+    )
+    attend.add_argument(
+        "--out", type=Path, required=True, help="the PNG to write, or a folder"
+    )
+    attend.add_argument(
+        "--run", type=Path, help="folder of a trained run (default: untrained weights)"
+    )
 
-    bench = add("bench", _bench, "time and memory of the chapters' blocks on this machine")
+    bench = add(
+        "bench", _bench, "time and memory of the chapters' blocks on this machine"
+    )
     names = ("rnl", "pnl", "rcca", "gta")
-    bench.add_argument("--suite", choices=names, help="one chapter's blocks (default: all)")
+    bench.add_argument(
+        "--suite", choices=names, help="one chapter's blocks (default: all)"
+    )
 
-    evidence = add("evidence", _evidence, "run what the ledgers list and is not yet recorded")
-    evidence.add_argument("ledger", nargs="*", help="its name in book/ledgers, such as rnl (default: all)")
-    evidence.add_argument("--more", **pair, metavar=("CLAIM", "SEEDS"), help="give a claim more seeds")
-    evidence.add_argument("--jobs", type=int, default=2, help="runs at a time, a thread each (default: 2)")
+    evidence = add(
+        "evidence", _evidence, "run what the ledgers list and is not yet recorded"
+    )
+    evidence.add_argument(
+        "ledger", nargs="*", help="its name in book/ledgers, such as rnl (default: all)"
+    )
+    evidence.add_argument(
+        "--more", **pair, metavar=("CLAIM", "SEEDS"), help="give a claim more seeds"
+    )
+    evidence.add_argument(
+        "--jobs", type=int, default=2, help="runs at a time, a thread each (default: 2)"
+    )
     return parser
 
 

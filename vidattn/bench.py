@@ -1,9 +1,11 @@
-"""What blocks cost on this machine, beside NL: multiply-adds counted, time and memory measured.
+"""What blocks cost on this machine, beside NL: multiply-adds counted, time and memory
+measured.
 
-A suite names the blocks of a table and the places where they stand, by themselves or in a network. Ratios,
-since seconds differ from machine to machine and from day to day. Rounds are interleaved, a pass of each block
-and then again: what slows the machine for a while slows all of them, and a ratio is taken within its round.
-Normalisation uses its running statistics in training passes, too: one clip gives the additive squeeze-excite
+A suite names the blocks of a table and the places where they stand, by themselves or in
+a network. Ratios, since seconds differ from machine to machine and from day to day.
+Rounds are interleaved, a pass of each block and then again: what slows the machine for
+a while slows all of them, and a ratio is taken within its round. Normalisation uses its
+running statistics in training passes, too: one clip gives the additive squeeze-excite
 no variance.
 """
 
@@ -31,7 +33,9 @@ from vidattn.cost import count
 
 Shape = tuple[int, int, int, int, int]
 Wanted = tuple[str, Mapping[str, Any]]  # a block's kind and options
-Network = tuple[str, Mapping[str, Any], Mapping[str, Sequence[int]]]  # a backbone, its options, places
+Network = tuple[
+    str, Mapping[str, Any], Mapping[str, Sequence[int]]
+]  # a backbone, its options, places
 CONTROL: Wanted = ("naive", {})
 BARE: Wanted = ("bare", {})  # in a network: no block
 PASSES = ("forward", "training")  # without gradients; with the backward pass
@@ -43,7 +47,8 @@ class Suite(NamedTuple):
 
     Attributes:
         shapes: Shapes `(B, C, T, H, W)` by name.
-        blocks: Kind and options of each block by its label; all are compared with the first.
+        blocks: Kind and options of each block by its label; all are compared with the
+            first.
         network: What the blocks stand in; None: a block by itself.
     """
 
@@ -52,11 +57,22 @@ class Suite(NamedTuple):
     network: Network | None = None
 
 
-# Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map whose sides 8 divides,
-# beside one where 28 / 8 is no whole number.
+# Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map
+# whose sides 8 divides, beside one where 28 / 8 is no whole number.
 _RES50: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
-_SIDES: dict[str, Shape] = {"32 x 32": (1, 512, 8, 32, 32), "28 x 28": (1, 512, 8, 28, 28)}
-_RNL = ("nonlocal", "region", "squeeze_excite", "additive_squeeze_excite", "cbam", "global_context", "chain")
+_SIDES: dict[str, Shape] = {
+    "32 x 32": (1, 512, 8, 32, 32),
+    "28 x 28": (1, 512, 8, 28, 28),
+}
+_RNL = (
+    "nonlocal",
+    "region",
+    "squeeze_excite",
+    "additive_squeeze_excite",
+    "cbam",
+    "global_context",
+    "chain",
+)
 _NL: dict[str, Wanted] = {
     "NL": ("nonlocal", {}),
     "NL, keys pooled after": ("nonlocal", {"pool_keys": "after"}),
@@ -88,7 +104,9 @@ SUITES = {
 
 
 class NaiveRegion(RegionNonLocal):
-    """The control of the memory measurement: RNL with softmax(r r^T) g written out, an N x N matrix."""
+    """The control of the memory measurement: RNL with softmax(r r^T) g written out, an
+    N x N matrix.
+    """
 
     def _sum(self, x: Tensor) -> Tensor:
         q, k, v = self._embed(x)
@@ -104,7 +122,8 @@ class Measured(NamedTuple):
         macs: Multiply-adds of a forward pass.
         parameters: Number of parameters.
         seconds: Those of each round, for each of `PASSES`.
-        mib: Peak memory of each of `PASSES` beyond weights and input, in MiB; gradients count.
+        mib: Peak memory of each of `PASSES` beyond weights and input, in MiB; gradients
+            count.
     """
 
     label: str
@@ -116,13 +135,21 @@ class Measured(NamedTuple):
 
 
 def build(wanted: Wanted, channels: int, network: Network | None = None) -> nn.Module:
-    """Return a new block, or the control, or a new network with that block at its places."""
+    """Return a new block, or the control, or a new network with that block at its
+    places.
+    """
     kind, options = wanted
     if network is not None:
         backbone, given, places = network
         model = BACKBONES[backbone](**given)
-        return model if wanted == BARE else put(model, places, make_block(kind, **options))
-    return NaiveRegion(channels) if kind == CONTROL[0] else make_block(kind, **options)(channels)
+        return (
+            model if wanted == BARE else put(model, places, make_block(kind, **options))
+        )
+    return (
+        NaiveRegion(channels)
+        if kind == CONTROL[0]
+        else make_block(kind, **options)(channels)
+    )
 
 
 def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
@@ -137,39 +164,58 @@ def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
     """
     rows = []
     for place, shape in suite.shapes.items():
-        blocks = {label: build(of, shape[1], suite.network) for label, of in suite.blocks.items()}
+        blocks = {
+            label: build(of, shape[1], suite.network)
+            for label, of in suite.blocks.items()
+        }
         seconds = {what: _interleaved(blocks, shape, what, rounds) for what in PASSES}
         for label, block in blocks.items():
-            cost, mib = count(block, shape), peak_in_process(suite.blocks[label], shape, suite.network)
+            cost, mib = (
+                count(block, shape),
+                peak_in_process(suite.blocks[label], shape, suite.network),
+            )
             own = {what: seconds[what][label] for what in PASSES}
             rows.append(Measured(label, place, cost.macs, cost.params, own, mib))
     return rows
 
 
 def table(suite: Suite, rounds: int = 5) -> str:
-    """Measure a suite and return the machine and a Markdown table; see `measure` for the arguments.
+    """Measure a suite and return the machine and a Markdown table; see `measure` for
+    the arguments.
 
-    Times and memory are ratios to the suite's first block at the same place; times are the median over
-    rounds, with the smallest and the largest in brackets. The first block's own row has what they are
-    ratios of.
+    Times and memory are ratios to the suite's first block at the same place; times are
+    the median over rounds, with the smallest and the largest in brackets. The first
+    block's own row has what they are ratios of.
     """
     lines = []
     for row in (rows := measure(suite, rounds)):
         own = next(other for other in rows if other.place == row.place)
         line = {
-            "block": row.label, "place": row.place, "parameters M": f"{row.parameters / 1e6:.3f}",
+            "block": row.label,
+            "place": row.place,
+            "parameters M": f"{row.parameters / 1e6:.3f}",
             "GMAC": f"{row.macs / 1e9:.3g}",
-        }  # fmt: skip
+        }
         for what in PASSES:
-            ratios, memory = row.seconds[what] / own.seconds[what], row.mib[what] / own.mib[what]
-            line[f"{what}: time"] = f"{np.median(ratios):.2g} ({ratios.min():.2g} to {ratios.max():.2g})"
+            ratios, memory = (
+                row.seconds[what] / own.seconds[what],
+                row.mib[what] / own.mib[what],
+            )
+            line[f"{what}: time"] = (
+                f"{np.median(ratios):.2g} ({ratios.min():.2g} to {ratios.max():.2g})"
+            )
             line[f"{what}: memory"] = f"{memory:.2f}"
             if row is own:
-                line[f"{what}: time"] = f"1 = {1000 * np.median(row.seconds[what]):.1f} ms"
+                line[f"{what}: time"] = (
+                    f"1 = {1000 * np.median(row.seconds[what]):.1f} ms"
+                )
                 line[f"{what}: memory"] = f"1 = {row.mib[what]:.0f} MiB"
         lines.append(line)
     sides = ["---", "---", *["---:"] * (len(lines[0]) - 2)]
-    shown = [f"| {' | '.join(cells)} |" for cells in (lines[0], sides, *(line.values() for line in lines))]
+    shown = [
+        f"| {' | '.join(cells)} |"
+        for cells in (lines[0], sides, *(line.values() for line in lines))
+    ]
     control = [
         f"Control, RNL with the N x N matrix written out, {place}: forward "
         f"{peak_in_process(CONTROL, shape)['forward']:.0f} MiB, "
@@ -181,10 +227,18 @@ def table(suite: Suite, rounds: int = 5) -> str:
 
 
 def ratios(text: str) -> dict[tuple[str, str], list[float]]:
-    """Read a table's ratios: by block and place those of `PASSES`, time and memory of each."""
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    """Read a table's ratios: by block and place those of `PASSES`, time and memory of
+    each.
+    """
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if "|" in line
+    ]
     return {
-        (label, place): [1.0 if cell.startswith("1 =") else float(cell.split()[0]) for cell in cells]
+        (label, place): [
+            1.0 if cell.startswith("1 =") else float(cell.split()[0]) for cell in cells
+        ]
         for label, place, _, _, *cells in lines[2:]
     }
 
@@ -192,7 +246,11 @@ def ratios(text: str) -> dict[tuple[str, str], list[float]]:
 def machine() -> str:
     """Return a line that says what was measured on what."""
     information = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", information.read_text()) if information.is_file() else None
+    found = (
+        re.search(r"model name\s*: (.+)", information.read_text())
+        if information.is_file()
+        else None
+    )
     name = found[1] if found else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
     used = f"{threads} thread{'s' * (threads != 1)} of {os.cpu_count()} CPUs"
@@ -203,24 +261,30 @@ def machine() -> str:
 def peak_in_process(
     wanted: Wanted, shape: Sequence[int], network: Network | None = None
 ) -> dict[str, float]:
-    """Return the extra peak memory of a block, or of a network with it, in each of `PASSES`, in MiB.
+    """Return the extra peak memory of a block, or of a network with it, in each of
+    `PASSES`, in MiB.
 
-    Measured in a process of its own, so that no other block's memory lies about. Not a number where there is
-    no /proc.
+    Measured in a process of its own, so that no other block's memory lies about. Not a
+    number where there is no /proc.
     """
     if not Path("/proc/self/status").exists():
         return dict.fromkeys(PASSES, math.nan)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peaks, wanted, shape, network, torch.get_num_threads()).result()
+        return pool.submit(
+            _peaks, wanted, shape, network, torch.get_num_threads()
+        ).result()
 
 
 def peak(run: Callable[[], object]) -> float:
-    """Return by how many MiB this process's resident memory peaks while a function runs, as Linux sees it.
+    """Return by how many MiB this process's resident memory peaks while a function
+    runs, as Linux sees it.
 
-    What was resident before does not count; what the function returns does. Buffers inside fused operators
-    count, too.
+    What was resident before does not count; what the function returns does. Buffers
+    inside fused operators count, too.
     """
-    with suppress(OSError):  # else the highest is at least the true peak: the figure errs on the high side
+    with suppress(
+        OSError
+    ):  # else the highest is at least the true peak: the figure errs on the high side
         Path("/proc/self/clear_refs").write_text("5")  # resets the highest value so far
     before = _resident("VmRSS")
     kept = run()
@@ -264,11 +328,15 @@ def _peaks(
 ) -> dict[str, float]:
     """The other end of `peak_in_process`."""
     torch.set_num_threads(threads)
-    # The allocator then returns each large tensor when it is freed: the peak is what is alive, without holes
-    # in the heap.
+    # The allocator then returns each large tensor when it is freed: the peak is what is
+    # alive, without holes in the heap.
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**16)
     block, side = build(wanted, shape[1], network), 9 if network is None else 64
     for what in PASSES:  # loads the libraries
-        _pass(block, [min(sizes) for sizes in zip(shape, (*shape[:3], side, side), strict=True)], what)()
+        _pass(
+            block,
+            [min(sizes) for sizes in zip(shape, (*shape[:3], side, side), strict=True)],
+            what,
+        )()
     block.zero_grad()
     return {what: peak(_pass(block, shape, what)) for what in PASSES}

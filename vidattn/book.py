@@ -1,4 +1,5 @@
-"""The book: notebooks are executed when their code has changed, and the site is built, warnings being errors.
+"""The book: notebooks are executed when their code has changed, and the site is built,
+warnings being errors.
 
 What is generated lies in one folder:
 
@@ -64,9 +65,14 @@ def build(root: Path, build_folder: Path, scale: str) -> Path:
         BuildError: The builder warned or failed.
     """
     folder = build_folder / scale
-    wanted = [(each, resolve(each, at_scale(root, each, scale))) for each in chapters(root)]
+    wanted = [
+        (each, resolve(each, at_scale(root, each, scale))) for each in chapters(root)
+    ]
     with _alone(build_folder):
-        pages = {each.name: executed(root, build_folder, each, parameters) for each, parameters in wanted}
+        pages = {
+            each.name: executed(root, build_folder, each, parameters)
+            for each, parameters in wanted
+        }
         source, html = folder / "source", folder / "html"
         stage(root, source, pages)
         key = _site_key(root, source)
@@ -97,7 +103,11 @@ def at_scale(root: Path, notebook: Notebook, scale: str) -> dict[str, Any]:
 
 
 def run_notebook(
-    root: Path, build_folder: Path, name: str, scale: str | None, given: Mapping[str, Any]
+    root: Path,
+    build_folder: Path,
+    name: str,
+    scale: str | None,
+    given: Mapping[str, Any],
 ) -> Path:
     """Execute one notebook by itself, unless that has been done.
 
@@ -105,7 +115,8 @@ def run_notebook(
         root: The project's folder.
         build_folder: Where everything generated goes.
         name: The notebook's name.
-        scale: The scale whose parameters are taken first, or None for the notebook's own.
+        scale: The scale whose parameters are taken first, or None for the notebook's
+            own.
         given: Parameters that replace them.
 
     Returns:
@@ -116,7 +127,9 @@ def run_notebook(
         CellError: A cell failed.
     """
     notebook = read_notebook(root / "notebooks" / f"{name}.py")
-    parameters = resolve(notebook, {**(at_scale(root, notebook, scale) if scale else {}), **given})
+    parameters = resolve(
+        notebook, {**(at_scale(root, notebook, scale) if scale else {}), **given}
+    )
     with _alone(build_folder):
         done = executed(root, build_folder, notebook, parameters)
     place = build_folder / "notebooks" / f"{name}.ipynb"
@@ -128,25 +141,42 @@ def run_notebook(
 def executed(
     root: Path, build_folder: Path, notebook: Notebook, parameters: Mapping[str, Any]
 ) -> nbformat.NotebookNode:
-    """Return a notebook with its outputs, run now unless code, parameters and what it reads are as then.
+    """Return a notebook with its outputs, run now unless code, parameters and what it
+    reads are as then.
 
     Prose and the cells' display tags are taken from the notebook as it is now.
     """
     folder = build_folder / "executed"
-    place = folder / f"{notebook.name}-{notebook_key(root, notebook, parameters)[:16]}.ipynb"
+    place = (
+        folder
+        / f"{notebook.name}-{notebook_key(root, notebook, parameters)[:16]}.ipynb"
+    )
     if not place.is_file():
         print(f"{notebook.path.relative_to(root)}: executing", flush=True)
-        execute(notebook, parameters, root, place, failed=folder / f"{notebook.name}-failed.ipynb")
+        execute(
+            notebook,
+            parameters,
+            root,
+            place,
+            failed=folder / f"{notebook.name}-failed.ipynb",
+        )
     return _with_outputs(notebook, nbformat.read(place, as_version=4))
 
 
 def notebook_key(root: Path, notebook: Notebook, parameters: Mapping[str, Any]) -> str:
     """Return a hash of all that a notebook's outputs depend on."""
-    code = set((root / "vidattn").rglob("*.py")) - {root / "vidattn" / name for name in WITHOUT_EFFECT}
-    library = {os.path.relpath(path, root): source_key(path.read_text()) for path in code}
+    code = set((root / "vidattn").rglob("*.py")) - {
+        root / "vidattn" / name for name in WITHOUT_EFFECT
+    }
+    library = {
+        os.path.relpath(path, root): source_key(path.read_text()) for path in code
+    }
     read = [path for folder in READ_BY_NOTEBOOKS for path in (root / folder).rglob("*")]
     cells = [cell.source for cell in notebook.node.cells if cell.cell_type == "code"]
-    made_with = [sys.version, *(version(name) for name in ("torch", "matplotlib", "papermill"))]
+    made_with = [
+        sys.version,
+        *(version(name) for name in ("torch", "matplotlib", "papermill")),
+    ]
     return digest([cells, dict(parameters), library, _file_keys(root, read), made_with])
 
 
@@ -159,7 +189,11 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
         pages: Notebooks by name.
     """
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("_build", "__pycache__", "results"))
+    shutil.copytree(
+        root / "book",
+        source,
+        ignore=shutil.ignore_patterns("_build", "__pycache__", "results"),
+    )
     for name, node in pages.items():
         nbformat.write(node, source / f"{name}.ipynb")
     (source / "api").mkdir(exist_ok=True)
@@ -171,20 +205,29 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
 
 
 def api_pages(package: Path) -> dict[str, str]:
-    """Return the pages of the API reference, by name: one for each part of a package, from its files."""
+    """Return the pages of the API reference, by name: one for each part of a package,
+    from its files.
+    """
     pages = {}
     for folder in {path.parent for path in package.rglob("*.py")}:
         name = ".".join(folder.relative_to(package.parent).parts)
         parts = [f"# `{name}`\n" + AUTOMODULE.format(name)]
         for path in sorted(folder.glob("[!_]*.py")):
-            parts.append(f"\n## `{path.stem}`\n" + AUTOMODULE.format(f"{name}.{path.stem}\n   :members:"))
+            parts.append(
+                f"\n## `{path.stem}`\n"
+                + AUTOMODULE.format(f"{name}.{path.stem}\n   :members:")
+            )
         pages["rest" if folder == package else folder.name] = "".join(parts)
     return pages
 
 
 def chapters(root: Path) -> Iterator[Notebook]:
-    """The notebooks that are pages of the book; each must be in the table of contents."""
-    listed = re.findall(r"\b(?:file|root): *(\S+)", (root / "book" / "_toc.yml").read_text())
+    """The notebooks that are pages of the book; each must be in the table of
+    contents.
+    """
+    listed = re.findall(
+        r"\b(?:file|root): *(\S+)", (root / "book" / "_toc.yml").read_text()
+    )
     for path in sorted((root / "notebooks").glob("*.py")):
         if path.stem not in listed:
             raise UserError(f"{path.relative_to(root)} is not in book/_toc.yml")
@@ -193,7 +236,9 @@ def chapters(root: Path) -> Iterator[Notebook]:
 
 @contextmanager
 def _alone(build_folder: Path) -> Iterator[None]:
-    """Wait until no other process builds in the same folder; the lock ends with the process."""
+    """Wait until no other process builds in the same folder; the lock ends with the
+    process.
+    """
     build_folder.mkdir(parents=True, exist_ok=True)
     with open(build_folder / "lock", "w") as file:
         try:
@@ -204,38 +249,57 @@ def _alone(build_folder: Path) -> Iterator[None]:
         yield
 
 
-def _with_outputs(notebook: Notebook, done: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def _with_outputs(
+    notebook: Notebook, done: nbformat.NotebookNode
+) -> nbformat.NotebookNode:
     """Return the notebook as written now, with the outputs that its code gave."""
     node = nbformat.from_dict(notebook.node)
     node.metadata["language_info"] = done.metadata["language_info"]
     ran = {cell.id: cell for cell in done.cells}
     for cell in node.cells:
         if cell.cell_type == "code":
-            cell.update(outputs=ran[cell.id].outputs, execution_count=ran[cell.id].execution_count)
-    for before, cell in pairwise(done.cells):  # papermill's own cell stands behind that of the parameters
+            cell.update(
+                outputs=ran[cell.id].outputs,
+                execution_count=ran[cell.id].execution_count,
+            )
+    for before, cell in pairwise(
+        done.cells
+    ):  # papermill's own cell stands behind that of the parameters
         if INJECTED in cell.metadata.get("tags", []):
             cell.update(id=INJECTED, metadata={"tags": [INJECTED]})
-            node.cells.insert([known.id for known in node.cells].index(before.id) + 1, cell)
+            node.cells.insert(
+                [known.id for known in node.cells].index(before.id) + 1, cell
+            )
     return node
 
 
 def _site_key(root: Path, source: Path) -> str:
-    """Return a hash of everything that the site is made from: pages, and the docstrings of the library."""
-    files = [*source.rglob("*"), *(root / "vidattn").rglob("*.py"), root / "requirements.txt"]
+    """Return a hash of everything that the site is made from: pages, and the docstrings
+    of the library.
+    """
+    files = [
+        *source.rglob("*"),
+        *(root / "vidattn").rglob("*.py"),
+        root / "requirements.txt",
+    ]
     return digest(_file_keys(root, files))
 
 
 def _file_keys(root: Path, paths: Iterable[Path]) -> dict[str, str]:
-    return {os.path.relpath(path, root): file_key(path) for path in paths if path.is_file()}
+    return {
+        os.path.relpath(path, root): file_key(path) for path in paths if path.is_file()
+    }
 
 
 def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
-    """Build the site from nothing, so that no earlier failure is forgotten, and return its folder.
+    """Build the site from nothing, so that no earlier failure is forgotten, and return
+    its folder.
 
     Args:
         source: What `stage` put together.
         work: A folder for the builder; replaced.
-        strict: A warning, also one of a reference into the library that leads nowhere, is an error.
+        strict: A warning, also one of a reference into the library that leads nowhere,
+            is an error.
 
     Raises:
         BuildError: The builder warned or failed.
@@ -243,12 +307,21 @@ def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     print("Building the pages", flush=True)
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        str(source),
+    ]
     command += ["--path-output", str(work), "--all", "--quiet"]
     command += ["-W", "-n", "--keep-going"] if strict else []
     surroundings = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    # warnings go to stderr and are shown; what goes to stdout names folders that are about to move
-    done = subprocess.run(command, env=surroundings, stdout=subprocess.DEVNULL, check=False)
+    # warnings go to stderr and are shown; what goes to stdout names folders that are
+    # about to move
+    done = subprocess.run(
+        command, env=surroundings, stdout=subprocess.DEVNULL, check=False
+    )
     if done.returncode != 0:
         raise BuildError("the book was not built: see the warnings above")
     return work / "_build" / "html"

@@ -1,4 +1,6 @@
-"""Models without numbers: shapes and costs of the largest network in no time and no memory."""
+"""Models without numbers: shapes and costs of the largest network in no time and no
+memory.
+"""
 
 import copy
 from collections.abc import Callable
@@ -11,8 +13,8 @@ def meta_copy(model: nn.Module | Callable[[], nn.Module]) -> nn.Module:
     """Return a copy of a model on the meta device, in evaluation mode.
 
     Args:
-        model: A model, which is left as it is, or a function that makes one, which then never takes up
-            memory.
+        model: A model, which is left as it is, or a function that makes one, which then
+            never takes up memory.
 
     Returns:
         A model whose tensors have shapes but no values.
@@ -21,7 +23,11 @@ def meta_copy(model: nn.Module | Callable[[], nn.Module]) -> nn.Module:
         with torch.device("meta"):
             return model().to("meta").eval()
     # Handing deepcopy the copies of all tensors keeps it from copying their values.
-    memo: dict[int, Tensor] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    memo: dict[int, Tensor] = {
+        id(buffer): buffer.to("meta") for buffer in model.buffers()
+    }
     for weight in model.parameters():
-        memo[id(weight)] = nn.Parameter(weight.detach().to("meta"), requires_grad=weight.requires_grad)
+        memo[id(weight)] = nn.Parameter(
+            weight.detach().to("meta"), requires_grad=weight.requires_grad
+        )
     return copy.deepcopy(model, memo).eval()

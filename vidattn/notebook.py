@@ -1,7 +1,8 @@
-"""A literate notebook: its parameters, refused before anything starts when they are wrong, and its execution.
+"""A literate notebook: its parameters, refused before anything starts when they are
+wrong, and its execution.
 
-A notebook of the book is a py:percent file, `notebooks/<name>.py`. Its header names the model of its
-parameters:
+A notebook of the book is a py:percent file, `notebooks/<name>.py`. Its header names the
+model of its parameters:
 
     # ---
     # jupyter:
@@ -19,8 +20,8 @@ parameters:
     #     parameters: vidattn.papers.example:Parameters
     # ---
 
-One cell is tagged `parameters` and holds nothing but assignments of literals; the next cell makes the model
-of them:
+One cell is tagged `parameters` and holds nothing but assignments of literals; the next
+cell makes the model of them:
 
     # %% tags=["parameters"]
     steps = 200  # optimizer steps of one run
@@ -31,12 +32,14 @@ of them:
 
     parameters = Parameters(steps=steps, kernel=kernel)
 
-`Parameters` is a `vidattn.training.validation.Part` with the same names as fields. When it has a method
-`check()`, that method refuses what types alone cannot (a block that does not fit, a missing folder) by a
-`ValueError` of one line. It is called here, before a kernel starts. A notebook without a `parameters` cell
-takes no parameters and needs no `vidattn` key.
+`Parameters` is a `vidattn.training.validation.Part` with the same names as fields. When
+it has a method `check()`, that method refuses what types alone cannot (a block that
+does not fit, a missing folder) by a `ValueError` of one line. It is called here, before
+a kernel starts. A notebook without a `parameters` cell takes no parameters and needs no
+`vidattn` key.
 
-The kernel runs in the project's root folder: a notebook names its files from there (`runs`, `book/results`).
+The kernel runs in the project's root folder: a notebook names its files from there
+(`runs`, `book/results`).
 """
 
 import ast
@@ -59,7 +62,9 @@ INJECTED = "injected-parameters"  # papermill's tag
 
 
 class CellError(Exception):
-    """A cell failed, or its kernel died; the text names the notebook and the cell and shows the traceback."""
+    """A cell failed, or its kernel died; the text names the notebook and the cell and
+    shows the traceback.
+    """
 
 
 @dataclass(frozen=True)
@@ -79,19 +84,26 @@ class Notebook:
         """The parameters that the notebook declares, with their values there.
 
         Raises:
-            UserError: The cell tagged `parameters` holds something else than assignments of literals.
+            UserError: The cell tagged `parameters` holds something else than
+                assignments of literals.
         """
-        cells = [cell for cell in self.node.cells if TAG in cell.metadata.get("tags", [])]
+        cells = [
+            cell for cell in self.node.cells if TAG in cell.metadata.get("tags", [])
+        ]
         if len(cells) > 1:
-            raise UserError(f"{self.path}: {len(cells)} cells are tagged '{TAG}', one is allowed")
+            raise UserError(
+                f"{self.path}: {len(cells)} cells are tagged '{TAG}', one is allowed"
+            )
         return _literals(cells[0].source, self.path) if cells else {}
 
     @property
     def model(self) -> type[BaseModel] | None:
-        """The pydantic model that the header names, or None for a notebook without parameters.
+        """The pydantic model that the header names, or None for a notebook without
+        parameters.
 
         Raises:
-            UserError: The header names none although there are parameters, or one that is not there.
+            UserError: The header names none although there are parameters, or one that
+                is not there.
         """
         place = self.node.metadata.get("vidattn", {}).get("parameters")
         if place is None and not self.defaults:
@@ -112,19 +124,26 @@ def read_notebook(path: Path) -> Notebook:
     import jupytext
 
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.py"))) or "none"
-        raise UserError(f"no notebook {path.stem!r} in {path.parent}; there are: {known}")
+        known = (
+            ", ".join(sorted(file.stem for file in path.parent.glob("*.py"))) or "none"
+        )
+        raise UserError(
+            f"no notebook {path.stem!r} in {path.parent}; there are: {known}"
+        )
     node = jupytext.read(path, fmt="py:percent")
-    # jupytext draws random ids; the same notebook must give the same file, and outputs find their code again
-    # where prose was added
+    # jupytext draws random ids; the same notebook must give the same file, and outputs
+    # find their code again where prose was added
     for kind in ("code", "markdown"):
-        for number, cell in enumerate((cell for cell in node.cells if cell.cell_type == kind), start=1):
+        for number, cell in enumerate(
+            (cell for cell in node.cells if cell.cell_type == kind), start=1
+        ):
             cell["id"] = f"{kind}-{number}"
     return Notebook(path, node)
 
 
 def resolve(notebook: Notebook, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all parameters of a notebook: its defaults, replaced by those that are given.
+    """Return all parameters of a notebook: its defaults, replaced by those that are
+    given.
 
     Args:
         notebook: The notebook.
@@ -133,7 +152,9 @@ def resolve(notebook: Notebook, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: One line for each fault, naming the parameter and what is allowed.
     """
-    if unknown := [_unknown(notebook, name) for name in given if name not in notebook.defaults]:
+    if unknown := [
+        _unknown(notebook, name) for name in given if name not in notebook.defaults
+    ]:
         raise UserError("\n".join(unknown))
     values = {**notebook.defaults, **given}
     model = notebook.model
@@ -144,24 +165,31 @@ def resolve(notebook: Notebook, given: Mapping[str, Any]) -> dict[str, Any]:
     different = set(model.model_fields) ^ set(values)
     if different:
         names = ", ".join(sorted(different))
-        raise UserError(f"{notebook.path}: the '{TAG}' cell and {model.__name__} differ in: {names}")
+        raise UserError(
+            f"{notebook.path}: the '{TAG}' cell and {model.__name__} differ in: {names}"
+        )
     try:
         parameters = model(**values)
         if hasattr(parameters, "check"):
             parameters.check()
     except ValueError as error:
         said = explain(error) if isinstance(error, ValidationError) else str(error)
-        lines = [f"{notebook.name}: {line}" for line in said.splitlines() if line.strip()]
+        lines = [
+            f"{notebook.name}: {line}" for line in said.splitlines() if line.strip()
+        ]
         raise UserError("\n".join(lines)) from None
     return values
 
 
-def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, done: Path, failed: Path) -> None:
+def execute(
+    notebook: Notebook, given: Mapping[str, Any], root: Path, done: Path, failed: Path
+) -> None:
     """Run a notebook in a kernel of this Python and write it with its outputs.
 
     Args:
         notebook: The notebook.
-        given: Parameters that differ from the notebook's own; already checked by `resolve`.
+        given: Parameters that differ from the notebook's own; already checked by
+            `resolve`.
         root: Folder in which the kernel runs.
         done: File to write, whole or not at all.
         failed: File that keeps the notebook as it stood when a cell failed.
@@ -174,7 +202,9 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, done: Path
     from papermill.exceptions import PapermillExecutionError
 
     failed.parent.mkdir(parents=True, exist_ok=True)
-    different = {name: value for name, value in given.items() if value != notebook.defaults[name]}
+    different = {
+        name: value for name, value in given.items() if value != notebook.defaults[name]
+    }
     try:
         papermill.execute_notebook(
             nbformat.from_dict(notebook.node),
@@ -185,15 +215,25 @@ def execute(notebook: Notebook, given: Mapping[str, Any], root: Path, done: Path
             stdout_file=sys.stderr,  # what cells print is shown while they run: a training cell takes minutes
             stderr_file=sys.stderr,
             start_timeout=300,  # seconds: a busy machine starts a kernel slowly
-            extra_arguments=["--log-level=ERROR"],  # the kernel's, which warns of its own transport
+            extra_arguments=[
+                "--log-level=ERROR"
+            ],  # the kernel's, which warns of its own transport
         )
     except PapermillExecutionError as error:
         # An error outside the cells' own code has no traceback.
-        shown = str(error) if error.traceback else f"\n{error.source}\n\n{error.ename}: {error.evalue}\n"
+        shown = (
+            str(error)
+            if error.traceback
+            else f"\n{error.source}\n\n{error.ename}: {error.evalue}\n"
+        )
         where = f"{notebook.path}, cell {error.cell_index + 1}"
-        raise CellError(f"{where} failed:\n{shown}\nThe notebook as it stood: {failed}") from None
+        raise CellError(
+            f"{where} failed:\n{shown}\nThe notebook as it stood: {failed}"
+        ) from None
     except DeadKernelError as error:
-        raise CellError(f"{notebook.path}: the kernel died ({error}); out of memory?") from None
+        raise CellError(
+            f"{notebook.path}: the kernel died ({error}); out of memory?"
+        ) from None
     failed.replace(done)
 
 

@@ -10,11 +10,15 @@ from vidattn.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML reads 1e-4 as a text, since YAML 1.1 wants a dot; people and papers write 1e-4."""
+    """PyYAML reads 1e-4 as a text, since YAML 1.1 wants a dot; people and papers write
+    1e-4.
+    """
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
 )
 
 
@@ -39,7 +43,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file that holds one mapping; an empty file is an empty one.
 
     Raises:
-        UserError: The file is missing, not YAML, or something else than a mapping of names.
+        UserError: The file is missing, not YAML, or something else than a mapping of
+            names.
     """
     try:
         text = Path(path).read_text()
@@ -48,6 +53,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     values = parse_yaml(text, str(path))
     if values is None:
         return {}
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+    if not isinstance(values, dict) or not all(
+        isinstance(name, str) for name in values
+    ):
         raise UserError(f"{path}: must be a YAML mapping, 'name: value' on each line")
     return values

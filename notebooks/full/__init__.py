@@ -1,1 +1,3 @@
-"""What stands around the runs at full scale: their parameters are written, batches planned and gathered."""
+"""What stands around the runs at full scale: their parameters are written, batches
+planned and gathered.
+"""

@@ -1,9 +1,11 @@
-"""A batch of rows: which, where from, what it takes, and what came of it. `notebooks/Snakefile` runs one.
+"""A batch of rows: which, where from, what it takes, and what came of it.
+`notebooks/Snakefile` runs one.
 
-    python -m notebooks.full.batch plan | run | record [--paper gta] [--table Fig3] [--row NAME] ...
+    python -m notebooks.full.batch plan | run | record [--paper gta] [--table Fig3]
+    [--row NAME] ...
 
-`run` hands on what it does not know: `gpus=8` to the Snakefile, and from the first option on, such as
-`--executor slurm --jobs 8`, the rest to Snakemake.
+`run` hands on what it does not know: `gpus=8` to the Snakefile, and from the first
+option on, such as `--executor slurm --jobs 8`, the rest to Snakemake.
 """
 
 import argparse
@@ -33,7 +35,14 @@ from vidattn.yamlfile import read_yaml
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = ROOT / "notebooks" / "params" / "full"
 RECORDS = ROOT / "book" / "results" / "full"
-ASKED = ("gpus", "nodes", "hours", "memory", "cpus", "retries")  # what a job can be given, for the Snakefile
+ASKED = (
+    "gpus",
+    "nodes",
+    "hours",
+    "memory",
+    "cpus",
+    "retries",
+)  # what a job can be given, for the Snakefile
 RATE = 20e12  # multiply-adds a second of one GPU: an assumption; `--rate` replaces it
 
 
@@ -48,14 +57,17 @@ def load(folder: Path = PARAMS) -> dict[str, Row]:
         try:
             found[path.stem] = Row.model_validate(read_yaml(path))
         except ValidationError as error:
-            raise UserError("\n".join(f"{path}: {line}" for line in explain(error).splitlines())) from None
+            raise UserError(
+                "\n".join(f"{path}: {line}" for line in explain(error).splitlines())
+            ) from None
     return found
 
 
 def select(
     rows: Mapping[str, Row], paper: str = "", table: str = "", names: Sequence[str] = ()
 ) -> dict[str, Row]:
-    """Return the rows of a paper, of one of its tables, or those named, and all that they need.
+    """Return the rows of a paper, of one of its tables, or those named, and all that
+    they need.
 
     Raises:
         UserError: There is none, or a name is unknown.
@@ -65,8 +77,14 @@ def select(
         name
         for name, row in rows.items()
         if (not names or name in names)
-        and paper.lower() in ("", row.paper.lower(), row.paper.lower().partition("-")[0])
-        and (not table or any(table in re.match(r"((\S+).*):", cell).groups() for cell in row.cells))
+        and paper.lower()
+        in ("", row.paper.lower(), row.paper.lower().partition("-")[0])
+        and (
+            not table
+            or any(
+                table in re.match(r"((\S+).*):", cell).groups() for cell in row.cells
+            )
+        )
     ]
     if unknown or not chosen:
         papers = sorted({row.paper for row in rows.values()})
@@ -90,9 +108,9 @@ def moved(row: Row, data: str = "", runs: str = "") -> Row:
 
     Args:
         row: The row.
-        data: Folder that holds one for each data set, named like its kind, one named `weights`, and for data
-            with unusable clips the reports of `vidattn data`, `<kind>-faults-<split>.csv`. Empty: as the row
-            says.
+        data: Folder that holds one for each data set, named like its kind, one named
+            `weights`, and for data with unusable clips the reports of `vidattn data`,
+            `<kind>-faults-<split>.csv`. Empty: as the row says.
         runs: Folder of the runs. Empty: as the row says.
 
     Raises:
@@ -104,14 +122,19 @@ def moved(row: Row, data: str = "", runs: str = "") -> Row:
     if data and isinstance(row.data, str):
         reports = f"{data}/{row.dataset}-faults-{{split}}.csv"
         there = any(Path(reports.format(split=split)).is_file() for split in row.splits)
-        changes |= {"data": f"{data}/{row.dataset}", "leave_out": reports if there else None}
+        changes |= {
+            "data": f"{data}/{row.dataset}",
+            "leave_out": reports if there else None,
+        }
     if data and row.weights and not row.needs:
         changes["weights"] = f"{data}/weights/{Path(row.weights).name}"
     return row.model_copy(update=changes)
 
 
 def put_down(row: Row) -> Path:
-    """Write a row's parameters into its folder, as its notebook and torchrun read them."""
+    """Write a row's parameters into its folder, as its notebook and torchrun read
+    them.
+    """
     row.folder.mkdir(parents=True, exist_ok=True)
     path = row.folder / "row.yaml"
     path.write_text(yaml.safe_dump(row.model_dump(mode="json"), sort_keys=False))
@@ -119,19 +142,25 @@ def put_down(row: Row) -> Path:
 
 
 def estimate(row: Row) -> dict[str, float]:
-    """Return what a row of the table asks for: GMAC of a training clip, PMAC in all, and GB of disk.
+    """Return what a row of the table asks for: GMAC of a training clip, PMAC in all,
+    and GB of disk.
 
-    A training step counts three times the forward pass. On the disk are the network and its momentum while it
-    is trained, the network as it ends, once more for those that start from it, and the scores.
+    A training step counts three times the forward pass. On the disk are the network and
+    its momentum while it is trained, the network as it ends, once more for those that
+    start from it, and the scores.
     """
     line, sampling = full.lines().get(row.row), row.described().sampling
     if line is None or row.members:
         return {"GMAC": 0.0, "PMAC": 0.0, "GB": 0.0}
     sizes = {sampling.size, *(view.size for view in row.tests.values())}
-    costs = {size: count(row.network, (1, 3, sampling.frames, size, size)) for size in sizes}
+    costs = {
+        size: count(row.network, (1, 3, sampling.frames, size, size)) for size in sizes
+    }
     once, splits = costs[sampling.size], len(row.splits)
     trained, tested = DATASETS[row.dataset].clips[1]
-    views = sum(costs[view.size].macs * view.clips * view.crops for view in row.tests.values())
+    views = sum(
+        costs[view.size].macs * view.clips * view.crops for view in row.tests.values()
+    )
     macs = splits * (3 * once.macs * trained * row.epochs + tested * views)
     scores = 2 * tested * line["classes"] * splits * len(row.tests)
     return {
@@ -145,7 +174,11 @@ def state(row: Row) -> str:
     """Say how far a row is: measured, failed, begun, new, or what it waits for."""
     record = gathered(row.folder.parent).get(row.row)
     if record is not None:
-        return "measured" if record["protocol"] == row.protocol() else "measured with other parameters"
+        return (
+            "measured"
+            if record["protocol"] == row.protocol()
+            else "measured with other parameters"
+        )
     if [*row.folder.glob("executed/*-failed.ipynb")]:
         return "failed"
     if [*row.folder.glob("*/last.pt")]:
@@ -162,52 +195,91 @@ def missing(row: Row) -> list[str]:
 
 
 def gathered(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what is measured in a folder of runs, or recorded in the book's, by row."""
+    """Return what is measured in a folder of runs, or recorded in the book's, by
+    row.
+    """
     files = [*folder.glob("*/measured.json"), *folder.glob("*.json")]
     return {record["row"]: record for record in map(read_yaml, files)}
 
 
 def plan(rows: Mapping[str, Row], rate: float = RATE) -> pd.DataFrame:
-    """Return what a batch would run: from what, in which state, and an estimate of what it takes."""
+    """Return what a batch would run: from what, in which state, and an estimate of what
+    it takes.
+    """
     said = []
     for row in rows.values():
         taken = estimate(row)
         data = row.data if isinstance(row.data, str) else row.dataset
-        taken |= {"GPU hours": taken["PMAC"] * 1e15 / rate / 3600, "state": state(row), "data": data}
-        said.append(taken | {"starts from": ", ".join(row.members) or row.weights or "new weights"})
+        taken |= {
+            "GPU hours": taken["PMAC"] * 1e15 / rate / 3600,
+            "state": state(row),
+            "data": data,
+        }
+        said.append(
+            taken
+            | {"starts from": ", ".join(row.members) or row.weights or "new weights"}
+        )
     table = pd.DataFrame(said, index=[*rows])
     table.loc["all"] = table[["PMAC", "GB", "GPU hours"]].sum()
     return table
 
 
 def results(rows: Mapping[str, Row]) -> str:
-    """Return one table of a batch, HTML: what was measured, with links to notebooks, logs and run cards."""
+    """Return one table of a batch, HTML: what was measured, with links to notebooks,
+    logs and run cards.
+    """
     said = []
     for row in rows.values():
-        record, at = gathered(row.folder.parent).get(row.row, {"scores": {}, "runs": []}), row.folder
-        files = {"notebook": at / "notebooks" / "row.ipynb", "failed": at / "executed" / "row-failed.ipynb"}
+        record, at = (
+            gathered(row.folder.parent).get(row.row, {"scores": {}, "runs": []}),
+            row.folder,
+        )
+        files = {
+            "notebook": at / "notebooks" / "row.ipynb",
+            "failed": at / "executed" / "row-failed.ipynb",
+        }
         files |= {"log": at / "log.txt"}
         files |= {
             f"card {card['split']}": at / "{name}-{key}".format(**card) / "result.json"
             for card in record["runs"]
         }
         links = [
-            f'<a href="{p.relative_to(at.parent)}">{what}</a>' for what, p in files.items() if p.is_file()
+            f'<a href="{p.relative_to(at.parent)}">{what}</a>'
+            for what, p in files.items()
+            if p.is_file()
         ]
         for test, by_split in record["scores"].items() or [("", {"": ("", "")})]:
             top1, top5 = np.mean([*by_split.values()], axis=0) if test else ("", "")
-            shown = {"row": row.row, "state": state(row), "test": test, "top-1": top1, "top-5": top5}
-            said.append(shown | {"cells": "; ".join(row.cells), "files": " ".join(links)})
-    return pd.DataFrame(said).to_html(index=False, escape=False, float_format="{:.2f}".format) + "\n"
+            shown = {
+                "row": row.row,
+                "state": state(row),
+                "test": test,
+                "top-1": top1,
+                "top-5": top5,
+            }
+            said.append(
+                shown | {"cells": "; ".join(row.cells), "files": " ".join(links)}
+            )
+    return (
+        pd.DataFrame(said).to_html(
+            index=False, escape=False, float_format="{:.2f}".format
+        )
+        + "\n"
+    )
 
 
 def record(rows: Mapping[str, Row], book: Path = RECORDS) -> list[str]:
-    """Copy what was measured with the table's own parameters into the book; return the rows' names.
+    """Copy what was measured with the table's own parameters into the book; return the
+    rows' names.
 
     Raises:
         UserError: A row was measured with others.
     """
-    found = {name: row for name, row in rows.items() if (row.folder / "measured.json").is_file()}
+    found = {
+        name: row
+        for name, row in rows.items()
+        if (row.folder / "measured.json").is_file()
+    }
     for name, row in found.items():
         if state(row) != "measured":
             raise UserError(f"{name}: {state(row)} than the table's; not recorded")
@@ -219,23 +291,30 @@ def record(rows: Mapping[str, Row], book: Path = RECORDS) -> list[str]:
 
 
 def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
-    """Run a batch by Snakemake, each row in a job of its own, and leave one table; return its exit status.
+    """Run a batch by Snakemake, each row in a job of its own, and leave one table;
+    return its exit status.
 
-    One controller at a time: its lock ends with it, so that after a crash the next one can start. Jobs that
-    ran on hold the locks of their rows until they end.
+    One controller at a time: its lock ends with it, so that after a crash the next one
+    can start. Jobs that ran on hold the locks of their rows until they end.
 
     Args:
         rows: The rows.
-        words: What a job asks for, `gpus=8`, and further words of Snakemake's command line. Without
-            `--executor` rows run on this machine, one after another.
+        words: What a job asks for, `gpus=8`, and further words of Snakemake's command
+            line. Without `--executor` rows run on this machine, one after another.
 
     Raises:
-        UserError: Data or weights are not there, a word is unknown, or another controller is at work in the
-            same folder.
+        UserError: Data or weights are not there, a word is unknown, or another
+            controller is at work in the same folder.
     """
     asked = [word for word in words if re.fullmatch(rf"({'|'.join(ASKED)})=\d+", word)]
-    if wrong := [word for word in takewhile(lambda w: not w.startswith("-"), words) if word not in asked]:
-        raise UserError(f"{wrong[0]}: a job asks for {', '.join(ASKED)}, each with a whole number")
+    if wrong := [
+        word
+        for word in takewhile(lambda w: not w.startswith("-"), words)
+        if word not in asked
+    ]:
+        raise UserError(
+            f"{wrong[0]}: a job asks for {', '.join(ASKED)}, each with a whole number"
+        )
     if files := sorted({file for row in rows.values() for file in missing(row)}):
         raise UserError(f"not there: {', '.join(files)}")
     runs = next(iter(rows.values())).folder.parent
@@ -247,9 +326,25 @@ def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{runs}: another batch is at work here") from None
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "notebooks" / "Snakefile")]
-        command += ["--directory", str(ROOT), "--nolock", "--keep-going", "--rerun-incomplete"]
-        command += ["--rerun-triggers", "mtime", *(word for word in words if word not in asked)]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "notebooks" / "Snakefile"),
+        ]
+        command += [
+            "--directory",
+            str(ROOT),
+            "--nolock",
+            "--keep-going",
+            "--rerun-incomplete",
+        ]
+        command += [
+            "--rerun-triggers",
+            "mtime",
+            *(word for word in words if word not in asked),
+        ]
         command += [] if "--executor" in words else ["--cores", "1"]
         command += ["--config", f"runs={runs}", f"rows={','.join(rows)}", *asked]
         status = subprocess.run(command, check=False).returncode
@@ -261,23 +356,42 @@ def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m notebooks.full.batch", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m notebooks.full.batch", description=__doc__
+    )
     parser.add_argument("command", choices=("plan", "run", "record"))
     parser.add_argument("--paper", default="", help="rnl, pnl, rcca or gta")
-    parser.add_argument("--table", default="", help="one of its tables, as in the cells of the rows")
-    parser.add_argument("--row", action="append", default=[], help="a row; can be given more than once")
-    parser.add_argument("--params", type=Path, default=PARAMS, help="folder of the files of parameters")
-    parser.add_argument("--data-root", default="", help="folder of the data sets and of `weights`")
+    parser.add_argument(
+        "--table", default="", help="one of its tables, as in the cells of the rows"
+    )
+    parser.add_argument(
+        "--row", action="append", default=[], help="a row; can be given more than once"
+    )
+    parser.add_argument(
+        "--params", type=Path, default=PARAMS, help="folder of the files of parameters"
+    )
+    parser.add_argument(
+        "--data-root", default="", help="folder of the data sets and of `weights`"
+    )
     parser.add_argument("--runs", default="", help="folder of the runs")
-    parser.add_argument("--rate", type=float, default=RATE, help="multiply-adds a second of one GPU")
+    parser.add_argument(
+        "--rate", type=float, default=RATE, help="multiply-adds a second of one GPU"
+    )
     options, words = parser.parse_known_args(arguments)
     try:
         if words and options.command != "run":
             parser.error(f"unknown: {' '.join(words)}")
         found = select(load(options.params), options.paper, options.table, options.row)
-        rows = {name: moved(row, options.data_root, options.runs) for name, row in found.items()}
+        rows = {
+            name: moved(row, options.data_root, options.runs)
+            for name, row in found.items()
+        }
         if options.command == "plan":
-            print(plan(rows, options.rate).to_string(float_format="{:.1f}".format, na_rep=""))
+            print(
+                plan(rows, options.rate).to_string(
+                    float_format="{:.1f}".format, na_rep=""
+                )
+            )
         elif options.command == "record":
             print(f"recorded: {', '.join(record(rows)) or 'nothing'}")
         else:

@@ -19,7 +19,11 @@ def test_blocks_stand_after_the_named_blocks_with_the_stage_s_channels() -> None
     with torch.device("meta"):
         model = resnet50()
     assert place(model, {"res3": (1, 3), "res4": (1, 3, 5)}, Add) is model
-    assert list(model.res3.placed) == ["1", "3"] and list(model.res4.placed) == ["1", "3", "5"]
+    assert list(model.res3.placed) == ["1", "3"] and list(model.res4.placed) == [
+        "1",
+        "3",
+        "5",
+    ]
     assert insertion(model, "res3", 3).amount.shape[0] == 512
     assert insertion(model, "res4", 5).amount.shape[0] == 1024
     assert insertion(model, "res4", 5).amount.device.type == "meta"
@@ -59,10 +63,15 @@ def test_a_wrong_place_is_one_line_and_changes_nothing(
     with pytest.raises(UserError, match=message) as error:
         place(model, places, Add)
     assert "\n" not in str(error.value)
-    assert [list(s.placed) for s in (model.res2, model.res3, model.res4, model.res5)] == [["1"], [], [], []]
+    assert [
+        list(s.placed) for s in (model.res2, model.res3, model.res4, model.res5)
+    ] == [["1"], [], [], []]
 
 
 def test_insertion_names_the_places_that_are_taken() -> None:
     model = place(resnet_mini(), {"res3": (2,)}, Add)
-    with pytest.raises(UserError, match="res3 has nothing placed after block 1: places with a block are 2"):
+    with pytest.raises(
+        UserError,
+        match="res3 has nothing placed after block 1: places with a block are 2",
+    ):
         insertion(model, "res3", 1)

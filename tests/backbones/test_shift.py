@@ -20,7 +20,9 @@ def shift_by_index(x: torch.Tensor) -> torch.Tensor:
     return y
 
 
-@pytest.mark.parametrize("shape", [(2, 16, 4, 3, 5), (1, 12, 3, 2, 1), (2, 24, 1, 2, 2), (1, 7, 2, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(2, 16, 4, 3, 5), (1, 12, 3, 2, 1), (2, 24, 1, 2, 2), (1, 7, 2, 1, 1)]
+)
 def test_shift_is_the_index_loop_and_leaves_its_input(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)

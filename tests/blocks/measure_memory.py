@@ -1,12 +1,15 @@
-"""Prints, as JSON, by how many MiB the memory of this process peaks during one forward pass of some blocks.
+"""Prints, as JSON, by how many MiB the memory of this process peaks during one forward
+pass of some blocks.
 
-Run as a script in a process of its own: `python measure_memory.py '[["region", {}], ...]'`. The peak is the
-resident set as the kernel of the operating system sees it (VmHWM), so that buffers inside fused operators
-count; what was resident before (input, weights, libraries) does not; the output does. A first pass on a small
-clip loads the libraries. The kind "naive" is the control: RNL with softmax(r r^T) g written out.
+Run as a script in a process of its own: `python measure_memory.py '[["region", {}],
+...]'`. The peak is the resident set as the kernel of the operating system sees it
+(VmHWM), so that buffers inside fused operators count; what was resident before (input,
+weights, libraries) does not; the output does. A first pass on a small clip loads the
+libraries. The kind "naive" is the control: RNL with softmax(r r^T) g written out.
 
-The caller sets MALLOC_MMAP_THRESHOLD_, so that the allocator returns each large tensor when it is freed: the
-peak is then what is alive, not what is alive plus holes in the heap, which vary from run to run.
+The caller sets MALLOC_MMAP_THRESHOLD_, so that the allocator returns each large tensor
+when it is freed: the peak is then what is alive, not what is alive plus holes in the
+heap, which vary from run to run.
 """
 
 import json

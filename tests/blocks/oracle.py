@@ -1,6 +1,8 @@
-"""NL, RNL and PNL, index by index from the equations: the judge of the blocks. Slow, and meant to be read.
+"""NL, RNL and PNL, index by index from the equations: the judge of the blocks. Slow,
+and meant to be read.
 
-Only the weights and the named options of a block are used, none of its code. A position is a tuple (t, h, w).
+Only the weights and the named options of a block are used, none of its code. A position
+is a tuple (t, h, w).
 """
 
 import itertools
@@ -14,7 +16,9 @@ Map = dict[tuple[int, int, int], Tensor]  # position -> vector
 
 
 def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Wang et al. Eqs. 1-6, RNL Eq. 1. Returns the output (B, C, T, H, W) and the weights (B, N, M)."""
+    """Wang et al. Eqs. 1-6, RNL Eq. 1. Returns the output (B, C, T, H, W) and the
+    weights (B, N, M).
+    """
     pooled, d = block.pool_keys, block.g.out_channels
 
     def embed(clip: Map) -> tuple[Map, Map, Map]:
@@ -25,7 +29,11 @@ def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         else:
             theta = {i: pointwise(block.theta, clip[i]) for i in clip}
             phi = {j: pointwise(block.phi, source[j]) for j in source}
-        return (theta, max_pool_2x2(phi), max_pool_2x2(g)) if pooled == "after" else (theta, phi, g)
+        return (
+            (theta, max_pool_2x2(phi), max_pool_2x2(g))
+            if pooled == "after"
+            else (theta, phi, g)
+        )
 
     def score(theta_i: Tensor, phi_j: Tensor) -> Tensor:
         if block.form == "concatenation":
@@ -33,7 +41,11 @@ def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
             s = (w * torch.cat([theta_i, phi_j])).sum()
         else:
             s = (theta_i * phi_j).sum()
-        return s / math.sqrt(x.shape[1] if block.form == "gaussian" else d) if block.scale != 1 else s
+        return (
+            s / math.sqrt(x.shape[1] if block.form == "gaussian" else d)
+            if block.scale != 1
+            else s
+        )
 
     def f(theta_i: Tensor, phi_j: Tensor) -> Tensor:
         s = score(theta_i, phi_j)
@@ -48,10 +60,16 @@ def region_oracle(
     block: nn.Module, x: Tensor, region: str, kernel: tuple[int, int, int]
 ) -> tuple[Tensor, Tensor]:
     """RNL Eqs. 2-9. Returns the output (B, C, T, H, W) and the weights (B, N, N)."""
-    offsets = list(itertools.product(*(range(-(size // 2), size // 2 + 1) for size in kernel)))
+    offsets = list(
+        itertools.product(*(range(-(size // 2), size // 2 + 1) for size in kernel))
+    )
 
     def theta(g: Map, i: tuple[int, int, int]) -> Tensor:
-        inside = [(k, g[n]) for k in offsets if (n := (i[0] + k[0], i[1] + k[1], i[2] + k[2])) in g]
+        inside = [
+            (k, g[n])
+            for k in offsets
+            if (n := (i[0] + k[0], i[1] + k[1], i[2] + k[2])) in g
+        ]
         if region == "max":
             return torch.stack([value for _, value in inside]).amax(dim=0)
         total = torch.zeros_like(g[i])
@@ -60,7 +78,11 @@ def region_oracle(
                 u_k = 1 / (kernel[0] * kernel[1] * kernel[2])
             else:
                 u_k = block.f_theta.weight[
-                    :, 0, k[0] + kernel[0] // 2, k[1] + kernel[1] // 2, k[2] + kernel[2] // 2
+                    :,
+                    0,
+                    k[0] + kernel[0] // 2,
+                    k[1] + kernel[1] // 2,
+                    k[2] + kernel[2] // 2,
                 ]
             total = total + u_k * value
         return total
@@ -74,17 +96,27 @@ def region_oracle(
         s = (r_i * r_j).sum()
         if block.form == "gaussian":
             return s.exp()
-        return (s / (r_i.norm() * r_j.norm())).clamp(min=0) if block.form == "cosine" else s
+        return (
+            (s / (r_i.norm() * r_j.norm())).clamp(min=0)
+            if block.form == "cosine"
+            else s
+        )
 
     return whole_block(block, x, embed, f, sums_to_one=block.form == "gaussian")
 
 
 def pyramid_oracle(
-    block: nn.Module, x: Tensor, *, n: int, combine: str = "attention", pool: str = "avg"
+    block: nn.Module,
+    x: Tensor,
+    *,
+    n: int,
+    combine: str = "attention",
+    pool: str = "avg",
 ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
     """PNL section 3.2, Eqs. 1-3.
 
-    Returns the output (B, C, T, H, W), A (B, n, n), and of each scale the weights (B, N_k, N_k) and Y_k.
+    Returns the output (B, C, T, H, W), A (B, n, n), and of each scale the weights (B,
+    N_k, N_k) and Y_k.
     """
     batch, c, frames, height, width = x.shape
     group = math.ceil(c / n)
@@ -93,7 +125,9 @@ def pyramid_oracle(
         side = 2**k
         rows_of_regions, columns = math.ceil(height / side), math.ceil(width / side)
         x_k = x.new_zeros(batch, group, frames, rows_of_regions, columns)
-        places = itertools.product(range(batch), range(group), range(frames), range(rows_of_regions))
+        places = itertools.product(
+            range(batch), range(group), range(frames), range(rows_of_regions)
+        )
         for (b, channel, t, row), column in itertools.product(places, range(columns)):
             if k * group + channel >= c:
                 continue  # a channel that fills the last group up
@@ -110,14 +144,19 @@ def pyramid_oracle(
     for k in range(n):
         operation = block.operations[k if len(block.operations) > 1 else 0]
         x_k = pooled(k)
-        with_residual, rows = nonlocal_oracle(operation, x_k)  # an operation has no normalisation
+        with_residual, rows = nonlocal_oracle(
+            operation, x_k
+        )  # an operation has no normalisation
         parts.append(with_residual - x_k)
         weights.append(rows)
 
     a = torch.eye(n, dtype=x.dtype).repeat(batch, 1, 1)
     if combine == "attention" and n > 1:
         a = torch.stack(
-            [torch.stack([scale_row(block, parts, b, k) for k in range(n)]) for b in range(batch)]
+            [
+                torch.stack([scale_row(block, parts, b, k) for k in range(n)])
+                for b in range(batch)
+            ]
         )
 
     y = x.new_zeros(x.shape)
@@ -138,7 +177,10 @@ def scale_row(block: nn.Module, parts: list[Tensor], b: int, k: int) -> Tensor:
         return linear.weight @ (sum(vectors) / len(vectors)) + linear.bias
 
     q, c_prime = descriptor(block.linear_q, k), parts[0].shape[1]
-    f = [((q * descriptor(block.linear_k, m)).sum() / math.sqrt(c_prime)).exp() for m in range(len(parts))]
+    f = [
+        ((q * descriptor(block.linear_k, m)).sum() / math.sqrt(c_prime)).exp()
+        for m in range(len(parts))
+    ]
     return torch.stack([f_m / sum(f) for f_m in f])
 
 
@@ -179,14 +221,18 @@ def max_pool_2x2(clip: Map) -> Map:
     """Max-pooling 1x2x2; a last odd row or column is left out."""
     height, width = max(h for _, h, _ in clip) + 1, max(w for _, _, w in clip) + 1
     return {
-        (t, h // 2, w // 2): torch.stack([clip[t, h + a, w + b] for a in (0, 1) for b in (0, 1)]).amax(dim=0)
+        (t, h // 2, w // 2): torch.stack(
+            [clip[t, h + a, w + b] for a in (0, 1) for b in (0, 1)]
+        ).amax(dim=0)
         for t, h, w in clip
         if h % 2 == 0 and w % 2 == 0 and h + 1 < height and w + 1 < width
     }
 
 
 def normalise(bn: nn.Module, z: Tensor) -> Tensor:
-    """Batch normalisation of (B, C, N): statistics of the batch in training, the running ones otherwise."""
+    """Batch normalisation of (B, C, N): statistics of the batch in training, the
+    running ones otherwise.
+    """
     if isinstance(bn, nn.Identity):
         return z
     if bn.training:
@@ -198,37 +244,49 @@ def normalise(bn: nn.Module, z: Tensor) -> Tensor:
 
 
 def randomise(block: nn.Module, seed: int) -> nn.Module:
-    """Draws every weight and running statistic anew, in float64: at the zero start all blocks would agree."""
+    """Draws every weight and running statistic anew, in float64: at the zero start all
+    blocks would agree.
+    """
     generator = torch.Generator().manual_seed(seed)
     block.double()
     with torch.no_grad():
         for name, value in (*block.named_parameters(), *block.named_buffers()):
             if value.is_floating_point():
-                drawn = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-                value.copy_(drawn.abs() + 0.5 if name.endswith("running_var") else 0.5 * drawn)
+                drawn = torch.randn(
+                    value.shape, generator=generator, dtype=torch.float64
+                )
+                value.copy_(
+                    drawn.abs() + 0.5 if name.endswith("running_var") else 0.5 * drawn
+                )
     return block
 
 
 def clip_like(*shape: int, seed: int) -> Tensor:
     """A random input in float64."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def worst_errors(
-    block: nn.Module, x: Tensor, oracle: Callable[[nn.Module, Tensor], tuple[Tensor, ...]]
+    block: nn.Module,
+    x: Tensor,
+    oracle: Callable[[nn.Module, Tensor], tuple[Tensor, ...]],
 ) -> dict:
     """Relative errors of the block against its oracle.
 
     Returns:
-        "values": of the output; "gradients": the worst of those by x and by all weights, for a random
-        direction of the output. A gradient that is zero by algebra (phi's bias under a softmax) is measured
-        against a thousandth of the largest one.
+        "values": of the output; "gradients": the worst of those by x and by all
+        weights, for a random direction of the output. A gradient that is zero by
+        algebra (phi's bias under a softmax) is measured against a thousandth of the
+        largest one.
     """
     cotangent = clip_like(*x.shape, seed=99)
     leaves = [x.clone().requires_grad_(), *block.parameters()]
     got, want = block(leaves[0]), oracle(block, leaves[0])[0]
     got_gradients, want_gradients = (
-        torch.autograd.grad(z, leaves, cotangent, allow_unused=True) for z in (got, want)
+        torch.autograd.grad(z, leaves, cotangent, allow_unused=True)
+        for z in (got, want)
     )
     largest = max(float(b.norm()) for b in want_gradients if b is not None)
     errors = [
@@ -236,7 +294,10 @@ def worst_errors(
         for a, b in zip(got_gradients, want_gradients, strict=True)
         if a is not None and b is not None
     ]
-    unused = [(a is None) != (b is None) for a, b in zip(got_gradients, want_gradients, strict=True)]
+    unused = [
+        (a is None) != (b is None)
+        for a, b in zip(got_gradients, want_gradients, strict=True)
+    ]
     return {
         "values": float((got - want).detach().norm() / want.detach().norm()),
         "gradients": math.inf if any(unused) else max(errors),
@@ -244,7 +305,9 @@ def worst_errors(
 
 
 def crisscross_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """RCCA-3D Eqs. 1-3. Returns H (B, C, T, H, W) and the weights (B, N, N), zero off the lines."""
+    """RCCA-3D Eqs. 1-3. Returns H (B, C, T, H, W) and the weights (B, N, N), zero off
+    the lines.
+    """
     places = list(itertools.product(*(range(size) for size in x.shape[2:])))
     outputs, weights = [], []
     for clip in x:
@@ -254,7 +317,9 @@ def crisscross_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         )
         h = {}
         for u in places:
-            on_lines = [i for i in places if sum(a != b for a, b in zip(i, u, strict=True)) <= 1]
+            on_lines = [
+                i for i in places if sum(a != b for a, b in zip(i, u, strict=True)) <= 1
+            ]
             e = {i: (q[u] * k[i]).sum().exp() for i in on_lines}
             a = {i: e[i] / sum(e.values()) for i in on_lines}
             h[u] = sum(a[i] * v[i] for i in on_lines)
@@ -262,11 +327,17 @@ def crisscross_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
                 h[u] = pointwise(block.restore, h[u])
             weights.append(torch.stack([a.get(i, x.new_zeros(())) for i in places]))
         outputs.append(torch.stack([h[u] for u in places], dim=1))
-    return torch.stack(outputs).reshape(x.shape), torch.stack(weights).reshape(len(x), len(places), -1)
+    return torch.stack(outputs).reshape(x.shape), torch.stack(weights).reshape(
+        len(x), len(places), -1
+    )
 
 
-def recurrent_oracle(block: nn.Module, x: Tensor, *, passes: int, structure: str) -> tuple[Tensor]:
-    """RCCA-3D Eqs. 4-7 for any R, Eq. 5 with as many F as there are passes. Returns the output."""
+def recurrent_oracle(
+    block: nn.Module, x: Tensor, *, passes: int, structure: str
+) -> tuple[Tensor]:
+    """RCCA-3D Eqs. 4-7 for any R, Eq. 5 with as many F as there are passes. Returns the
+    output.
+    """
 
     def f(y: Tensor) -> Tensor:
         return block.gamma * crisscross_oracle(block.crisscross, y)[0]

@@ -1,7 +1,8 @@
-"""The attentions of the GTA paper, index by index from its equations: the judge of the blocks. Slow.
+"""The attentions of the GTA paper, index by index from its equations: the judge of the
+blocks. Slow.
 
-Only the weights of a block are used, none of its code; its options are told by the caller. A position is a
-tuple (t, h, w).
+Only the weights of a block are used, none of its code; its options are told by the
+caller. A position is a tuple (t, h, w).
 """
 
 import itertools
@@ -22,7 +23,8 @@ def positions_of(x: Tensor) -> list[Position]:
 def clip_map(clip: Tensor) -> Map:
     """A clip (C, T, H, W) as vectors by position."""
     return {
-        i: clip[:, i[0], i[1], i[2]] for i in itertools.product(*(range(size) for size in clip.shape[1:]))
+        i: clip[:, i[0], i[1], i[2]]
+        for i in itertools.product(*(range(size) for size in clip.shape[1:]))
     }
 
 
@@ -39,12 +41,19 @@ def part(vector: Tensor, group: int, groups: int) -> Tensor:
 
 def output_with_residual(w_o: nn.Sequential, x: Tensor, clips: list[Map]) -> Tensor:
     """Y = X + BN(A W_O) for the batch."""
-    z = torch.stack([torch.stack([linear(w_o[0], a[i]) for i in positions_of(x)], dim=1) for a in clips])
+    z = torch.stack(
+        [
+            torch.stack([linear(w_o[0], a[i]) for i in positions_of(x)], dim=1)
+            for a in clips
+        ]
+    )
     return x + normalise(w_o[1], z).reshape(x.shape)
 
 
 def sinusoid(t: int, channels: int) -> Tensor:
-    """Vaswani et al. section 3.5: PE(t, 2i) = sin(t / 10000^(2i/C)), PE(t, 2i + 1) = its cosine."""
+    """Vaswani et al. section 3.5: PE(t, 2i) = sin(t / 10000^(2i/C)), PE(t, 2i + 1) =
+    its cosine.
+    """
     values = []
     for channel in range(channels):
         angle = t / 10000 ** ((channel // 2) * 2 / channels)
@@ -62,7 +71,9 @@ def attention_oracle(
     pooled: str | None = None,
     positions: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Eq. 3 (axis "space") or Eq. 4 (axis "time"), in heads. Returns Y and the weights (B, N, M)."""
+    """Eq. 3 (axis "space") or Eq. 4 (axis "time"), in heads. Returns Y and the weights
+    (B, N, M).
+    """
     every, weights = [], []
     for clip in x:
         at = clip_map(clip)
@@ -79,13 +90,18 @@ def attention_oracle(
         d = len(q[0, 0, 0]) // groups
         a = {}
         for i in at:
-            own = [j for j in k if (j[0] == i[0] if axis == "space" else j[1:] == i[1:])]
+            own = [
+                j for j in k if (j[0] == i[0] if axis == "space" else j[1:] == i[1:])
+            ]
             heads, rows = [], []
             for head in range(groups):
                 total = torch.zeros(d, dtype=x.dtype)
                 for group in range(groups) if cross else (head,):
                     e = [
-                        ((part(q[i], head, groups) * part(k[j], group, groups)).sum() / math.sqrt(d)).exp()
+                        (
+                            (part(q[i], head, groups) * part(k[j], group, groups)).sum()
+                            / math.sqrt(d)
+                        ).exp()
                         for j in own
                     ]
                     row = {j: e_j / sum(e) for j, e_j in zip(own, e, strict=True)}
@@ -97,20 +113,26 @@ def attention_oracle(
             weights.append(sum(rows) / len(rows))
         every.append(a)
     n = x.shape[2:].numel()
-    return output_with_residual(block.w_o, x, every), torch.stack(weights).reshape(len(x), n, -1)
+    return output_with_residual(block.w_o, x, every), torch.stack(weights).reshape(
+        len(x), n, -1
+    )
 
 
 def decoupled_oracle(block: nn.Module, x: Tensor, **options) -> tuple[Tensor]:
-    """Eq. 3, then Eq. 4 on its result; `pooled` is the spatial part's, all else the temporal one's."""
+    """Eq. 3, then Eq. 4 on its result; `pooled` is the spatial part's, all else the
+    temporal one's.
+    """
     spatial, temporal = block
     y_s, _ = attention_oracle(spatial, x, "space", pooled=options.pop("pooled", None))
     return (attention_oracle(temporal, y_s, "time", **options)[0],)
 
 
 def mixed(m: Tensor, v: list[Tensor], t: int, *, groups: int, cross: bool) -> Tensor:
-    """Frame t of Eqs. 7-8, or of plain heads: v holds the C' values of one place or region in each frame.
+    """Frame t of Eqs. 7-8, or of plain heads: v holds the C' values of one place or
+    region in each frame.
 
-    m: the learned matrices as the block has them, (1, k, g, T, T) for cross-channel heads, else
+    m: the learned matrices as the block has them, (1, k, g, T, T) for cross-channel
+        heads, else
     (g, 1, 1, T, T).
     """
     heads = []
@@ -144,19 +166,28 @@ def gta_oracle(
         every = []
         for clip in x:
             v = {i: linear(block.v["pixel"], x_i) for i, x_i in clip_map(clip).items()}
-            every.append({
-                (t, h, w): mixed(block.m["pixel"], [v[s, h, w] for s in frames], t, **heads)
-                for t, h, w in v
-            })  # fmt: skip
+            every.append(
+                {
+                    (t, h, w): mixed(
+                        block.m["pixel"], [v[s, h, w] for s in frames], t, **heads
+                    )
+                    for t, h, w in v
+                }
+            )
         y = y + output_with_residual(block.w_o["pixel"], x, every) - x
     if "region" in paths:
         every = []
         for clip in x:
             at = clip_map(clip)
-            g_r = {i: linear(block.w_g, at[i]) for i in at}  # the K weights of a position
+            g_r = {
+                i: linear(block.w_g, at[i]) for i in at
+            }  # the K weights of a position
             a = {i: 0 for i in at}
             for region in range(block.w_g.out_channels):
-                x_g = [sum(g_r[t, h, w][region] * at[t, h, w] for h, w in places) for t in frames]
+                x_g = [
+                    sum(g_r[t, h, w][region] * at[t, h, w] for h, w in places)
+                    for t in frames
+                ]
                 v = [linear(block.v["region"], x_g[t]) for t in frames]
                 for t in frames:
                     shared = mixed(block.m["region"], v, t, **heads)

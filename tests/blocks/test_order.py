@@ -1,7 +1,8 @@
-"""Which blocks see the order of the frames: do they commute with permutations of them, or with reversal?
+"""Which blocks see the order of the frames: do they commute with permutations of them,
+or with reversal?
 
-What commutes with a permutation gives a permuted clip the permuted output, and the mean over all positions,
-which a network ends in, does not change at all.
+What commutes with a permutation gives a permuted clip the permuted output, and the mean
+over all positions, which a network ends in, does not change at all.
 """
 
 import itertools
@@ -23,7 +24,8 @@ TABLE = [
     ("nonlocal", {"form": "dot_product"}, ALL),
     ("nonlocal", {"form": "concatenation"}, ALL),
     ("nonlocal", {"pool_keys": "after"}, ALL),
-    # Regions are surroundings in time, too: a convolution tells before from after, pooling does not.
+    # Regions are surroundings in time, too: a convolution tells before from after,
+    # pooling does not.
     ("region", {"kernel": (3, 3, 3)}, NONE),
     ("region", {"kernel": (3, 3, 3), "form": "cosine"}, NONE),
     ("region", {"kernel": (3, 3, 3), "region": "avg"}, REVERSAL),
@@ -52,8 +54,16 @@ TABLE = [
     ("decoupled_nonlocal", {"positions": "sinusoidal"}, NONE),
     ("decoupled_nonlocal", {**LEARNED, "groups": 4, "cross_channel": True}, NONE),
     ("global_temporal_attention", {"frames": T}, NONE),
-    ("global_temporal_attention", {"frames": T, "paths": ["pixel"], "spatial": False}, NONE),
-    ("global_temporal_attention", {"frames": T, "paths": ["region"], "groups": 1}, NONE),
+    (
+        "global_temporal_attention",
+        {"frames": T, "paths": ["pixel"], "spatial": False},
+        NONE,
+    ),
+    (
+        "global_temporal_attention",
+        {"frames": T, "paths": ["region"], "groups": 1},
+        NONE,
+    ),
     ("glore", {}, ALL),
     ("decoupled_rival", {"rival": "cgnl"}, ALL),
     ("decoupled_rival", {"rival": "global_context"}, ALL),
@@ -63,7 +73,9 @@ CASES = pytest.mark.parametrize(("kind", "options", "commutes"), TABLE)
 
 
 def made(kind, options, channels):
-    """A block in evaluation mode with random weights, small enough that no softmax is saturated."""
+    """A block in evaluation mode with random weights, small enough that no softmax is
+    saturated.
+    """
     block = oracle.randomise(make_block(kind, **options)(channels), 1).eval()
     with torch.no_grad():
         for parameter in block.parameters():
@@ -99,7 +111,9 @@ def test_order_of_the_frames(kind, options, commutes):
 
 
 @CASES
-def test_a_network_of_single_frames_tells_a_clip_from_its_reversal_as_its_block_does(kind, options, commutes):
+def test_a_network_of_single_frames_tells_a_clip_from_its_reversal_as_its_block_does(
+    kind, options, commutes
+):
     torch.manual_seed(0)
     network = resnet_mini(num_classes=5).double().eval()
     place(network, {"res3": (1,)}, lambda channels: made(kind, options, channels))

@@ -9,7 +9,9 @@ from vidattn.blocks import BLOCKS, NonLocal, RegionNonLocal, make_block
 
 
 def test_make_block_passes_channels_and_options():
-    make = pickle.loads(pickle.dumps(make_block("region", form="cosine", kernel=[1, 3, 5], inner=3)))
+    make = pickle.loads(
+        pickle.dumps(make_block("region", form="cosine", kernel=[1, 3, 5], inner=3))
+    )
     block = make(8)
     assert isinstance(block, RegionNonLocal)
     assert (block.form, block.f_theta.weight.shape) == ("cosine", (3, 1, 1, 3, 5))
@@ -38,21 +40,53 @@ WRONG = [
         {"kernal": (3, 7, 7)},
         r"option of 'region'='kernal' is unknown; allowed: 'inner', .*'kernel'",
     ),
-    ("chain", {"scaled": True}, r"option of 'chain'='scaled' is unknown; allowed: 'reduction', .*'kernel'"),
-    ("region", {"kernel": (3, 6, 7)}, r"kernel=\(3, 6, 7\) is not possible; allowed: three odd"),
-    ("chain", {"kernel": (3, 7)}, r"kernel=\(3, 7\) is not possible; allowed: three odd"),
+    (
+        "chain",
+        {"scaled": True},
+        r"option of 'chain'='scaled' is unknown; allowed: 'reduction', .*'kernel'",
+    ),
+    (
+        "region",
+        {"kernel": (3, 6, 7)},
+        r"kernel=\(3, 6, 7\) is not possible; allowed: three odd",
+    ),
+    (
+        "chain",
+        {"kernel": (3, 7)},
+        r"kernel=\(3, 7\) is not possible; allowed: three odd",
+    ),
     ("region", {"kernel": 3}, r"kernel=3 is not possible; allowed: three odd"),
-    ("region", {"kernel": (3, -1, 3)}, r"kernel=\(3, -1, 3\) is not possible; allowed: three odd positive"),
-    ("region", {"kernel": (3.0, 1, 3)}, r"kernel=\(3.0, 1, 3\) is not possible; allowed: .* whole numbers"),
+    (
+        "region",
+        {"kernel": (3, -1, 3)},
+        r"kernel=\(3, -1, 3\) is not possible; allowed: three odd positive",
+    ),
+    (
+        "region",
+        {"kernel": (3.0, 1, 3)},
+        r"kernel=\(3.0, 1, 3\) is not possible; allowed: .* whole numbers",
+    ),
     ("cbam", {"kernel": (1, 2, 7)}, r"kernel=\(1, 2, 7\) is not possible"),
     (
         "region",
         {"form": "embedded"},
         r"form='embedded' is unknown; allowed: 'gaussian', 'dot_product', 'cosine'$",
     ),
-    ("region", {"region": "mean"}, r"region='mean' is unknown; allowed: 'conv', 'avg', 'max'$"),
-    ("nonlocal", {"form": "cosine"}, r"form='cosine' is unknown; allowed: 'embedded_gaussian', 'gaussian', "),
-    ("nonlocal", {"pool_keys": True}, r"pool_keys=True is unknown; allowed: None, 'before', 'after'$"),
+    (
+        "region",
+        {"region": "mean"},
+        r"region='mean' is unknown; allowed: 'conv', 'avg', 'max'$",
+    ),
+    (
+        "nonlocal",
+        {"form": "cosine"},
+        r"form='cosine' is unknown; allowed: 'embedded_gaussian', 'gaussian', ",
+    ),
+    (
+        "nonlocal",
+        {"pool_keys": True},
+        r"pool_keys=True is unknown; allowed: None, 'before', 'after'$",
+    ),
     (
         "nonlocal",
         {"inner": 0},
@@ -61,16 +95,36 @@ WRONG = [
     ("pyramid", {"scales": 5}, r"scales=5 is unknown; allowed: 1, 2, 3, 4$"),
     ("pyramid", {"scales": 2.0}, r"scales=2.0 is unknown; allowed: 1, 2, 3, 4$"),
     ("pyramid", {"scales": True}, r"scales=True is unknown"),
-    ("pyramid", {"combine": "sum"}, r"combine='sum' is unknown; allowed: 'attention', 'concat'$"),
+    (
+        "pyramid",
+        {"combine": "sum"},
+        r"combine='sum' is unknown; allowed: 'attention', 'concat'$",
+    ),
     ("pyramid", {"pool": "mean"}, r"pool='mean' is unknown; allowed: 'avg', 'max'$"),
-    ("pyramid", {"form": "cosine"}, r"form='cosine' is unknown; allowed: 'embedded_gaussian', 'gaussian', "),
+    (
+        "pyramid",
+        {"form": "cosine"},
+        r"form='cosine' is unknown; allowed: 'embedded_gaussian', 'gaussian', ",
+    ),
     ("pyramid", {"inner": 0}, r"inner=0 with channels=\d+ is not possible"),
-    ("cgnl", {"groups": 0}, r"groups=0 is not possible; allowed: a whole number that divides 4096 and 2048$"),
+    (
+        "cgnl",
+        {"groups": 0},
+        r"groups=0 is not possible; allowed: a whole number that divides 4096 and 2048$",
+    ),
     ("cgnl", {"groups": 3}, r"groups=3 is not possible"),
-    ("cgnl", {"inner": 12}, r"groups=8 is not possible; allowed: a whole number that divides 4096 and 12$"),
+    (
+        "cgnl",
+        {"inner": 12},
+        r"groups=8 is not possible; allowed: a whole number that divides 4096 and 12$",
+    ),
     ("cgd", {"groups": 8}, r"option of 'cgd'='groups' is unknown; allowed: $"),
     ("double_attention", {"reduction": 0}, r"reduction=0 is not possible"),
-    ("global_context", {"reduction": 0}, r"reduction=0 is not possible; allowed: a whole number from 1 to"),
+    (
+        "global_context",
+        {"reduction": 0},
+        r"reduction=0 is not possible; allowed: a whole number from 1 to",
+    ),
     ("squeeze_excite", {"reduction": 1.5}, r"reduction=1.5 is not possible"),
 ]
 

@@ -9,10 +9,21 @@ import torch
 from vidattn.blocks import BLOCKS, NonLocal, RegionNonLocal
 
 IDENTITIES = (
-    "nonlocal", "region", "additive_squeeze_excite", "global_context", "chain", "pyramid", "cgnl",
-    "double_attention", "spatial_attention", "temporal_attention", "decoupled_nonlocal",
-    "global_temporal_attention", "glore", "decoupled_rival",
-)  # fmt: skip
+    "nonlocal",
+    "region",
+    "additive_squeeze_excite",
+    "global_context",
+    "chain",
+    "pyramid",
+    "cgnl",
+    "double_attention",
+    "spatial_attention",
+    "temporal_attention",
+    "decoupled_nonlocal",
+    "global_temporal_attention",
+    "glore",
+    "decoupled_rival",
+)
 # What a kind needs besides its channels, to fit clips of 3 frames.
 NEEDS = {"global_temporal_attention": {"frames": 3}}
 
@@ -26,11 +37,14 @@ def test_a_fresh_block_is_the_identity_and_can_leave_it(kind, training):
     z = block(x)
     assert torch.equal(z, x)
     z.square().sum().backward()
-    assert any(float(p.grad.abs().max()) > 0 for p in block.parameters() if p.grad is not None)
+    assert any(
+        float(p.grad.abs().max()) > 0 for p in block.parameters() if p.grad is not None
+    )
 
 
 @pytest.mark.parametrize(
-    ("block_type", "norm"), [*itertools.product((NonLocal, RegionNonLocal), (False, True))]
+    ("block_type", "norm"),
+    [*itertools.product((NonLocal, RegionNonLocal), (False, True))],
 )
 def test_zero_init_decides(block_type, norm):
     torch.manual_seed(0)
@@ -50,7 +64,8 @@ def test_gates_are_not_the_identity_at_the_start(kind):
 
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_shape_and_layout_are_kept(kind):
-    # In float32, where the CPU's convolutions hand the layout of their input on to the next stage.
+    # In float32, where the CPU's convolutions hand the layout of their input on to the
+    # next stage.
     block = oracle.randomise(BLOCKS[kind](32, **NEEDS.get(kind, {})), 1).float()
     z = block(oracle.clip_like(2, 32, 3, 5, 4, seed=1).float())
     assert z.shape == (2, 32, 3, 5, 4)
@@ -58,8 +73,13 @@ def test_shape_and_layout_are_kept(kind):
 
 
 MIXED = [(kind, NEEDS.get(kind, {})) for kind in BLOCKS]
-MIXED += [("nonlocal", {"form": form}) for form in ("gaussian", "dot_product", "concatenation")]
-MIXED += [("pyramid", {"form": form}) for form in ("gaussian", "dot_product", "concatenation")]
+MIXED += [
+    ("nonlocal", {"form": form})
+    for form in ("gaussian", "dot_product", "concatenation")
+]
+MIXED += [
+    ("pyramid", {"form": form}) for form in ("gaussian", "dot_product", "concatenation")
+]
 MIXED += [("region", {"form": form}) for form in ("dot_product", "cosine")]
 
 

@@ -1,4 +1,6 @@
-"""A throw-away book of one page and one notebook, built by the same code as the real one."""
+"""A throw-away book of one page and one notebook, built by the same code as the real
+one.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -27,7 +29,8 @@ HEADER = """\
 """
 
 WITH_PARAMETERS = HEADER.replace(
-    "# ---\n\n", "#   vidattn:\n#     parameters: small_parameters:Parameters\n# ---\n\n"
+    "# ---\n\n",
+    "#   vidattn:\n#     parameters: small_parameters:Parameters\n# ---\n\n",
 )
 
 NOTEBOOK = """\
@@ -93,7 +96,9 @@ Equation {eq}`eq:identity` is short.
 
 @pytest.fixture
 def small_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Return a function that writes the book's folder: what is added to its page, and the notebook's text."""
+    """Return a function that writes the book's folder: what is added to its page, and
+    the notebook's text.
+    """
 
     def write(page: str = "", notebook: str = NOTEBOOK) -> Path:
         book = tmp_path / "book"
@@ -109,7 +114,9 @@ def small_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         shutil.copy(PROJECT / "book" / "_ext" / "docstrings.py", book / "_ext")
         for name in ("logo.svg", "book.css"):
             shutil.copy(PROJECT / "book" / "_static" / name, book / "_static")
-        (book / "_toc.yml").write_text("format: jb-book\nroot: page\nchapters:\n- file: chapter\n")
+        (book / "_toc.yml").write_text(
+            "format: jb-book\nroot: page\nchapters:\n- file: chapter\n"
+        )
         (book / "references.bib").write_text(
             "@misc{known2020, author={Known, A.}, title={A book}, year={2020}}\n"
         )
@@ -117,7 +124,9 @@ def small_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         (tmp_path / "notebooks" / "chapter.py").write_text(
             (WITH_PARAMETERS if "parameters" in notebook else HEADER) + notebook
         )
-        (tmp_path / "notebooks" / "params" / "chapter_smoke.yaml").write_text("steps: 3\n")
+        (tmp_path / "notebooks" / "params" / "chapter_smoke.yaml").write_text(
+            "steps: 3\n"
+        )
         (tmp_path / "small_parameters.py").write_text(MODEL)
         (tmp_path / "vidattn" / "helper.py").write_text('"""A helper."""\nWIDTH = 4\n')
         (tmp_path / "requirements.txt").write_text("")

@@ -1,4 +1,6 @@
-"""Opens every page of a site in one headless Chromium: what is asked for, and what the pages show."""
+"""Opens every page of a site in one headless Chromium: what is asked for, and what the
+pages show.
+"""
 
 import json
 import shutil
@@ -51,7 +53,8 @@ class Visit:
     """What a browser saw on a site.
 
     Attributes:
-        pages: For each page its formulas, bad formulas, broken images and search results.
+        pages: For each page its formulas, bad formulas, broken images and search
+            results.
         elsewhere: Addresses outside the site that a page asked for.
         missing: Addresses on the site that were asked for and are not there.
     """
@@ -83,17 +86,31 @@ def visit(chromium: str, site: Path, pages: list[str], scratch: Path) -> Visit:
             else:
                 super().do_GET()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site)))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=str(site))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     log = scratch / "net-log.json"
     home = f"http://127.0.0.1:{server.server_port}"
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    command += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
+    command = [
+        chromium,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+    ]
+    command += [
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
     command += [f"--user-data-dir={scratch / 'profile'}", f"--log-net-log={log}"]
     command += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
     command += ["--virtual-time-budget=200000", "--dump-dom", f"{home}/{OPENER}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=900, check=False
+        )
     finally:
         server.shutdown()
         server.server_close()
@@ -108,16 +125,25 @@ def visit(chromium: str, site: Path, pages: list[str], scratch: Path) -> Visit:
 def _elsewhere(log: Path, home: str) -> list[str]:
     """Return the addresses that pages of the site asked for and that are not on it.
 
-    What the browser asks for by itself (updates and the like) has no page as its initiator.
+    What the browser asks for by itself (updates and the like) has no page as its
+    initiator.
     """
     recorded = json.loads(log.read_text())
     kinds = recorded["constants"]["logEventTypes"]
     asked = []
     for event in recorded["events"]:
         parameters = event.get("params", {})
-        if event["type"] == kinds["URL_REQUEST_START_JOB"] and parameters.get("initiator") == home:
+        if (
+            event["type"] == kinds["URL_REQUEST_START_JOB"]
+            and parameters.get("initiator") == home
+        ):
             url = parameters["url"]
-            if urlsplit(url).scheme in ("http", "https", "ws", "wss") and not url.startswith(f"{home}/"):
+            if urlsplit(url).scheme in (
+                "http",
+                "https",
+                "ws",
+                "wss",
+            ) and not url.startswith(f"{home}/"):
                 asked.append(url)
     return asked
 
@@ -129,7 +155,9 @@ class _Text(HTMLParser):
         super().__init__()
         self.name, self.inside, self.text = name, False, ""
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(
+        self, tag: str, attributes: list[tuple[str, str | None]]
+    ) -> None:
         self.inside = ("id", self.name) in attributes
 
     def handle_endtag(self, tag: str) -> None:

@@ -34,16 +34,22 @@ def test_a_book_is_executed_once_and_built_once(
 
     source = root / "notebooks" / "chapter.py"
     text = source.read_text().replace("It has one equation", "Reworded")
-    source.write_text(text.replace("# %% tags", "# %% [markdown]\n# An added cell.\n\n# %% tags"))
+    source.write_text(
+        text.replace("# %% tags", "# %% [markdown]\n# An added cell.\n\n# %% tags")
+    )
     build(root, root / "built", "smoke")
     page = (html / "chapter.html").read_text()
-    assert "Reworded" in page and page.index("An added cell") < page.index("steps taken: 3")
+    assert "Reworded" in page and page.index("An added cell") < page.index(
+        "steps taken: 3"
+    )
     assert "steps taken: 3" in page
     assert executions(root) == 1
 
 
 def test_a_failing_cell_stops_the_build_and_keeps_the_good_site(
-    small_book: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    small_book: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = small_book()
     monkeypatch.setattr(command_line, "ROOT", root)
@@ -51,9 +57,16 @@ def test_a_failing_cell_stops_the_build_and_keeps_the_good_site(
     good.parent.mkdir(parents=True)
     good.write_text("the good site")
     source = root / "notebooks" / "chapter.py"
-    source.write_text(source.read_text() + "\n# %%\nraise RuntimeError('the kettle is empty')\n")
+    source.write_text(
+        source.read_text() + "\n# %%\nraise RuntimeError('the kettle is empty')\n"
+    )
     for _ in range(2):  # the failed notebook must not be taken for an executed one
-        assert command_line.main(["book", "--scale", "smoke", "--build", str(root / "built")]) == 1
+        assert (
+            command_line.main(
+                ["book", "--scale", "smoke", "--build", str(root / "built")]
+            )
+            == 1
+        )
         said = capsys.readouterr().err
         assert "chapter.py, cell 6 failed" in said
         assert "RuntimeError: the kettle is empty" in said
@@ -80,13 +93,20 @@ def test_a_fault_on_a_page_stops_the_build(
 ) -> None:
     root = small_book(page=f"\n{fault}\n", notebook="# %% [markdown]\n# # A chapter\n")
     monkeypatch.setattr(command_line, "ROOT", root)
-    assert command_line.main(["book", "--scale", "smoke", "--build", str(root / "built")]) == 1
+    assert (
+        command_line.main(["book", "--scale", "smoke", "--build", str(root / "built")])
+        == 1
+    )
     assert warning in capfd.readouterr().err
     assert not (root / "built" / "smoke" / "html").exists()
 
 
-def test_a_notebook_outside_the_table_of_contents_is_not_forgotten(small_book: Write) -> None:
+def test_a_notebook_outside_the_table_of_contents_is_not_forgotten(
+    small_book: Write,
+) -> None:
     root = small_book()
     (root / "notebooks" / "another.py").write_text("# %%\n1\n")
-    with pytest.raises(UserError, match=r"notebooks/another\.py is not in book/_toc\.yml"):
+    with pytest.raises(
+        UserError, match=r"notebooks/another\.py is not in book/_toc\.yml"
+    ):
         build(root, root / "built", "smoke")

@@ -15,7 +15,10 @@ def plain(text: str) -> str:
 
 def test_a_formula_keeps_its_lines_and_its_signs() -> None:
     text = "A sum.\n\n    y = |x| * w_\n    z = y + x\n\nThe end."
-    assert plain(text) == "A sum.\n\n.. code-block:: text\n\n    y = |x| * w_\n    z = y + x\n\nThe end."
+    assert (
+        plain(text)
+        == "A sum.\n\n.. code-block:: text\n\n    y = |x| * w_\n    z = y + x\n\nThe end."
+    )
 
 
 def test_a_section_is_no_formula() -> None:

@@ -1,4 +1,6 @@
-"""The site reads with the network cut: nothing comes from elsewhere, nothing is missing, search works."""
+"""The site reads with the network cut: nothing comes from elsewhere, nothing is
+missing, search works.
+"""
 
 import fcntl
 import importlib.util
@@ -15,12 +17,19 @@ import pytest
 from vidattn.book import build_pages, chapters, stage
 
 PROJECT = Path(__file__).resolve().parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
 
 
 def load(name: str):  # type: ignore[no-untyped-def]
-    """Import a helper that stands beside this file (pytest's importlib mode adds no path)."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    """Import a helper that stands beside this file (pytest's importlib mode adds no
+    path).
+    """
+    spec = importlib.util.spec_from_file_location(
+        name, Path(__file__).with_name(f"{name}.py")
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
@@ -31,28 +40,42 @@ browser = load("site_in_browser")
 
 
 @pytest.fixture(scope="session", params=["pages", "built"])
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The book as it would be built now, notebooks not executed (once a test run); and the one built last."""
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The book as it would be built now, notebooks not executed (once a test run); and
+    the one built last.
+    """
     if request.param == "built":
         sites = [path.parent for path in PROJECT.glob("book/_build/**/html/.key")]
         if not sites:
-            pytest.skip("no book with executed notebooks has been built yet (make book)")
+            pytest.skip(
+                "no book with executed notebooks has been built yet (make book)"
+            )
         return max(sites, key=lambda path: (path / ".key").stat().st_mtime)
     own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own  # one for all of xdist's workers
+    shared = (
+        own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    )  # one for all of xdist's workers
     html = shared / "site" / "_build" / "html"
     with open(shared / "site.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not html.is_dir():
             source = shared / "source"
-            stage(PROJECT, source, {notebook.name: notebook.node for notebook in chapters(PROJECT)})
+            stage(
+                PROJECT,
+                source,
+                {notebook.name: notebook.node for notebook in chapters(PROJECT)},
+            )
             build_pages(source, shared / "site", strict=False)
     return html
 
 
 def pages(site: Path) -> list[str]:
     return sorted(
-        path.relative_to(site).as_posix() for path in site.rglob("*.html") if "_static" not in path.parts
+        path.relative_to(site).as_posix()
+        for path in site.rglob("*.html")
+        if "_static" not in path.parts
     )
 
 
@@ -61,15 +84,22 @@ def visit(site: Path, tmp_path_factory: pytest.TempPathFactory):  # type: ignore
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: the pages were scanned, not opened")
     return browser.visit(
-        CHROMIUM, site, [*pages(site), "search.html?q=non-local"], tmp_path_factory.mktemp("chromium")
+        CHROMIUM,
+        site,
+        [*pages(site), "search.html?q=non-local"],
+        tmp_path_factory.mktemp("chromium"),
     )
 
 
-def test_a_browser_asks_for_nothing_elsewhere_and_misses_nothing(site: Path, visit) -> None:  # type: ignore[no-untyped-def]
+def test_a_browser_asks_for_nothing_elsewhere_and_misses_nothing(
+    site: Path, visit
+) -> None:  # type: ignore[no-untyped-def]
     assert len(visit.pages) == len(pages(site)) + 1
     assert visit.elsewhere == []
     assert visit.missing == []
-    assert [page["broken_images"] for page in visit.pages if page["broken_images"]] == []
+    assert [
+        page["broken_images"] for page in visit.pages if page["broken_images"]
+    ] == []
 
 
 def test_formulas_are_set_and_search_finds(visit) -> None:  # type: ignore[no-untyped-def]
@@ -85,7 +115,9 @@ def test_the_browser_test_sees_what_it_should_refuse(tmp_path: Path) -> None:
         '<img src="http://example.org/image.png"><script src="https://example.org/script.js"></script>'
         '<link rel="stylesheet" href="//example.org/style.css"><img src="missing.png">'
     )
-    (tmp_path / "good.html").write_text('<a href="https://example.org">a link is no request</a>')
+    (tmp_path / "good.html").write_text(
+        '<a href="https://example.org">a link is no request</a>'
+    )
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     seen = browser.visit(CHROMIUM, tmp_path, ["good.html", "bad.html"], scratch)
@@ -109,7 +141,9 @@ LOADING_LINKS = {
     "manifest",
 }
 ELSEWHERE = re.compile(r"^\s*(https?:)?//", re.IGNORECASE)
-IN_STYLES = re.compile(r"(?:@import\s+|url\()\s*[\"']?\s*((?:https?:)?//[^\"')\s]+)", re.IGNORECASE)
+IN_STYLES = re.compile(
+    r"(?:@import\s+|url\()\s*[\"']?\s*((?:https?:)?//[^\"')\s]+)", re.IGNORECASE
+)
 IN_SCRIPTS = re.compile(
     r"(?:fetch|import|importScripts|open)\(\s*[\"'](?:GET[\"'],\s*[\"'])?((?:https?:)?//[^\"']+)"
 )
@@ -123,7 +157,9 @@ class Addresses(HTMLParser):
         self.loaded: list[str] = []
         self.linked: list[str] = []
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(
+        self, tag: str, attributes: list[tuple[str, str | None]]
+    ) -> None:
         values = {name: value or "" for name, value in attributes}
         self.loaded += [values[name] for name in LOADING & values.keys() if tag != "a"]
         if tag == "link" and LOADING_LINKS & set(values.get("rel", "").lower().split()):
@@ -143,11 +179,23 @@ def test_the_files_name_nothing_elsewhere_to_load(site: Path) -> None:
     loaded = []
     for path in site.rglob("*"):
         if path.suffix == ".html" and "_static" not in path.parts:
-            loaded += [(path.name, address) for address in addresses(path).loaded if ELSEWHERE.match(address)]
+            loaded += [
+                (path.name, address)
+                for address in addresses(path).loaded
+                if ELSEWHERE.match(address)
+            ]
         if path.suffix in (".css", ".html"):
-            loaded += [(path.name, address) for address in IN_STYLES.findall(path.read_text())]
-        if path.suffix in (".js", ".html") and "vendor" not in path.parts and "mathjax" not in path.parts:
-            loaded += [(path.name, address) for address in IN_SCRIPTS.findall(path.read_text())]
+            loaded += [
+                (path.name, address) for address in IN_STYLES.findall(path.read_text())
+            ]
+        if (
+            path.suffix in (".js", ".html")
+            and "vendor" not in path.parts
+            and "mathjax" not in path.parts
+        ):
+            loaded += [
+                (path.name, address) for address in IN_SCRIPTS.findall(path.read_text())
+            ]
     assert loaded == []
 
 
@@ -171,10 +219,16 @@ def test_the_scan_sees_what_it_should_refuse(tmp_path: Path) -> None:
         '<img src="//example.org/a.png"><link rel="stylesheet" href="https://example.org/b.css">'
         '<div style="background: url(http://example.org/c.png)"></div><a href="https://example.org">fine</a>'
     )
-    assert [address for address in addresses(page).loaded if ELSEWHERE.match(address)] == [
+    assert [
+        address for address in addresses(page).loaded if ELSEWHERE.match(address)
+    ] == [
         "//example.org/a.png",
         "https://example.org/b.css",
         "http://example.org/c.png",
     ]
-    assert IN_STYLES.findall("@import 'https://example.org/d.css';") == ["https://example.org/d.css"]
-    assert IN_SCRIPTS.findall('fetch("https://example.org/e.json")') == ["https://example.org/e.json"]
+    assert IN_STYLES.findall("@import 'https://example.org/d.css';") == [
+        "https://example.org/d.css"
+    ]
+    assert IN_SCRIPTS.findall('fetch("https://example.org/e.json")') == [
+        "https://example.org/e.json"
+    ]

@@ -1,4 +1,5 @@
-"""Six rows as a batch under a real SLURM: disturbed in every way, they end as if nothing had happened.
+"""Six rows as a batch under a real SLURM: disturbed in every way, they end as if
+nothing had happened.
 
 `make test-cluster` runs this; `tests/cluster/slurm.sh` says what it needs.
 """
@@ -27,16 +28,36 @@ from vidattn.training import checkpoint
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
 ABSENT = [name for name in NEEDED if shutil.which(name) is None]
-ABSENT += ["snakemake (pip: the extra 'batch')"] if find_spec("snakemake") is None else []
+ABSENT += (
+    ["snakemake (pip: the extra 'batch')"] if find_spec("snakemake") is None else []
+)
 ABSENT += ["root's rights"] if os.geteuid() else []
 pytestmark = [
-    pytest.mark.skipif("VIDATTN_CLUSTER" not in os.environ, reason="a cluster: make test-cluster runs it"),
-    pytest.mark.skipif(bool(ABSENT), reason=f"no SLURM for tests: {', '.join(ABSENT)} missing"),
+    pytest.mark.skipif(
+        "VIDATTN_CLUSTER" not in os.environ,
+        reason="a cluster: make test-cluster runs it",
+    ),
+    pytest.mark.skipif(
+        bool(ABSENT), reason=f"no SLURM for tests: {', '.join(ABSENT)} missing"
+    ),
     pytest.mark.timeout(7200),
 ]
 # A cluster without accounting: Snakemake asks squeue.
-SLURM = ["--executor", "slurm", "--jobs", "4", "--slurm-no-account", "--slurm-status-command", "squeue"]
-SLURM += ["--slurm-init-seconds-before-status-checks", "5", "--seconds-between-status-checks", "5"]
+SLURM = [
+    "--executor",
+    "slurm",
+    "--jobs",
+    "4",
+    "--slurm-no-account",
+    "--slurm-status-command",
+    "squeue",
+]
+SLURM += [
+    "--slurm-init-seconds-before-status-checks",
+    "5",
+    "--seconds-between-status-checks",
+    "5",
+]
 STEPS = 150
 
 
@@ -53,7 +74,12 @@ def rows(folder: Path, runs: Path) -> dict[str, full.Row]:
     """Six tiny rows, a seed each; a checkpoint after every step."""
     folder.mkdir()
     given = read_notebook(ROOT / "notebooks" / "row.py").defaults
-    given |= {"epochs": STEPS // 2, "test_every_epoch": False, "checkpoint_seconds": 0.0, "runs": str(runs)}
+    given |= {
+        "epochs": STEPS // 2,
+        "test_every_epoch": False,
+        "checkpoint_seconds": 0.0,
+        "runs": str(runs),
+    }
     for seed in range(6):
         text = yaml.safe_dump(given | {"row": f"row-{seed}", "seed": seed})
         (folder / f"row-{seed}.yaml").write_text(text)
@@ -65,7 +91,9 @@ def controller(folder: Path, runs: Path, *asked: str) -> subprocess.Popen[bytes]
     words = [sys.executable, "-m", "notebooks.full.batch", "run"]
     words += ["--params", str(folder), "--runs", str(runs)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*words, *asked, *SLURM], cwd=ROOT, env=environment, start_new_session=True)
+    return subprocess.Popen(
+        [*words, *asked, *SLURM], cwd=ROOT, env=environment, start_new_session=True
+    )
 
 
 def steps(row: full.Row) -> int:
@@ -73,7 +101,9 @@ def steps(row: full.Row) -> int:
     return len(logs[0].read_bytes().splitlines()) if logs else 0
 
 
-def until(holds: Callable[[], bool], batch: subprocess.Popen[bytes], seconds: float = 1800) -> None:
+def until(
+    holds: Callable[[], bool], batch: subprocess.Popen[bytes], seconds: float = 1800
+) -> None:
     end = time.monotonic() + seconds
     while not holds():
         queue = subprocess.run(["squeue"], capture_output=True, text=True).stdout
@@ -106,7 +136,9 @@ def test_six_rows_end_as_if_undisturbed(cluster: None, tmp_path: Path) -> None:
     cancelled, killed = running(six)[:2]
     subprocess.run(["scancel", job(six[cancelled])], check=True)
     os.kill(worker(six[killed]), signal.SIGKILL)
-    until(lambda: len({*running(six)} - {cancelled, killed}) >= 1, first)  # others go on, and meanwhile
+    until(
+        lambda: len({*running(six)} - {cancelled, killed}) >= 1, first
+    )  # others go on, and meanwhile
     os.killpg(first.pid, signal.SIGKILL)  # the controller is gone; its jobs are not
     first.wait()
     assert subprocess.run(["squeue", "-h"], capture_output=True, check=True).stdout
@@ -114,36 +146,58 @@ def test_six_rows_end_as_if_undisturbed(cluster: None, tmp_path: Path) -> None:
     both = [controller(tmp_path / "params", tmp_path / "runs") for _ in range(2)]
     assert sorted(each.wait() for each in both) == [0, 2]
 
-    quiet = {name: row.model_copy(update={"runs": str(tmp_path / "quiet")}) for name, row in six.items()}
+    quiet = {
+        name: row.model_copy(update={"runs": str(tmp_path / "quiet")})
+        for name, row in six.items()
+    }
     for name, row in six.items():
         (run,) = row.folder.glob("row-*/")  # trained once, in one folder
         record = json.loads((row.folder / "measured.json").read_text())
-        numbers = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+        numbers = [
+            json.loads(line)["step"]
+            for line in (run / "log.jsonl").read_text().splitlines()
+        ]
         assert numbers == [*range(1, STEPS + 1)] and record["runs"][0]["steps"] == STEPS
         assert measure(quiet[name], progress=False)["scores"] == record["scores"]
-        ours, theirs = (checkpoint.load(each.folder / "weights.pt") for each in (row, quiet[name]))
+        ours, theirs = (
+            checkpoint.load(each.folder / "weights.pt") for each in (row, quiet[name])
+        )
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
         assert (row.folder / "notebooks" / "row.ipynb").is_file()
     for name in (cancelled, killed):  # it was tried again, and went on
-        assert "the kernel died" in (six[name].folder / "log.txt").read_text() or name == cancelled
+        assert (
+            "the kernel died" in (six[name].folder / "log.txt").read_text()
+            or name == cancelled
+        )
     page = (tmp_path / "runs" / "results.html").read_text()
     assert all(f'href="{name}/notebooks/row.ipynb"' in page for name in six)
 
 
 def test_two_nodes_train_one_row(cluster: None, tmp_path: Path) -> None:
-    """torchrun starts a process on each; with the same number of processes on one machine it is the same."""
+    """torchrun starts a process on each; with the same number of processes on one
+    machine it is the same.
+    """
     six = rows(tmp_path / "params", tmp_path / "runs")
     for name in [*six][1:]:
         (tmp_path / "params" / f"{name}.yaml").unlink()
-    assert controller(tmp_path / "params", tmp_path / "runs", "nodes=2", "retries=0").wait() == 0
+    assert (
+        controller(
+            tmp_path / "params", tmp_path / "runs", "nodes=2", "retries=0"
+        ).wait()
+        == 0
+    )
     row = six["row-0"]
     assert "process(es), cpu" in (row.folder / "notebooks" / "row.ipynb").read_text()
     quiet = row.model_copy(update={"runs": str(tmp_path / "quiet")})
     record = json.loads((row.folder / "measured.json").read_text())
     assert measure(quiet, processes=2, progress=False)["scores"] == record["scores"]
-    ours, theirs = (checkpoint.load(each.folder / "weights.pt") for each in (row, quiet))
+    ours, theirs = (
+        checkpoint.load(each.folder / "weights.pt") for each in (row, quiet)
+    )
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     alone = row.model_copy(update={"runs": str(tmp_path / "alone")})
-    measure(alone, progress=False)  # other running statistics: one process sees all micro-batches
+    measure(
+        alone, progress=False
+    )  # other running statistics: one process sees all micro-batches
     one = checkpoint.load(alone.folder / "weights.pt")
     assert not all(torch.equal(ours[key], one[key]) for key in one)

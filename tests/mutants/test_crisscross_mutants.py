@@ -40,7 +40,9 @@ class SoftmaxOfEachLine(CrissCross3d):
 
     def _weights(self, x: Tensor) -> Tensor:
         parts = super()._weights(x).split(x.shape[2:], dim=-1)
-        return torch.cat([part / part.sum(dim=-1, keepdim=True) for part in parts], dim=-1)
+        return torch.cat(
+            [part / part.sum(dim=-1, keepdim=True) for part in parts], dim=-1
+        )
 
 
 class RowsForColumns(CrissCross3d):
@@ -52,11 +54,15 @@ class RowsForColumns(CrissCross3d):
 
 
 class Scaled(CrissCross3d):
-    """Divides the scores by the square root of C', as most attention does and this paper does not."""
+    """Divides the scores by the square root of C', as most attention does and this
+    paper does not.
+    """
 
     def __init__(self, channels: int, **options: Any) -> None:
         super().__init__(channels, **options)
-        self.q.register_forward_hook(lambda conv, inputs, q: q * conv.out_channels**-0.5)
+        self.q.register_forward_hook(
+            lambda conv, inputs, q: q * conv.out_channels**-0.5
+        )
 
 
 class WeightsDoNotLearn(CrissCross3d):
@@ -68,7 +74,9 @@ class WeightsDoNotLearn(CrissCross3d):
 
 def _scores(block: CrissCross3d, x: Tensor) -> Tensor:
     q, k = block.q(x), block.k(x)
-    return torch.cat([einsum(q, k, f"b c t h w, b c {line} -> b t h w s") for line in LINES], dim=-1)
+    return torch.cat(
+        [einsum(q, k, f"b c t h w, b c {line} -> b t h w s") for line in LINES], dim=-1
+    )
 
 
 class _WithLines(RecurrentCrissCross3d):
@@ -113,7 +121,14 @@ class GammaOnce(RecurrentCrissCross3d):
         return self.gamma * self.crisscross(y) + x
 
 
-IN_A_PASS = (ItselfThrice, ItselfTwice, SoftmaxOfEachLine, RowsForColumns, Scaled, WeightsDoNotLearn)
+IN_A_PASS = (
+    ItselfThrice,
+    ItselfTwice,
+    SoftmaxOfEachLine,
+    RowsForColumns,
+    Scaled,
+    WeightsDoNotLearn,
+)
 MUTANTS = (
     *(type(lines.__name__, (_WithLines,), {"lines": lines}) for lines in IN_A_PASS),
     GammaOnX,
@@ -123,7 +138,9 @@ MUTANTS = (
 )
 
 
-def made(block_type: type[RecurrentCrissCross3d], seed: int) -> tuple[RecurrentCrissCross3d, Tensor]:
+def made(
+    block_type: type[RecurrentCrissCross3d], seed: int
+) -> tuple[RecurrentCrissCross3d, Tensor]:
     block = oracle.randomise(block_type(6, passes=3, structure="a", reduction=2), seed)
     return block, oracle.clip_like(*SHAPE, seed=seed)
 

@@ -65,7 +65,13 @@ class HeadsInterleaved(GlobalTemporalAttention):
     """Reads Nh x T x C/G as channels with the head varying fastest."""
 
     def _mix(self, path: str, v: Tensor) -> Tensor:
-        return super()._mix(path, v).unflatten(1, (self.heads["k"], -1)).transpose(1, 2).flatten(1, 2)
+        return (
+            super()
+            ._mix(path, v)
+            .unflatten(1, (self.heads["k"], -1))
+            .transpose(1, 2)
+            .flatten(1, 2)
+        )
 
 
 class RegionsNormalised(GlobalTemporalAttention):
@@ -87,7 +93,9 @@ class SpatialLast(GlobalTemporalAttention):
 
 
 class ResidualOfTheInput(GlobalTemporalAttention):
-    """Adds the paths to the input of the block, not to what the spatial attention gives."""
+    """Adds the paths to the input of the block, not to what the spatial attention
+    gives.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) - self.spatial(x) + x
@@ -98,13 +106,20 @@ class UnscaledInside(GlobalTemporalAttention):
 
     def __init__(self, channels: int, **options: Any) -> None:
         super().__init__(channels, **options)
-        self.spatial.q.register_forward_hook(lambda conv, inputs, q: q * conv.out_channels**0.5)
+        self.spatial.q.register_forward_hook(
+            lambda conv, inputs, q: q * conv.out_channels**0.5
+        )
 
 
 class _AllFrames(SpatialAttention):
     def forward(self, x: Tensor) -> Tensor:
         t = x.shape[2]
-        return super().forward(x.flatten(2, 3).unsqueeze(2)).squeeze(2).unflatten(2, (t, -1))
+        return (
+            super()
+            .forward(x.flatten(2, 3).unsqueeze(2))
+            .squeeze(2)
+            .unflatten(2, (t, -1))
+        )
 
 
 class AllFramesInside(GlobalTemporalAttention):
@@ -154,7 +169,9 @@ class ScaledByAllChannels(TemporalAttention):
 
     def __init__(self, channels: int, **options: Any) -> None:
         super().__init__(channels, **options)
-        self.q.register_forward_hook(lambda conv, inputs, q: q * self.heads["k"] ** -0.5)
+        self.q.register_forward_hook(
+            lambda conv, inputs, q: q * self.heads["k"] ** -0.5
+        )
 
 
 class AlongRows(TemporalAttention):
@@ -190,7 +207,11 @@ TAPE = (
 
 def made(block_type: type, seed: int) -> tuple[nn.Module, Tensor]:
     options = {"frames": SHAPE[2], "inner": 4, "groups": 2, "cross_channel": True}
-    options |= {"positions": "sinusoidal"} if issubclass(block_type, TemporalAttention) else {"regions": 2}
+    options |= (
+        {"positions": "sinusoidal"}
+        if issubclass(block_type, TemporalAttention)
+        else {"regions": 2}
+    )
     block = oracle.randomise(block_type(SHAPE[1], **options), seed).eval()
     return block, oracle.clip_like(*SHAPE, seed=seed)
 
@@ -199,7 +220,11 @@ def errors_against_oracle(block_type: type) -> dict[str, float]:
     judge = partial(oracle_gta.gta_oracle, groups=2)
     if issubclass(block_type, TemporalAttention):
         judge = partial(
-            oracle_gta.attention_oracle, axis="time", groups=2, cross=True, positions="sinusoidal"
+            oracle_gta.attention_oracle,
+            axis="time",
+            groups=2,
+            cross=True,
+            positions="sinusoidal",
         )
     return oracle.worst_errors(*made(block_type, 0), judge)
 
@@ -222,7 +247,9 @@ def without_matrices_the_spatial_part_is_left(block_type: type) -> bool:
     block, x = made(block_type, 1)
     for m in unnormalised(block).m.values():
         nn.init.zeros_(m)
-    return torch.allclose(block(x), oracle_gta.attention_oracle(block.spatial, x, "space")[0])
+    return torch.allclose(
+        block(x), oracle_gta.attention_oracle(block.spatial, x, "space")[0]
+    )
 
 
 def one_entry_leads_from_one_frame_to_one_frame(block_type: type) -> bool:
@@ -235,7 +262,9 @@ def one_entry_leads_from_one_frame_to_one_frame(block_type: type) -> bool:
     x_s = block.spatial(x)
     want = torch.zeros_like(x)
     v = block.v["pixel"](x_s)[:, 2:, 0]
-    want[:, :, 2] = torch.einsum("oc,bchw->bohw", block.w_o["pixel"][0].weight[:, :2, 0, 0, 0], v)
+    want[:, :, 2] = torch.einsum(
+        "oc,bchw->bohw", block.w_o["pixel"][0].weight[:, :2, 0, 0, 0], v
+    )
     return torch.allclose(block(x) - x_s, want)
 
 
@@ -270,13 +299,19 @@ FAMILIES = {
     ),
     TemporalAttention: (
         TAPE,
-        (values_agree, gradients_agree, reversal_is_noticed, places_do_not_see_each_other),
+        (
+            values_agree,
+            gradients_agree,
+            reversal_is_noticed,
+            places_do_not_see_each_other,
+        ),
     ),
 }
 
 
 @pytest.mark.parametrize(
-    ("block_type", "check"), [(family, check) for family, (_, checks) in FAMILIES.items() for check in checks]
+    ("block_type", "check"),
+    [(family, check) for family, (_, checks) in FAMILIES.items() for check in checks],
 )
 def test_the_block_itself_passes(block_type, check):
     assert check(block_type)

@@ -34,7 +34,9 @@ class NoResidual(RegionNonLocal):
 
 
 class ScaledLogits(RegionNonLocal):
-    """Divides the logits by the square root of d, as most attention does and this paper does not."""
+    """Divides the logits by the square root of d, as most attention does and this paper
+    does not.
+    """
 
     def _sum(self, x: Tensor) -> Tensor:
         q, k, v = self._embed(x)
@@ -95,7 +97,13 @@ def becomes_nonlocal(block_type: type[RegionNonLocal]) -> bool:
     block = oracle.randomise(block_type(4, kernel=(1, 1, 1)), 2).eval()
     torch.nn.init.ones_(block.f_theta.weight)
     plain = NonLocal(4).double().eval()
-    for name, source in {"theta": "w_g", "phi": "w_g", "g": "w_g", "w_z": "w_z", "bn": "bn"}.items():
+    for name, source in {
+        "theta": "w_g",
+        "phi": "w_g",
+        "g": "w_g",
+        "w_z": "w_z",
+        "bn": "bn",
+    }.items():
         getattr(plain, name).load_state_dict(getattr(block, source).state_dict())
     x = oracle.clip_like(2, 4, 2, 3, 4, seed=2)
     return torch.allclose(block(x), plain(x))

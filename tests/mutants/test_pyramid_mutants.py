@@ -33,7 +33,9 @@ class SumOverTheOtherScale(PyramidNonLocal):
 
 
 class ScaledByQueryWidth(PyramidNonLocal):
-    """Divides by the square root of the width of Q and K, C' / 2, as most attention does."""
+    """Divides by the square root of the width of Q and K, C' / 2, as most attention
+    does.
+    """
 
     def _weights(self, parts: list[Tensor]) -> Tensor:
         means = torch.stack([part.mean(dim=(2, 3, 4)) for part in parts], dim=1)
@@ -42,7 +44,9 @@ class ScaledByQueryWidth(PyramidNonLocal):
 
 
 class MeanAfterRepeating(PyramidNonLocal):
-    """Takes the mean of Y_k over positions, not over regions: a smaller region counts less."""
+    """Takes the mean of Y_k over positions, not over regions: a smaller region counts
+    less.
+    """
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:
         self.size = x.shape[-2:]
@@ -50,7 +54,10 @@ class MeanAfterRepeating(PyramidNonLocal):
 
     def _weights(self, parts: list[Tensor]) -> Tensor:
         h, w = self.size
-        wide = [p.repeat_interleave(2**k, 3).repeat_interleave(2**k, 4) for k, p in enumerate(parts)]
+        wide = [
+            p.repeat_interleave(2**k, 3).repeat_interleave(2**k, 4)
+            for k, p in enumerate(parts)
+        ]
         return super()._weights([p[..., :h, :w] for p in wide])
 
 
@@ -63,7 +70,9 @@ class FloorInsteadOfCeil(PyramidNonLocal):
         (h, w), padded = x.shape[-2:], []
         for k, part in enumerate(whole):
             missing = -(-w // 2**k) - part.shape[-1], -(-h // 2**k) - part.shape[-2]
-            padded.append(F.pad(part, (0, missing[0], 0, missing[1], 0, 0), mode="replicate"))
+            padded.append(
+                F.pad(part, (0, missing[0], 0, missing[1], 0, 0), mode="replicate")
+            )
         return padded
 
 
@@ -73,9 +82,13 @@ class PaddingCounted(PyramidNonLocal):
     def _pyramid(self, x: Tensor) -> list[Tensor]:
         first, *groups = x.chunk(self.scales, dim=1)
         full = [
-            F.pad(group, (0, -x.shape[4] % 2**k, 0, -x.shape[3] % 2**k)) for k, group in enumerate(groups, 1)
+            F.pad(group, (0, -x.shape[4] % 2**k, 0, -x.shape[3] % 2**k))
+            for k, group in enumerate(groups, 1)
         ]
-        return [first, *(F.avg_pool3d(group, (1, 2**k, 2**k)) for k, group in enumerate(full, 1))]
+        return [
+            first,
+            *(F.avg_pool3d(group, (1, 2**k, 2**k)) for k, group in enumerate(full, 1)),
+        ]
 
 
 class FirstOperationForAll(PyramidNonLocal):
@@ -105,7 +118,9 @@ class QueriesAsRegions(PyramidNonLocal):
 
     def attention(self, x: Tensor, queries: Tensor, scale: int = 0) -> Tensor:
         at_scale = self._pyramid(x)[scale]
-        return self._operation(scale).attention(at_scale, queries % at_scale[0, 0].numel())
+        return self._operation(scale).attention(
+            at_scale, queries % at_scale[0, 0].numel()
+        )
 
 
 MUTANTS = (
@@ -122,12 +137,18 @@ MUTANTS = (
 )
 
 
-def made(block_type: type[PyramidNonLocal], seed: int) -> tuple[PyramidNonLocal, Tensor]:
-    return oracle.randomise(block_type(6, **OPTIONS), seed).eval(), oracle.clip_like(*SHAPE, seed=seed)
+def made(
+    block_type: type[PyramidNonLocal], seed: int
+) -> tuple[PyramidNonLocal, Tensor]:
+    return oracle.randomise(block_type(6, **OPTIONS), seed).eval(), oracle.clip_like(
+        *SHAPE, seed=seed
+    )
 
 
 def errors_against_oracle(block_type: type[PyramidNonLocal]) -> dict[str, float]:
-    return oracle.worst_errors(*made(block_type, 0), partial(oracle.pyramid_oracle, n=3))
+    return oracle.worst_errors(
+        *made(block_type, 0), partial(oracle.pyramid_oracle, n=3)
+    )
 
 
 def values_agree(block_type: type[PyramidNonLocal]) -> bool:
@@ -152,7 +173,9 @@ def rows_of_scale_weights_sum_to_one(block_type: type[PyramidNonLocal]) -> bool:
 
 def attention_is_that_of_the_region(block_type: type[PyramidNonLocal]) -> bool:
     block, x = made(block_type, 2)
-    queries = torch.tensor([2 * 6 + 4, 30 + 4 * 6 + 1])  # frame 0, row 2, column 4; frame 1, row 4, column 1
+    queries = torch.tensor(
+        [2 * 6 + 4, 30 + 4 * 6 + 1]
+    )  # frame 0, row 2, column 4; frame 1, row 4, column 1
     wanted = ((0, 16), (1, 55)), ((0, 1 * 3 + 2), (1, 9 + 2 * 3)), ((0, 1), (1, 4 + 2))
     weights = oracle.pyramid_oracle(block, x, n=3)[2]
     return all(
@@ -166,7 +189,9 @@ def becomes_nonlocal(block_type: type[PyramidNonLocal]) -> bool:
     block = oracle.randomise(block_type(6, scales=1), 3).eval()
     plain = NonLocal(6).double().eval()
     for name in ("theta", "phi", "g", "w_z"):
-        getattr(plain, name).load_state_dict(getattr(block.operations[0], name).state_dict())
+        getattr(plain, name).load_state_dict(
+            getattr(block.operations[0], name).state_dict()
+        )
     plain.bn.load_state_dict(block.bn.state_dict())
     x = oracle.clip_like(*SHAPE, seed=3)
     return torch.allclose(block(x), plain(x))

@@ -1,4 +1,6 @@
-"""Every erratum has a cell of the page that shows it: each is run, and fails where the paper is right."""
+"""Every erratum has a cell of the page that shows it: each is run, and fails where the
+paper is right.
+"""
 
 import re
 from collections import OrderedDict
@@ -23,7 +25,9 @@ from vidattn.yamlfile import read_yaml
 PAGE = Path(__file__).resolve().parents[2] / "notebooks" / "errata.py"
 CODE = [cell for cell in read_notebook(PAGE).node.cells if cell.cell_type == "code"]
 CELLS = [cell.source for cell in CODE]
-SHOWING = {match[1]: cell for cell in CELLS if (match := re.match(r"# erratum: (\w+)\n", cell))}
+SHOWING = {
+    match[1]: cell for cell in CELLS if (match := re.match(r"# erratum: (\w+)\n", cell))
+}
 ERRATA = read_yaml(DATA / "errata.yaml")
 FIELD = re.compile(r"\{([a-z0-9_]{2,})\}")
 
@@ -60,10 +64,15 @@ def scores(*cells: str) -> Correct:
     def correct(space: Space) -> None:
         for key, _, figure in (cell.rpartition(" = ") for cell in cells):
             where = key.split(" | ")
-            rows = [[row[name] for name in ("paper", "table", "row", "dataset")] for row in space["ACCURACY"]]
+            rows = [
+                [row[name] for name in ("paper", "table", "row", "dataset")]
+                for row in space["ACCURACY"]
+            ]
             assert where in rows
             space["ACCURACY"] = [
-                row | {"printed": figure} if row["metric"] == "top1" and at == where else row
+                row | {"printed": figure}
+                if row["metric"] == "top1" and at == where
+                else row
                 for row, at in zip(space["ACCURACY"], rows, strict=True)
             ]
 
@@ -86,13 +95,19 @@ def counts(by_kind: Callable[[tuple[int, ...]], dict[str, int]]) -> Correct:
 
 
 def fewer_columns(space: Space) -> None:
-    (row, *_) = [r for r in space["ACCURACY"] if (r["paper"], r["table"]) == ("PNL", "5")]
+    (row, *_) = [
+        r for r in space["ACCURACY"] if (r["paper"], r["table"]) == ("PNL", "5")
+    ]
     space["ACCURACY"] = [*space["ACCURACY"], row | {"metric": "top5"}]
 
 
 # What would have to be so for the paper to be right.
 CORRECTED: dict[str, Correct] = {
-    "rnl_eq_4": has(RegionNonLocal=lambda c: SimpleNamespace(w_g=nn.Conv3d(c, c, 1), w_z=nn.Conv3d(c, c, 1))),
+    "rnl_eq_4": has(
+        RegionNonLocal=lambda c: SimpleNamespace(
+            w_g=nn.Conv3d(c, c, 1), w_z=nn.Conv3d(c, c, 1)
+        )
+    ),
     "rnl_eq_12": has(AdditiveSqueezeExcite=Varied),
     "rnl_flops": prints("RNL | III K400 | +5 NL | FLOPs G = 96.98"),
     "rnl_more_than_nl": prints("RNL | III K400 | +5 RNL | params M = 28.31"),
@@ -104,7 +119,9 @@ CORRECTED: dict[str, Correct] = {
     "pnl_cubes": counts(lambda shape: {"conv": 2 * shape[1] ** 3 * prod(shape[2:])}),
     "pnl_conv_g": has(
         NonLocal=lambda c: nn.Sequential(
-            OrderedDict((name, nn.Conv3d(c, c, 1)) for name in ("theta", "phi", "g", "g_2"))
+            OrderedDict(
+                (name, nn.Conv3d(c, c, 1)) for name in ("theta", "phi", "g", "g_2")
+            )
         )
     ),
     "pnl_sizes": has(SIDE=256),
@@ -114,7 +131,9 @@ CORRECTED: dict[str, Correct] = {
     "pnl_caption": fewer_columns,
     "pnl_nl_row": prints("PNL | 5 | MFNet-NL | FLOPs G = 11.64"),
     "pnl_cut": prints("PNL | 5 | MFNet | FLOPs G = 11.18"),
-    "pnl_table_6": prints("PNL | 6 | R-50 | FLOPs G = 20.58", "PNL | 6 | R-50 | params M = 23.71"),
+    "pnl_table_6": prints(
+        "PNL | 6 | R-50 | FLOPs G = 20.58", "PNL | 6 | R-50 | params M = 23.71"
+    ),
     "pnl_shared": prints(
         "PNL | 3 | self-attention | params M = 7.87",
         "PNL | 5 | MFNet-PNL(x5) | params M = 7.94",
@@ -124,17 +143,22 @@ CORRECTED: dict[str, Correct] = {
     "rcca_eq_5": has(RecurrentCrissCross3d=partial(RecurrentCrissCross3d, passes=2)),
     "rcca_one_dimension": has(
         RecurrentCrissCross3d=lambda c: SimpleNamespace(
-            crisscross=SimpleNamespace(q=nn.Linear(1, 1)), attention=lambda x, at: torch.ones(x[0, 0].numel())
+            crisscross=SimpleNamespace(q=nn.Linear(1, 1)),
+            attention=lambda x, at: torch.ones(x[0, 0].numel()),
         )
     ),
     "rcca_nl_complexity": counts(lambda shape: {"attention": prod(shape) ** 2}),
     "rcca_complexity": counts(
-        lambda shape: {"conv": prod(shape), "attention": prod(shape) * (sum(shape[2:]) - 2)}
+        lambda shape: {
+            "conv": prod(shape),
+            "attention": prod(shape) * (sum(shape[2:]) - 2),
+        }
     ),
     "rcca_units": prints("RCCA-3D | VI | TSM+RCCA*1 | FLOPs G = 41.2"),
     "rcca_backbone": prints("RCCA-3D | VI | TSM | FLOPs G = 32.7"),
     "rcca_two_percentages": prints(
-        "RCCA-3D | III | conv3_3 | FLOPs % = 149.4", "RCCA-3D | IV | R=3 | FLOPs % = 149.4"
+        "RCCA-3D | III | conv3_3 | FLOPs % = 149.4",
+        "RCCA-3D | IV | R=3 | FLOPs % = 149.4",
     ),
     "rcca_structure_c": prints("RCCA-3D | I | c | FLOPs G = 43.6"),
     "rcca_abstract": prints("RCCA-3D | III | conv4_5 | FLOPs G = 43.3"),
@@ -146,7 +170,9 @@ CORRECTED: dict[str, Correct] = {
 }
 
 
-def test_every_erratum_has_a_hidden_cell_a_kind_and_a_way_in_which_it_is_known() -> None:
+def test_every_erratum_has_a_hidden_cell_a_kind_and_a_way_in_which_it_is_known() -> (
+    None
+):
     assert list(SHOWING) == list(ERRATA) and set(CORRECTED) == set(ERRATA)
     assert all("hide-input" in cell.metadata["tags"] for cell in CODE)
     for name, erratum in ERRATA.items():
@@ -165,7 +191,9 @@ def test_what_was_recomputed_is_not_typed() -> None:
 
 @pytest.fixture(scope="module")
 def figures() -> Space:
-    """What the page imports and reads: its first cell. The second defines functions of it."""
+    """What the page imports and reads: its first cell. The second defines functions of
+    it.
+    """
     space: Space = {}
     exec(CELLS[0], space)
     return space
@@ -183,11 +211,15 @@ def run(cell: str, figures: Space, correct: Correct = lambda space: None) -> lis
 
 
 @pytest.mark.parametrize("name", ERRATA)
-def test_a_cell_shows_its_erratum_and_fails_without_it(name: str, figures: Space) -> None:
+def test_a_cell_shows_its_erratum_and_fails_without_it(
+    name: str, figures: Space
+) -> None:
     (text,) = run(SHOWING[name], figures)
     erratum = ERRATA[name]
     entry, _, evidence = text.partition("\n\n")
-    assert entry.startswith(f'<span id="{name}"></span>**{erratum["paper"]}, {erratum["where"]}**')
+    assert entry.startswith(
+        f'<span id="{name}"></span>**{erratum["paper"]}, {erratum["where"]}**'
+    )
     assert f", by {erratum['by']})" in entry and erratum["printed"] in entry
     assert not FIELD.search(entry) and not re.search(r"\b(nan|inf|None)\b", text)
     for fixed in FIELD.split(erratum["is"])[::2]:
@@ -205,6 +237,8 @@ def test_the_list_links_to_every_entry(figures: Space) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"step": "1", "more": "2"}, {"other": "1"}])
-def test_a_field_that_is_not_filled_or_not_there_is_refused(given: dict[str, str], figures: Space) -> None:
+def test_a_field_that_is_not_filled_or_not_there_is_refused(
+    given: dict[str, str], figures: Space
+) -> None:
     with pytest.raises(AssertionError):
         run(f"shows('pnl_tenth', 'evidence', **{given!r})", figures)

@@ -1,13 +1,31 @@
 import pytest
 
-from vidattn.papers.explain import TEXT, Figure, Reading, judge, letters, table, ways_of_counting
+from vidattn.papers.explain import (
+    TEXT,
+    Figure,
+    Reading,
+    judge,
+    letters,
+    table,
+    ways_of_counting,
+)
 
-ROW = {"paper": "RNL", "table": "t", "row": "r", "metric": "params M", "printed": "1.00"}
+ROW = {
+    "paper": "RNL",
+    "table": "t",
+    "row": "r",
+    "metric": "params M",
+    "printed": "1.00",
+}
 
 
 def test_a_figure_that_nothing_gives_is_not_explained_and_shows_the_nearest() -> None:
     figure = judge(ROW, 1.5, 1.6, [("far", 2.0), ("near", 1.2)])
-    assert (figure.verdict, figure.computed, figure.reading) == ("not explained", 1.2, "near")
+    assert (figure.verdict, figure.computed, figure.reading) == (
+        "not explained",
+        1.2,
+        "near",
+    )
     assert figure.others == ((TEXT, 1.5), ("far", 2.0))
     assert (figure.text, figure.all_counted) == (1.5, 1.6)
 
@@ -38,7 +56,9 @@ def test_the_likeliest_reading_is_the_first_of_the_others() -> None:
 
 def test_every_subset_of_the_parts_is_tried() -> None:
     rows = [("1.2", 1.0, {"a": 0.2, "b": 0.5}), ("2.5", 2.0, {"a": 0.0, "b": 0.5})]
-    fits = {tuple(f.choices.items()): (f.agreeing, f.rows) for f in ways_of_counting(rows)}
+    fits = {
+        tuple(f.choices.items()): (f.agreeing, f.rows) for f in ways_of_counting(rows)
+    }
     assert fits == {
         (("a", False), ("b", False)): (0, 2),
         (("a", False), ("b", True)): (1, 2),
@@ -55,7 +75,10 @@ def test_the_table_of_a_page() -> None:
         judge(ROW, 1.5, 2.0, [("near", 1.2)]),
     ]
     assert letters(figures) == {"a guess: it fits": "A*", "counted otherwise": "B"}
-    shown = [(r["text's model"], r["nearest"], r["verdict"], r["everything"]) for r in table(figures)]
+    shown = [
+        (r["text's model"], r["nearest"], r["verdict"], r["everything"])
+        for r in table(figures)
+    ]
     assert shown == [
         ("1.001", "", "✓", "2.000"),
         ("1.500", "1.000", "fitted, A*", "2.000"),

@@ -6,8 +6,15 @@ from vidattn.papers import PAPERS, agrees, printed_accuracy, printed_efficiency
 
 def test_every_printed_figure_has_a_key_of_its_own() -> None:
     rows = printed_efficiency()
-    assert [sum(r["paper"] == paper for r in rows) for paper in PAPERS] == [30, 34, 121, 40]
-    assert len({(r["paper"], r["table"], r["row"], r["metric"]) for r in rows}) == len(rows)
+    assert [sum(r["paper"] == paper for r in rows) for paper in PAPERS] == [
+        30,
+        34,
+        121,
+        40,
+    ]
+    assert len({(r["paper"], r["table"], r["row"], r["metric"]) for r in rows}) == len(
+        rows
+    )
     assert all(float(r["printed"]) > 0 for r in rows)
 
 
@@ -16,7 +23,11 @@ def test_accuracies() -> None:
     rows = printed_accuracy()
     assert {r["paper"] for r in rows} == set(PAPERS)
     assert len({tuple(r[k] for k in keys) for r in rows}) == len(rows)
-    best = [r for r in printed_accuracy("RNL") if r["table"] == "III" and r["row"] == "+ 5 RNL"]
+    best = [
+        r
+        for r in printed_accuracy("RNL")
+        if r["table"] == "III" and r["row"] == "+ 5 RNL"
+    ]
     assert [r["printed"] for r in best] == ["74.68", "49.24"]
 
 

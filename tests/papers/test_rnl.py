@@ -8,7 +8,8 @@ from vidattn.papers.models import FrameScores, MaskedGroupedConv3d
 
 A, FITTED = "agrees", "agrees, fitted"
 
-# (table, row, metric): what is recomputed, what the text's own model costs, everything counted; the verdict.
+# (table, row, metric): what is recomputed, what the text's own model costs, everything
+# counted; the verdict.
 EXPECTED = {
     ("II(c)", "channel-wise conv", "GFLOPs"): (1.65, 22.021, FITTED),
     ("II(c)", "channel-wise conv", "params M"): (2.672384, 0.301568, FITTED),
@@ -49,23 +50,31 @@ def figures() -> dict[tuple[str, str, str], Figure]:
 
 
 def test_every_cell(figures: dict[tuple[str, str, str], Figure]) -> None:
-    assert list(figures) == [(r["table"], r["row"], r["metric"]) for r in printed_efficiency("RNL")]
+    assert list(figures) == [
+        (r["table"], r["row"], r["metric"]) for r in printed_efficiency("RNL")
+    ]
     assert set(figures) == set(EXPECTED)
     for key, (computed, all_counted, verdict) in EXPECTED.items():
         figure = figures[key]
         tolerance = 1e-7 if "params" in figure.metric else 1e-4
         assert figure.computed == pytest.approx(computed, abs=tolerance), key
-        assert figure.all_counted == pytest.approx(all_counted, abs=max(6 * tolerance, 1e-6)), key
+        assert figure.all_counted == pytest.approx(
+            all_counted, abs=max(6 * tolerance, 1e-6)
+        ), key
         assert figure.verdict == verdict, key
         assert agrees(figure.printed, figure.computed), key
         assert agrees(figure.printed, figure.text) == (verdict == A), key
         assert "\n" not in figure.reading and figure.unit in ("GMAC", "M")
 
 
-def test_figures_show_what_the_text_s_own_model_costs(figures: dict[tuple[str, str, str], Figure]) -> None:
+def test_figures_show_what_the_text_s_own_model_costs(
+    figures: dict[tuple[str, str, str], Figure],
+) -> None:
     assert figures["III K400", "baseline", "params M"].reading == "as the text has it"
     block = figures["II(c)", "channel-wise conv", "params M"]
-    assert block.text == 0.301568 and block.others == (("as the text has it", 0.301568),)
+    assert block.text == 0.301568 and block.others == (
+        ("as the text has it", 0.301568),
+    )
     rnl_5 = dict(figures["III K400", "+5 RNL", "params M"].others)
     assert rnl_5["truly channel-wise, 3x3x3 in res4"] == 28.128720
     baseline = figures["III SSv1", "baseline", "params M"]
@@ -73,12 +82,19 @@ def test_figures_show_what_the_text_s_own_model_costs(figures: dict[tuple[str, s
     se_rnl = dict(figures["III K400", "+5 [SE+RNL]", "FLOPs G"].others)
     assert se_rnl["Eqs. 10-12 with reduction 16"] == pytest.approx(41.1499, abs=1e-4)
     something = dict(figures["III SSv1", "+5 RNL", "params M"].others)
-    assert something["the same with 174 classes"] == pytest.approx(35.483088 - 226 * 2049 / 1e6)
+    assert something["the same with 174 classes"] == pytest.approx(
+        35.483088 - 226 * 2049 / 1e6
+    )
 
 
 def test_biases_and_norms_are_counted_and_f_theta_is_not() -> None:
     fits = {tuple(f.choices.values()): f.agreeing for f in rnl.conventions()}
-    assert list(rnl.conventions()[0].choices) == ["biases", "batch normalisation", "F_theta", "products"]
+    assert list(rnl.conventions()[0].choices) == [
+        "biases",
+        "batch normalisation",
+        "F_theta",
+        "products",
+    ]
     assert fits.pop((True, True, False, False)) == 7
     assert max(fits.values()) == 5
 

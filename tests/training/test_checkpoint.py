@@ -11,7 +11,13 @@ from vidattn.training import checkpoint
 
 
 def draw() -> list[float]:
-    return [random.gauss(0, 1), random.random(), np.random.normal(), np.random.rand(), torch.rand(1).item()]
+    return [
+        random.gauss(0, 1),
+        random.random(),
+        np.random.normal(),
+        np.random.rand(),
+        torch.rand(1).item(),
+    ]
 
 
 def test_random_states_survive_the_disk(tmp_path: Path) -> None:

@@ -20,8 +20,15 @@ CLAIM: dict[str, Any] = {
 
 
 def ledger(path: Path, *claims: dict[str, Any]) -> Path:
-    study = {"paper": "x", "backbone": "b", "pretrain": {}, "base": {}, "variants": {"rnl": [], "nl": []},
-             "primary": ["rnl", "nl"], "claims": list(claims)}  # fmt: skip
+    study = {
+        "paper": "x",
+        "backbone": "b",
+        "pretrain": {},
+        "base": {},
+        "variants": {"rnl": [], "nl": []},
+        "primary": ["rnl", "nl"],
+        "claims": list(claims),
+    }
     path.write_text(yaml.safe_dump(study))
     return path
 
@@ -46,7 +53,10 @@ def test_a_ledger_is_read_and_its_claims_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tolerance": 0.02}, "claims[0]: tolerance 0.02 must be below the effect 0.02"),
+        (
+            {"tolerance": 0.02},
+            "claims[0]: tolerance 0.02 must be below the effect 0.02",
+        ),
         ({"seeds": 9}, "claims[0].seeds: must be greater than or equal to 10, not 9"),
         ({"effect": -1.0}, "effect: must be greater than 0, not -1.0"),
         ({"direction": "up"}, "direction: must be 'higher' or 'lower', not 'up'"),
@@ -54,7 +64,9 @@ def test_a_ledger_is_read_and_its_claims_judged(tmp_path: Path) -> None:
         ({"size": 1}, "size: unknown; allowed are id, paper, statement"),
     ],
 )
-def test_malformed_claims_are_one_clear_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_malformed_claims_are_one_clear_line(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UserError) as caught:
         load_claims(ledger(tmp_path / "c.yaml", {**CLAIM, **change}))
     assert message in str(caught.value)
@@ -68,7 +80,9 @@ def test_tolerance_must_be_chosen(tmp_path: Path) -> None:
 
 def test_a_ledger_holds_four_claims_at_most_and_no_id_twice(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at most 4"):
-        load_claims(ledger(tmp_path / "c.yaml", *({**CLAIM, "id": str(i)} for i in range(5))))
+        load_claims(
+            ledger(tmp_path / "c.yaml", *({**CLAIM, "id": str(i)} for i in range(5)))
+        )
     with pytest.raises(UserError, match="share an id"):
         load_claims(ledger(tmp_path / "c.yaml", CLAIM, CLAIM))
     with pytest.raises(UserError, match="no such file"):

@@ -8,7 +8,9 @@ from vidattn.training.evaluate import average_views, evaluate, score, within_pai
 
 
 class Views:
-    """Videos whose clips `(3, 1, 1, 1)` are filled with the number of the class that `Reader` sees."""
+    """Videos whose clips `(3, 1, 1, 1)` are filled with the number of the class that
+    `Reader` sees.
+    """
 
     def __init__(self, videos: list[tuple[list[float], int]]) -> None:
         self.videos = videos
@@ -18,7 +20,9 @@ class Views:
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         views, label = self.videos[index]
-        return torch.tensor(views).view(-1, 1, 1, 1, 1).expand(-1, 3, 1, 1, 1).clone(), label
+        return torch.tensor(views).view(-1, 1, 1, 1, 1).expand(
+            -1, 3, 1, 1, 1
+        ).clone(), label
 
 
 class Reader(nn.Module):
@@ -36,15 +40,22 @@ class Reader(nn.Module):
 
 def test_confusion_top1_and_top5_by_hand() -> None:
     model = Reader()
-    videos = Views([([0.0], 0), ([1.0], 0), ([1.0], 1), ([6.0], 6), ([0.0], 4), ([0.0], 5)])
+    videos = Views(
+        [([0.0], 0), ([1.0], 0), ([1.0], 1), ([6.0], 6), ([0.0], 4), ([0.0], 5)]
+    )
     result = evaluate(model, videos, batch=4)  # type: ignore[arg-type]
     expected = np.zeros((7, 7), dtype=np.int64)
     for true, predicted in ((0, 0), (0, 1), (1, 1), (6, 6), (4, 0), (5, 0)):
         expected[true, predicted] += 1
     assert (result.confusion == expected).all() and result.confusion.dtype == np.int64
     assert result.top1 == pytest.approx(3 / 6)
-    assert result.top5 == pytest.approx(5 / 6)  # for a clip of class 0, class 4 comes fifth and class 5 sixth
-    assert result.labels.tolist() == [0, 0, 1, 6, 4, 5] and result.logits.shape == (6, 7)
+    assert result.top5 == pytest.approx(
+        5 / 6
+    )  # for a clip of class 0, class 4 comes fifth and class 5 sixth
+    assert result.labels.tolist() == [0, 0, 1, 6, 4, 5] and result.logits.shape == (
+        6,
+        7,
+    )
     assert model.batches == [4, 2] and model.training
 
 
@@ -65,15 +76,21 @@ def test_views_of_a_video_stay_together_whatever_the_batch() -> None:
     apart = evaluate(Reader(), videos, batch=2)  # type: ignore[arg-type]
     np.testing.assert_allclose(apart.logits, whole.logits, atol=1e-6)
     views = -2 * (torch.tensor([0.0, 1.0, 2.0])[:, None] - torch.arange(7.0)).abs()
-    np.testing.assert_allclose(np.exp(whole.logits[0]), views.softmax(1).mean(0), atol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(whole.logits[0]), views.softmax(1).mean(0), atol=1e-6
+    )
     assert whole.top1 == 1.0
 
 
 def test_pairs_are_judged_among_themselves() -> None:
-    logits = np.array([[1, 0, 9, 9], [0, 1, 9, 9], [1, 0, 9, 9], [9, 9, 0, 2], [9, 9, 1, 1.0]])
+    logits = np.array(
+        [[1, 0, 9, 9], [0, 1, 9, 9], [1, 0, 9, 9], [9, 9, 0, 2], [9, 9, 1, 1.0]]
+    )
     labels = np.array([0, 1, 1, 3, 2])
     assert within_pairs(logits, labels, [(0, 1)]) == pytest.approx(2 / 3)
-    assert within_pairs(logits, labels, [(2, 3)]) == pytest.approx(1.5 / 2)  # equal scores are half a win
+    assert within_pairs(logits, labels, [(2, 3)]) == pytest.approx(
+        1.5 / 2
+    )  # equal scores are half a win
     assert within_pairs(logits, labels, [(0, 1), (2, 3)]) == pytest.approx(3.5 / 5)
     with pytest.raises(UserError, match="no video belongs"):
         within_pairs(logits[:3], labels[:3], [(2, 3)])

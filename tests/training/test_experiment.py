@@ -8,14 +8,22 @@ import yaml
 
 from vidattn.errors import UserError
 from vidattn.training.build import check
-from vidattn.training.experiment import Experiment, dump, load_experiment, make_experiment
+from vidattn.training.experiment import (
+    Experiment,
+    dump,
+    load_experiment,
+    make_experiment,
+)
 from vidattn.training.key import PACKAGE, code_key, source_key
 
 
 def changed(description: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """Return the description with one field, named by a dotted path, replaced."""
     head, _, rest = path.partition(".")
-    return {**description, head: changed(description.get(head, {}), rest, value) if rest else value}
+    return {
+        **description,
+        head: changed(description.get(head, {}), rest, value) if rest else value,
+    }
 
 
 BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": [1]}}
@@ -28,7 +36,11 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         ("seed", -1, "seed: must be greater than or equal to 0, not -1"),
         ("optim.lr", "0.1", "optim.lr: must be a valid number, not '0.1'"),
         ("optim.batch", 4.5, "optim.batch: must be a valid integer, not 4.5"),
-        ("optim.schedule", "cos", "optim.schedule: must be 'cosine' or 'step', not 'cos'"),
+        (
+            "optim.schedule",
+            "cos",
+            "optim.schedule: must be 'cosine' or 'step', not 'cos'",
+        ),
         ("optim.accumulate", 3, "optim: batch 4 must be divisible by accumulate 3"),
         (
             "optim.milestones",
@@ -44,19 +56,43 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         ("sampling.scales", [30], "sampling.scales[1]: missing"),
         ("sampling.stretch", 1.25, "sampling: stretch 1.25 needs scales"),
         ("sampling.test_crops", 5, "sampling.test_crops: must be 1, 3 or 10, not 5"),
-        ("data", {"kind": "ucf101", "root": "d", "of": 1}, "data.of: unknown; allowed are kind, root, split"),
+        (
+            "data",
+            {"kind": "ucf101", "root": "d", "of": 1},
+            "data.of: unknown; allowed are kind, root, split",
+        ),
         ("data", {"kind": "ucf101"}, "data.root: missing"),
         ("model", {"backbone": "resnet_mini"}, "model.num_classes: missing"),
-        ("data.kind", "web", "data.kind: must be one of 'synthetic', 'folder', 'kinetics400'"),
-        ("data.train.nois", 1, "data.train.nois: unknown; allowed are task, clips, seed, size"),
-        ("data.test.seed", 0, "data: train and test share the seed 0, and so their clips"),
+        (
+            "data.kind",
+            "web",
+            "data.kind: must be one of 'synthetic', 'folder', 'kinetics400'",
+        ),
+        (
+            "data.train.nois",
+            1,
+            "data.train.nois: unknown; allowed are task, clips, seed, size",
+        ),
+        (
+            "data.test.seed",
+            0,
+            "data: train and test share the seed 0, and so their clips",
+        ),
         (
             "blocks",
             [{**BLOCK, "places": {"res3": ["1"]}}],
             "blocks[0].places.res3[0]: must be a valid integer",
         ),
-        ("blocks", [{**BLOCK, "kernel": 3}], "blocks[0].kernel: unknown; allowed are kind, options, places"),
-        ("speed", 1, "speed: unknown; allowed are name, data, sampling, model, blocks, optim, seed"),
+        (
+            "blocks",
+            [{**BLOCK, "kernel": 3}],
+            "blocks[0].kernel: unknown; allowed are kind, options, places",
+        ),
+        (
+            "speed",
+            1,
+            "speed: unknown; allowed are name, data, sampling, model, blocks, optim, seed",
+        ),
         ("name", "a/b", "name 'a/b' must consist of letters, digits"),
     ],
 )
@@ -72,24 +108,63 @@ def test_a_faulty_field_is_one_line_that_names_it(
 def test_each_of_several_faults_has_its_line(description: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         make_experiment({**description, "seed": "7", "threads": 0})
-    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["seed", "threads"]
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "seed",
+        "threads",
+    ]
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("blocks", [{**BLOCK, "options": {"kernel": [3, 4, 3]}}], r"blocks\[0\]: kernel=.* odd"),
-        ("blocks", [{**BLOCK, "options": {"kernels": [3, 3, 3]}}], "'kernels' is unknown; allowed"),
-        ("blocks", [{**BLOCK, "kind": "regional"}], "kind='regional' is unknown; allowed"),
-        ("blocks", [{**BLOCK, "places": {"res3": [3]}}], "res3 has no block 3: allowed are 1 to 2"),
-        ("blocks", [{**BLOCK, "places": {"res6": [1]}}], "no stage 'res6': allowed are res2"),
-        ("blocks", [BLOCK, BLOCK], r"blocks\[1\]: res3 already has a block after block 1"),
-        ("model.backbone", "vgg", "model.backbone: 'vgg' is unknown; allowed are resnet50"),
+        (
+            "blocks",
+            [{**BLOCK, "options": {"kernel": [3, 4, 3]}}],
+            r"blocks\[0\]: kernel=.* odd",
+        ),
+        (
+            "blocks",
+            [{**BLOCK, "options": {"kernels": [3, 3, 3]}}],
+            "'kernels' is unknown; allowed",
+        ),
+        (
+            "blocks",
+            [{**BLOCK, "kind": "regional"}],
+            "kind='regional' is unknown; allowed",
+        ),
+        (
+            "blocks",
+            [{**BLOCK, "places": {"res3": [3]}}],
+            "res3 has no block 3: allowed are 1 to 2",
+        ),
+        (
+            "blocks",
+            [{**BLOCK, "places": {"res6": [1]}}],
+            "no stage 'res6': allowed are res2",
+        ),
+        (
+            "blocks",
+            [BLOCK, BLOCK],
+            r"blocks\[1\]: res3 already has a block after block 1",
+        ),
+        (
+            "model.backbone",
+            "vgg",
+            "model.backbone: 'vgg' is unknown; allowed are resnet50",
+        ),
         ("model.num_classes", 5, "model.num_classes: must be 4 for task 'cue', not 5"),
         ("model.pretrained", "/nowhere.pt", "model.pretrained: /nowhere.pt is no file"),
         ("optim.batch", 16, "optim.batch: 16 must not exceed the 8 training clips"),
-        ("sampling", {"size": 64, "resize": None}, "a crop of 64 does not fit clips of 32 x 32"),
-        ("data", {"kind": "folder", "root": "/nowhere"}, "/nowhere/train.csv: no such file"),
+        (
+            "sampling",
+            {"size": 64, "resize": None},
+            "a crop of 64 does not fit clips of 32 x 32",
+        ),
+        (
+            "data",
+            {"kind": "folder", "root": "/nowhere"},
+            "/nowhere/train.csv: no such file",
+        ),
     ],
 )
 def test_check_refuses_before_training(
@@ -113,25 +188,35 @@ def test_check_passes_what_can_run_and_reads_a_folders_labels(
     check(make_experiment(changed(folder, "model.num_classes", 5)))
 
 
-def test_a_description_survives_yaml(description: dict[str, Any], tmp_path: Path) -> None:
+def test_a_description_survives_yaml(
+    description: dict[str, Any], tmp_path: Path
+) -> None:
     experiment = make_experiment(description)
     dump(experiment, tmp_path / "e.yaml")
     assert load_experiment(tmp_path / "e.yaml") == experiment
     assert (
-        yaml.safe_load((tmp_path / "e.yaml").read_text())["optim"]["weight_decay"] == 1e-4
+        yaml.safe_load((tmp_path / "e.yaml").read_text())["optim"]["weight_decay"]
+        == 1e-4
     )  # defaults included
 
 
-def test_papers_numbers_are_numbers(description: dict[str, Any], tmp_path: Path) -> None:
-    text = yaml.safe_dump(changed(description, "optim.weight_decay", "RATE")).replace("RATE", "8e-4")
+def test_papers_numbers_are_numbers(
+    description: dict[str, Any], tmp_path: Path
+) -> None:
+    text = yaml.safe_dump(changed(description, "optim.weight_decay", "RATE")).replace(
+        "RATE", "8e-4"
+    )
     (tmp_path / "e.yaml").write_text(text)
     assert load_experiment(tmp_path / "e.yaml").optim.weight_decay == 8e-4
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "not YAML"), ("- a", "a YAML mapping"), (None, "no such file")]
+    ("text", "message"),
+    [("a: [", "not YAML"), ("- a", "a YAML mapping"), (None, "no such file")],
 )
-def test_what_is_no_description_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+def test_what_is_no_description_is_refused(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
     if text is not None:
         (tmp_path / "e.yaml").write_text(text)
     with pytest.raises(UserError, match=message) as caught:
@@ -141,36 +226,65 @@ def test_what_is_no_description_is_refused(tmp_path: Path, text: str | None, mes
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("seed", 8), ("optim.lr", 0.06), ("threads", 2), ("sampling.frames", 8), ("model.dropout", 0.0),
-     ("blocks", []), ("data.train.noise", 0.2), ("data.test.clips", 9)],
-)  # fmt: skip
-def test_what_changes_the_result_changes_the_key(description: dict[str, Any], path: str, value: Any) -> None:
+    [
+        ("seed", 8),
+        ("optim.lr", 0.06),
+        ("threads", 2),
+        ("sampling.frames", 8),
+        ("model.dropout", 0.0),
+        ("blocks", []),
+        ("data.train.noise", 0.2),
+        ("data.test.clips", 9),
+    ],
+)
+def test_what_changes_the_result_changes_the_key(
+    description: dict[str, Any], path: str, value: Any
+) -> None:
     before = make_experiment(description)
     assert before.key() == make_experiment(description).key()
     assert make_experiment(changed(description, path, value)).key() != before.key()
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("name", "other"), ("data.root", "elsewhere"), ("data.cache", False)]
+    ("path", "value"),
+    [("name", "other"), ("data.root", "elsewhere"), ("data.cache", False)],
 )
-def test_what_does_not_keeps_the_key(description: dict[str, Any], path: str, value: Any) -> None:
-    assert make_experiment(changed(description, path, value)).key() == make_experiment(description).key()
+def test_what_does_not_keeps_the_key(
+    description: dict[str, Any], path: str, value: Any
+) -> None:
+    assert (
+        make_experiment(changed(description, path, value)).key()
+        == make_experiment(description).key()
+    )
 
 
-def test_later_fields_of_the_sampling_show_only_where_they_are_used(description: dict[str, Any]) -> None:
+def test_later_fields_of_the_sampling_show_only_where_they_are_used(
+    description: dict[str, Any],
+) -> None:
     plain = make_experiment(description)
     assert not {"scales", "stretch"} & plain.model_dump(mode="json")["sampling"].keys()
     sampling = {"size": 24, "resize": [28, 40], "scales": [30, 34], "stretch": 1.25}
     used = changed(description, "sampling", sampling)
     dumped = make_experiment(used).model_dump(mode="json")
-    assert dumped["sampling"]["scales"] == [30, 34] and dumped["sampling"]["resize"] == [28, 40]
-    assert make_experiment(dumped) == make_experiment(used) and make_experiment(used).key() != plain.key()
+    assert dumped["sampling"]["scales"] == [30, 34] and dumped["sampling"][
+        "resize"
+    ] == [28, 40]
+    assert (
+        make_experiment(dumped) == make_experiment(used)
+        and make_experiment(used).key() != plain.key()
+    )
 
 
-def test_folders_and_checkpoints_count_by_their_content(description: dict[str, Any], tmp_path: Path) -> None:
+def test_folders_and_checkpoints_count_by_their_content(
+    description: dict[str, Any], tmp_path: Path
+) -> None:
     def experiment(name: str) -> Experiment:
-        there = changed(description, "data", {"kind": "folder", "root": str(tmp_path / name)})
-        return make_experiment(changed(there, "model.pretrained", str(tmp_path / name / "w.pt")))
+        there = changed(
+            description, "data", {"kind": "folder", "root": str(tmp_path / name)}
+        )
+        return make_experiment(
+            changed(there, "model.pretrained", str(tmp_path / name / "w.pt"))
+        )
 
     (tmp_path / "a").mkdir()
     for file in ("train.csv", "val.csv", "w.pt"):
@@ -208,16 +322,27 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
         finally:
             path.write_text(text)
 
-    # The training loop, the named modules, and what these import: a neighbour, a neighbour's neighbour, a
-    # module taken out of its package.
+    # The training loop, the named modules, and what these import: a neighbour, a
+    # neighbour's neighbour, a module taken out of its package.
     assert after("training/schedule.py", "0.5 * (1 +", "0.4 * (1 +") != before
-    others = "backbones/resnet backbones/stage backbones/load video/augment video/container"
-    for name in [f"{file}.py" for file in f"{others} blocks/chain blocks/region blocks/pairwise".split()]:
+    others = (
+        "backbones/resnet backbones/stage backbones/load video/augment video/container"
+    )
+    for name in [
+        f"{file}.py"
+        for file in f"{others} blocks/chain blocks/region blocks/pairwise".split()
+    ]:
         assert after(name, "import", "import os\nimport") != before, name
     # Words, and code that the run does not use.
     assert after("training/schedule.py", '"""Return', '"""Give') == before
-    assert after("training/schedule.py", "import math\n", "# why\n\nimport math\n") == before
-    assert after("training/stats.py", "if low > tolerance", "if low >= tolerance") == before
+    assert (
+        after("training/schedule.py", "import math\n", "# why\n\nimport math\n")
+        == before
+    )
+    assert (
+        after("training/stats.py", "if low > tolerance", "if low >= tolerance")
+        == before
+    )
     for name in ("blocks/nonlocal_.py", "blocks/registry.py", "training/study.py"):
         assert after(name, "import", "import os\nimport") == before, name
     assert key(package=package) == before
@@ -227,13 +352,22 @@ def test_a_run_is_keyed_by_the_code_of_its_own_blocks(
     description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr("vidattn.training.experiment.code_key", lambda *names: asked.append(names) or "")
+    monkeypatch.setattr(
+        "vidattn.training.experiment.code_key", lambda *names: asked.append(names) or ""
+    )
     for blocks in ([], [BLOCK]):
         make_experiment({**description, "blocks": blocks}).key()
-    assert asked == [("vidattn.backbones.resnet",), ("vidattn.backbones.resnet", "vidattn.blocks.region")]
+    assert asked == [
+        ("vidattn.backbones.resnet",),
+        ("vidattn.backbones.resnet", "vidattn.blocks.region"),
+    ]
 
 
 def test_a_text_that_is_no_docstring_counts() -> None:
-    assert source_key("def f():\n    'doc'\n    return 'a'") == source_key("def f():\n    return 'a'")
-    assert source_key("def f():\n    return 'a'") != source_key("def f():\n    return 'b'")
+    assert source_key("def f():\n    'doc'\n    return 'a'") == source_key(
+        "def f():\n    return 'a'"
+    )
+    assert source_key("def f():\n    return 'a'") != source_key(
+        "def f():\n    return 'b'"
+    )
     assert source_key("x = 1\n'a text'") != source_key("x = 1")

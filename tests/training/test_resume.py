@@ -1,4 +1,6 @@
-"""A run killed at any moment ends in the same weights, bit for bit, as one left alone."""
+"""A run killed at any moment ends in the same weights, bit for bit, as one left
+alone.
+"""
 
 import os
 import random
@@ -23,20 +25,37 @@ run(load_experiment(sys.argv[1]), sys.argv[2], progress=False, checkpoint_second
 
 
 @pytest.mark.timeout(120)
-def test_killed_three_times_at_random_moments(description: dict[str, Any], tmp_path: Path) -> None:
+def test_killed_three_times_at_random_moments(
+    description: dict[str, Any], tmp_path: Path
+) -> None:
     description["optim"]["epochs"] = 20
     experiment = make_experiment(description)
     alone = run(experiment, tmp_path / "alone", progress=False)
     dump(experiment, tmp_path / "experiment.yaml")
     log = run_folder(experiment, tmp_path / "killed") / "log.jsonl"
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "experiment.yaml"), str(tmp_path / "killed")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        str(tmp_path / "experiment.yaml"),
+        str(tmp_path / "killed"),
+    ]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     rng = random.Random(2021)
     reached = 0
     for _ in range(3):
         victim = subprocess.Popen(command, env=environment)
-        goal = reached + rng.randint(1, 6)  # some steps further, then any moment of the next two steps
-        while victim.poll() is None and (len(log.read_bytes().splitlines()) if log.exists() else 0) < goal:
+        goal = reached + rng.randint(
+            1, 6
+        )  # some steps further, then any moment of the next two steps
+        while (
+            victim.poll() is None
+            and (len(log.read_bytes().splitlines()) if log.exists() else 0) < goal
+        ):
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 2 * alone.seconds / alone.steps))
         victim.send_signal(signal.SIGKILL)
@@ -46,10 +65,15 @@ def test_killed_three_times_at_random_moments(description: dict[str, Any], tmp_p
         reached = now
     resumed = run(experiment, tmp_path / "killed", progress=False)
     ours, theirs = (
-        torch.load(run_folder(experiment, tmp_path / root) / "final.pt", weights_only=True)
+        torch.load(
+            run_folder(experiment, tmp_path / root) / "final.pt", weights_only=True
+        )
         for root in ("killed", "alone")
     )
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert (resumed.logits() == alone.logits()).all()
-    assert log.read_bytes() == (run_folder(experiment, tmp_path / "alone") / "log.jsonl").read_bytes()
+    assert (
+        log.read_bytes()
+        == (run_folder(experiment, tmp_path / "alone") / "log.jsonl").read_bytes()
+    )

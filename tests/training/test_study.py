@@ -19,24 +19,42 @@ def study() -> Study:
     return load_study(ROOT / "book/ledgers/rnl.yaml")
 
 
-def test_a_variant_is_the_base_with_its_blocks_on_the_shared_backbone(study: Study) -> None:
+def test_a_variant_is_the_base_with_its_blocks_on_the_shared_backbone(
+    study: Study,
+) -> None:
     bare, region = study.experiment("baseline", 3), study.experiment("RNL", 3)
     assert bare.blocks == () and region.blocks[0].kind == "region"
-    assert region.blocks[0].options == {"kernel": [3, 3, 3]} and region.blocks[0].places == {"res3": (2,)}
-    assert bare.model == region.model and bare.data == region.data and bare.optim == region.optim
+    assert region.blocks[0].options == {"kernel": [3, 3, 3]} and region.blocks[
+        0
+    ].places == {"res3": (2,)}
+    assert (
+        bare.model == region.model
+        and bare.data == region.data
+        and bare.optim == region.optim
+    )
     assert bare.model.pretrained == "book/results/rnl/backbone.pt"
-    assert (bare.seed, bare.name, study.experiment("SE+RNL", 3).name) == (3, "rnl-baseline", "rnl-se-rnl")
+    assert (bare.seed, bare.name, study.experiment("SE+RNL", 3).name) == (
+        3,
+        "rnl-baseline",
+        "rnl-se-rnl",
+    )
 
 
 def test_changes_reach_one_variant_alone(study: Study) -> None:
     assert study.experiment("oracle", 0).data.train.distractors == 0
-    assert study.experiment("oracle", 0).data.train.clips == study.experiment("NL", 0).data.train.clips
+    assert (
+        study.experiment("oracle", 0).data.train.clips
+        == study.experiment("NL", 0).data.train.clips
+    )
     assert study.experiment("NL", 0).data.train.distractors == 1
 
 
 def test_a_run_can_be_shortened_and_the_rest_stays(study: Study) -> None:
     short = study.experiment("RNL", 0, optim={"epochs": 1})
-    assert short.optim.epochs == 1 and short.optim.lr == study.experiment("RNL", 0).optim.lr
+    assert (
+        short.optim.epochs == 1
+        and short.optim.lr == study.experiment("RNL", 0).optim.lr
+    )
 
 
 def test_another_noise_changes_the_test_clips_alone(study: Study) -> None:
@@ -49,7 +67,10 @@ def test_another_noise_changes_the_test_clips_alone(study: Study) -> None:
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"primary": ["baseline", "nobody"]}, "variant 'nobody' is not described; there are baseline, NL"),
+        (
+            {"primary": ["baseline", "nobody"]},
+            "variant 'nobody' is not described; there are baseline, NL",
+        ),
         ({"primary": ["baseline", "NL"]}, "compares variants that are not all primary"),
         ({"spare": 1}, "spare: unknown"),
         ({"exploratory_seeds": 0}, "exploratory_seeds"),
@@ -73,5 +94,7 @@ def test_more_than_four_claims_are_refused(ledger: dict, tmp_path: Path) -> None
 
 
 def test_an_unknown_variant_is_refused(study: Study) -> None:
-    with pytest.raises(UserError, match="no variant 'RNN'; allowed are baseline, NL, RNL"):
+    with pytest.raises(
+        UserError, match="no variant 'RNN'; allowed are baseline, NL, RNL"
+    ):
         study.experiment("RNN", 0)

@@ -1,4 +1,6 @@
-"""The six public data sets in miniature: their own annotation files, and clips in their own containers."""
+"""The six public data sets in miniature: their own annotation files, and clips in their
+own containers.
+"""
 
 import json
 from collections.abc import Callable
@@ -15,7 +17,9 @@ FRAMES, HEIGHT, WIDTH = 12, 32, 48
 
 
 def pixels(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(
+        0, 256, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8
+    )
 
 
 def encode(path: Path, codec: str, **options: str) -> None:
@@ -28,7 +32,9 @@ def encode(path: Path, codec: str, **options: str) -> None:
 
 
 def put(path: Path) -> None:
-    """Writes a clip: H.264 in mp4, VP9 in webm, MPEG-4 in avi, or a folder of JPEG frames."""
+    """Writes a clip: H.264 in mp4, VP9 in webm, MPEG-4 in avi, or a folder of JPEG
+    frames.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     match path.suffix:
         case ".mp4":
@@ -54,7 +60,8 @@ def empty(path: Path) -> None:
     file.write_bytes(b"")
 
 
-# What a list says of a clip: its name, its class. A class that no list of classes has is "juggling".
+# What a list says of a clip: its name, its class. A class that no list of classes has
+# is "juggling".
 Row = tuple[str, str]
 
 
@@ -80,35 +87,55 @@ def mini_kinetics(root: Path, train: list[Row], test: list[Row]) -> None:
 def something_v1(root: Path, train: list[Row], test: list[Row]) -> None:
     text(root / "something-something-v1-labels.csv", ["tearing paper", "arm wrestling"])
     for word, rows in (("train", train), ("validation", test)):
-        text(root / f"something-something-v1-{word}.csv", [f"{name};{label}" for name, label in rows])
+        text(
+            root / f"something-something-v1-{word}.csv",
+            [f"{name};{label}" for name, label in rows],
+        )
 
 
 def something_v2(root: Path, train: list[Row], test: list[Row]) -> None:
     folder = root / "labels"
     folder.mkdir(parents=True)
     # Twelve classes: as texts their numbers stand in another order.
-    names = ["tearing paper", "arm wrestling", *(f"class {number}" for number in range(2, 12))]
+    names = [
+        "tearing paper",
+        "arm wrestling",
+        *(f"class {number}" for number in range(2, 12)),
+    ]
     numbers = {name: str(number) for number, name in enumerate(names)}
     (folder / "labels.json").write_text(json.dumps(dict(sorted(numbers.items()))))
     for word, rows in (("train", train), ("validation", test)):
         entries = [
-            {"id": name, "label": "tearing a letter", "template": label.replace("paper", "[paper]"),
-             "placeholders": ["a letter"]}
+            {
+                "id": name,
+                "label": "tearing a letter",
+                "template": label.replace("paper", "[paper]"),
+                "placeholders": ["a letter"],
+            }
             for name, label in rows
-        ]  # fmt: skip
+        ]
         (folder / f"{word}.json").write_text(json.dumps(entries))
 
 
 def ucf101(root: Path, train: list[Row], test: list[Row]) -> None:
-    folder, numbers = root / "ucfTrainTestlist", {"tearing paper": 1, "arm wrestling": 2}
+    folder, numbers = (
+        root / "ucfTrainTestlist",
+        {"tearing paper": 1, "arm wrestling": 2},
+    )
     numbers = {name.replace(" ", ""): number for name, number in numbers.items()}
-    text(folder / "classInd.txt", [f"{number} {name}" for name, number in numbers.items()])
+    text(
+        folder / "classInd.txt",
+        [f"{number} {name}" for name, number in numbers.items()],
+    )
     for split in (1, 2):
         rows = train if split == 1 else train[:1]
         lines = [f"{label.replace(' ', '')}/{name}.avi" for name, label in rows]
         marks = [numbers.get(line.split("/")[0], 102) for line in lines]
         pairs = zip(lines, marks, strict=True)
-        text(folder / f"trainlist{split:02d}.txt", [f"{line} {mark}" for line, mark in pairs])
+        text(
+            folder / f"trainlist{split:02d}.txt",
+            [f"{line} {mark}" for line, mark in pairs],
+        )
         lines = [f"{label.replace(' ', '')}/{name}.avi" for name, label in test]
         text(folder / f"testlist{split:02d}.txt", lines)
 
@@ -118,16 +145,27 @@ def hmdb51(root: Path, train: list[Row], test: list[Row]) -> None:
     for label in ("arm wrestling", "tearing paper"):
         lines = [f"{name}.avi 1 " for name, of in train if of == label]
         lines += [f"{name}.avi 2 " for name, of in test if of == label]
-        if label == "arm wrestling":  # the file's name says the class; what can be wrong is the use
-            lines += [f"{name}.avi 7 " for name, of in (*train, *test) if of == "juggling"]
-        text(folder / f"{label.replace(' ', '_')}_test_split1.txt", [*lines, "neither.avi 0 "])
+        if (
+            label == "arm wrestling"
+        ):  # the file's name says the class; what can be wrong is the use
+            lines += [
+                f"{name}.avi 7 " for name, of in (*train, *test) if of == "juggling"
+            ]
+        text(
+            folder / f"{label.replace(' ', '_')}_test_split1.txt",
+            [*lines, "neither.avi 0 "],
+        )
 
 
 class Layout(NamedTuple):
-    """How a data set is laid out: its annotations, a clip's path, and the classes in their order."""
+    """How a data set is laid out: its annotations, a clip's path, and the classes in
+    their order.
+    """
 
     annotate: Callable[[Path, list[Row], list[Row]], None]
-    path: Callable[[str, str, str], str]  # of a clip's name, its class, and "train" or "val"
+    path: Callable[
+        [str, str, str], str
+    ]  # of a clip's name, its class, and "train" or "val"
     classes: tuple[str, ...]
 
 
@@ -138,15 +176,21 @@ def joined(label: str) -> str:
 ARM_FIRST = ("arm wrestling", "tearing paper")
 LAYOUTS = {
     "kinetics400": Layout(
-        kinetics, lambda name, label, word: f"{word}/{name}_000003_000013.mp4", ARM_FIRST
+        kinetics,
+        lambda name, label, word: f"{word}/{name}_000003_000013.mp4",
+        ARM_FIRST,
     ),
     "mini_kinetics200": Layout(
         mini_kinetics,
-        lambda name, label, word: f"videos_{word}/{label.replace(' ', '_')}/{name}_000003_000013.mp4",
+        lambda name, label, word: (
+            f"videos_{word}/{label.replace(' ', '_')}/{name}_000003_000013.mp4"
+        ),
         ARM_FIRST,
     ),
     "something_v1": Layout(
-        something_v1, lambda name, label, word: f"20bn-something-something-v1/{name}", ARM_FIRST[::-1]
+        something_v1,
+        lambda name, label, word: f"20bn-something-something-v1/{name}",
+        ARM_FIRST[::-1],
     ),
     "something_v2": Layout(
         something_v2,
@@ -164,11 +208,17 @@ LAYOUTS = {
         tuple(label.replace(" ", "_") for label in ARM_FIRST),
     ),
 }
-TRAIN: list[Row] = [("10", "tearing paper"), ("2", "arm wrestling"), ("3", "tearing paper")]
+TRAIN: list[Row] = [
+    ("10", "tearing paper"),
+    ("2", "arm wrestling"),
+    ("3", "tearing paper"),
+]
 TEST: list[Row] = [("40", "arm wrestling"), ("5", "tearing paper")]
 
 
-def lay_out(kind: str, root: Path, train: list[Row] = TRAIN, test: list[Row] = TEST) -> None:
+def lay_out(
+    kind: str, root: Path, train: list[Row] = TRAIN, test: list[Row] = TEST
+) -> None:
     """Writes a data set in miniature, whole."""
     layout = LAYOUTS[kind]
     layout.annotate(root, train, test)

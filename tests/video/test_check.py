@@ -1,4 +1,6 @@
-"""Broken videos through the loader with two workers: one report each, no crash, no hang."""
+"""Broken videos through the loader with two workers: one report each, no crash, no
+hang.
+"""
 
 import os
 import time
@@ -20,8 +22,12 @@ from vidattn.video.decode import VideoError, read_frames, write_video
 from vidattn.video.index import Clip, Clips
 
 
-def muxed(path: Path, codec: str = "libx264", first: int = 0, **container: object) -> bytes:
-    """Writes a clip whose first timestamp is at frame `first`, and returns its bytes."""
+def muxed(
+    path: Path, codec: str = "libx264", first: int = 0, **container: object
+) -> bytes:
+    """Writes a clip whose first timestamp is at frame `first`, and returns its
+    bytes.
+    """
     with av.open(str(path), "w", **container) as output:
         stream = output.add_stream(codec, rate=12)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
@@ -47,7 +53,9 @@ def promised(data: bytes, number: int) -> bytes:
 def sound(path: Path) -> None:
     with av.open(str(path), "w") as output:
         stream = output.add_stream("aac", rate=8000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
         frame.rate = 8000
         output.mux(stream.encode(frame))
         output.mux(stream.encode())
@@ -62,7 +70,9 @@ def bad_videos(folder: Path) -> list[str]:
     """Makes twenty kinds of broken video that can be detected, five of each."""
     whole = {
         "plain.mp4": muxed(folder / "plain.mp4"),
-        "start.mp4": muxed(folder / "start.mp4", container_options={"movflags": "faststart"}),
+        "start.mp4": muxed(
+            folder / "start.mp4", container_options={"movflags": "faststart"}
+        ),
         "a.mkv": muxed(folder / "a.mkv"),
         "a.flv": muxed(folder / "a.flv"),
         "a.ts": muxed(folder / "a.ts", format="mpegts"),
@@ -79,26 +89,39 @@ def bad_videos(folder: Path) -> list[str]:
     makers: dict[str, Callable[[Path, float], object]] = {
         "empty.mp4": lambda path, share: path.touch(),
         "empty.webm": lambda path, share: path.touch(),
-        "text.avi": lambda path, share: path.write_text("words, not pictures\n" * int(100 * share)),
+        "text.avi": lambda path, share: path.write_text(
+            "words, not pictures\n" * int(100 * share)
+        ),
         "sound.mp4": lambda path, share: sound(path),
-        "header.mp4": lambda path, share: path.write_bytes(plain[: plain.index(b"moov") - 4]),
+        "header.mp4": lambda path, share: path.write_bytes(
+            plain[: plain.index(b"moov") - 4]
+        ),
         "hole.mp4": lambda path, share: path.write_bytes(holes[share]),
-        "more.mp4": lambda path, share: path.write_bytes(promised(plain, int(2e9 * (1 + share)))),
-        "blank": lambda path, share: frames_but(path, lambda p: (p / "00002.jpg").write_bytes(b"")),
+        "more.mp4": lambda path, share: path.write_bytes(
+            promised(plain, int(2e9 * (1 + share)))
+        ),
+        "blank": lambda path, share: frames_but(
+            path, lambda p: (p / "00002.jpg").write_bytes(b"")
+        ),
         "edit.mp4": lambda path, share: muxed(path, first=-int(10 * share)),
         "stream.ts": lambda path, share: path.write_bytes(whole["a.ts"]),
         "live.mkv": lambda path, share: path.write_bytes(whole["live.mkv"]),
-        "gap": lambda path, share: frames_but(path, lambda p: (p / f"{int(share * 10):05d}.jpg").unlink()),
+        "gap": lambda path, share: frames_but(
+            path, lambda p: (p / f"{int(share * 10):05d}.jpg").unlink()
+        ),
         "none": lambda path, share: path.mkdir(),
         "other": lambda path, share: frames_but(
             path, lambda p: Image.new("RGB", (30, 30)).save(p / "00005.jpg")
         ),
         "jpeg": lambda path, share: frames_but(
-            path, lambda p: shortened(p / "00012.jpg", (p / "00012.jpg").read_bytes(), share)
+            path,
+            lambda p: shortened(p / "00012.jpg", (p / "00012.jpg").read_bytes(), share),
         ),
     }
     for name in ("start.mp4", "a.mkv", "a.webm", "a.avi", "a.flv"):
-        makers[f"cut_{name}"] = lambda path, share, data=whole[name]: shortened(path, data, share)
+        makers[f"cut_{name}"] = lambda path, share, data=whole[name]: shortened(
+            path, data, share
+        )
     paths = []
     for name, make in makers.items():
         for number, share in enumerate(holes):
@@ -115,16 +138,24 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return made
 
 
-def test_a_hundred_bad_videos_are_a_hundred_complaints(paths: list[str], tmp_path: Path) -> None:
+def test_a_hundred_bad_videos_are_a_hundred_complaints(
+    paths: list[str], tmp_path: Path
+) -> None:
     write_video(tmp_path / "good.mp4", pixels())
     put(tmp_path / "good")
     some = [str(tmp_path / "good.mp4"), *paths, str(tmp_path / "good")]
     first, *complaints, last = survive(Complaints(some), workers=2)
     assert first == last == ""
-    silent = [path for path, complaint in zip(paths, complaints, strict=True) if not complaint]
-    assert not silent and not any("ends or hangs" in complaint for complaint in complaints)
-    assert not any("\n" in complaint or path in complaint.split(": ")[0]
-                   for path, complaint in zip(paths, complaints, strict=True))  # fmt: skip
+    silent = [
+        path for path, complaint in zip(paths, complaints, strict=True) if not complaint
+    ]
+    assert not silent and not any(
+        "ends or hangs" in complaint for complaint in complaints
+    )
+    assert not any(
+        "\n" in complaint or path in complaint.split(": ")[0]
+        for path, complaint in zip(paths, complaints, strict=True)
+    )
 
 
 class Deadly(Complaints):
@@ -139,14 +170,24 @@ class Deadly(Complaints):
 
 
 @pytest.mark.parametrize(("words", "timeout"), [(["a", "ends"], 600), (["hangs"], 5)])
-def test_a_process_that_ends_or_hangs_is_reported(words: list[str], timeout: float) -> None:
+def test_a_process_that_ends_or_hangs_is_reported(
+    words: list[str], timeout: float
+) -> None:
     *said, last = survive(Deadly(words), workers=1, timeout=timeout)
-    assert said == words[:-1] and last.startswith("ends or hangs the decoder (") and "\n" not in last
+    assert (
+        said == words[:-1]
+        and last.startswith("ends or hangs the decoder (")
+        and "\n" not in last
+    )
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 3])
-def test_the_rest_goes_on_behind_it(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
-    """A loader that works ahead dies of an item before it has delivered the ones in front of it."""
+def test_the_rest_goes_on_behind_it(
+    monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """A loader that works ahead dies of an item before it has delivered the ones in
+    front of it.
+    """
 
     widths = []
 
@@ -162,14 +203,21 @@ def test_the_rest_goes_on_behind_it(monkeypatch: pytest.MonkeyPatch, ahead: int)
     monkeypatch.setattr(Deadly, "__getitem__", lambda self, index: self.paths[index])
     words = ["ends", "a", "b", "c", "ends", "ends", "d", "e", "ends"]
     gone = "ends or hangs the decoder (worker exited)"
-    assert list(survive(Deadly(words))) == [gone if word == "ends" else word for word in words]
+    assert list(survive(Deadly(words))) == [
+        gone if word == "ends" else word for word in words
+    ]
     # All that is left, and one alone only where a process was lost.
     if ahead < 2:
-        assert widths == [[9, 1, 8, 1, 4, 1, 3, 1], [9, 1, 8, 1, 5, 1, 4, 1, 3, 1, 1, 1]][ahead]
+        assert (
+            widths
+            == [[9, 1, 8, 1, 4, 1, 3, 1], [9, 1, 8, 1, 5, 1, 4, 1, 3, 1, 1, 1]][ahead]
+        )
 
 
 def test_what_a_check_cannot_see(tmp_path: Path) -> None:
-    """The documented limits: should one of these fail one day, strike it from the lists."""
+    """The documented limits: should one of these fail one day, strike it from the
+    lists.
+    """
     whole = muxed(tmp_path / "a.mp4")
     video = read_frames(tmp_path / "a.mp4", range)
     flipped = bytearray(whole)
@@ -184,7 +232,9 @@ def test_what_a_check_cannot_see(tmp_path: Path) -> None:
     frame.write_bytes(data)
     paths = [str(tmp_path / name) for name in ("a.mp4", "frames")]
     assert [Complaints(paths)[index] for index in range(2)] == ["", ""]
-    assert (read_frames(paths[0], range) != video).any() and (read_frames(paths[1], range) != images).any()
+    assert (read_frames(paths[0], range) != video).any() and (
+        read_frames(paths[1], range) != images
+    ).any()
 
 
 def test_a_hundred_bad_videos_through_the_training_loader(paths: list[str]) -> None:

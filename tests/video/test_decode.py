@@ -22,14 +22,21 @@ def moving_square() -> np.ndarray:
     rng = np.random.default_rng(0)
     clip = rng.integers(60, 124, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
     for t in range(FRAMES):
-        clip[t, 10:30, t:t + 16] = (255, 6 * t, 0)
+        clip[t, 10:30, t : t + 16] = (255, 6 * t, 0)
     return clip
 
 
 def encode(
-    path: Path, codec: str = "libx264", *, first: int = 0, options: dict | None = None, **container
+    path: Path,
+    codec: str = "libx264",
+    *,
+    first: int = 0,
+    options: dict | None = None,
+    **container,
 ) -> Path:
-    """Writes the moving square through PyAV, its first timestamp at frame number `first`."""
+    """Writes the moving square through PyAV, its first timestamp at frame number
+    `first`.
+    """
     with av.open(str(path), "w", **container) as output:
         stream = output.add_stream(codec, rate=12, options=options or {})
         stream.width, stream.height = WIDTH, HEIGHT
@@ -45,7 +52,9 @@ def encode(
 
 def oracle(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        return np.stack(
+            [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        )
 
 
 def cut(path: Path, share: float) -> Path:
@@ -61,7 +70,9 @@ def refused(path: Path, words: str, indices=range) -> None:
     with pytest.raises(VideoError, match=words) as caught:
         read_frames(path, indices)
     message = str(caught.value)
-    assert str(path) in message and "\n" not in message and caught.value.path == str(path)
+    assert (
+        str(path) in message and "\n" not in message and caught.value.path == str(path)
+    )
 
 
 FORMATS = {
@@ -102,7 +113,8 @@ def test_frames_equal_pyav_in_any_order(tmp_path, name):
     assert len(expected) == FRAMES
     assert missing_bytes(path) == 0
     assert np.array_equal(read_frames(path, range), expected)
-    # What decord's own seeking gets wrong in AVI with B-frames, FLV, open groups and intra refresh.
+    # What decord's own seeking gets wrong in AVI with B-frames, FLV, open groups and
+    # intra refresh.
     for indices in ([20], [0, 13, 39], [39, 7, 7, 26, 0], np.array([31])):
         assert np.array_equal(read_frames(path, indices), expected[np.asarray(indices)])
 
@@ -114,13 +126,21 @@ def test_late_first_timestamp_and_dropped_timestamps_are_fine(tmp_path):
 
 def test_written_video_is_what_was_given(whole):
     info = probe(str(whole))
-    assert (info.frames, info.fps, info.height, info.width) == (FRAMES, 12.0, HEIGHT, WIDTH)
+    assert (info.frames, info.fps, info.height, info.width) == (
+        FRAMES,
+        12.0,
+        HEIGHT,
+        WIDTH,
+    )
     frames = read_frames(whole, range)
     assert frames.shape == (FRAMES, HEIGHT, WIDTH, 3) and frames.dtype == np.uint8
     assert np.abs(frames.astype(int) - moving_square()).mean() < 15
     with av.open(str(whole)) as container:
         stream = container.streams.video[0]
-        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == (
+            "h264",
+            "yuv420p",
+        )
 
 
 def test_a_key_frame_every_12_frames_and_no_date_or_version(tmp_path):
@@ -129,7 +149,9 @@ def test_a_key_frame_every_12_frames_and_no_date_or_version(tmp_path):
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     assert [t for t, packet in enumerate(packets) if packet.is_keyframe] == [0, 12, 24]
-    assert [packet.pts for packet in packets] == sorted(packet.pts for packet in packets)
+    assert [packet.pts for packet in packets] == sorted(
+        packet.pts for packet in packets
+    )
     assert b"Lavf" not in path.read_bytes()
 
 
@@ -137,10 +159,14 @@ def test_quality_follows_crf(tmp_path):
     clip = np.full((3, 32, 32, 3), 90, np.uint8)
     clip[:, 8:24, 8:24] = 200
     write_video(tmp_path / "fine.mp4", clip, crf=0)
-    assert np.abs(read_frames(tmp_path / "fine.mp4", range).astype(int) - clip).max() <= 2
+    assert (
+        np.abs(read_frames(tmp_path / "fine.mp4", range).astype(int) - clip).max() <= 2
+    )
     for name, crf in (("good.mp4", 10), ("poor.mp4", 45)):
         write_video(tmp_path / name, moving_square(), crf=crf)
-    assert (tmp_path / "poor.mp4").stat().st_size < 0.2 * (tmp_path / "good.mp4").stat().st_size
+    assert (tmp_path / "poor.mp4").stat().st_size < 0.2 * (
+        tmp_path / "good.mp4"
+    ).stat().st_size
 
 
 def test_same_frames_same_bytes_and_nothing_else_is_left(tmp_path):
@@ -165,14 +191,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.mp4"]
 
 
-@pytest.mark.parametrize(("shape", "options", "words"), [
-    ((2, 31, 32, 3), {}, "even height and width, not 31 x 32"),
-    ((2, 32, 31, 3), {}, "even height and width, not 32 x 31"),
-    ((0, 32, 32, 3), {}, "non-empty uint8"),
-    ((2, 32, 32), {}, "non-empty uint8"),
-    ((2, 32, 32, 3), {"crf": 52}, "crf in 0 to 51"),
-    ((2, 32, 32, 3), {"fps": 0}, "fps must be above 0"),
-])
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        ((2, 31, 32, 3), {}, "even height and width, not 31 x 32"),
+        ((2, 32, 31, 3), {}, "even height and width, not 32 x 31"),
+        ((0, 32, 32, 3), {}, "non-empty uint8"),
+        ((2, 32, 32), {}, "non-empty uint8"),
+        ((2, 32, 32, 3), {"crf": 52}, "crf in 0 to 51"),
+        ((2, 32, 32, 3), {"fps": 0}, "fps must be above 0"),
+    ],
+)
 def test_writer_refuses(tmp_path, shape, options, words):
     with pytest.raises(ValueError, match=words):
         write_video(tmp_path / "a.mp4", np.zeros(shape, np.uint8), **options)
@@ -201,7 +230,9 @@ def test_sound_without_pictures(tmp_path):
     with av.open(str(path), "w") as output:
         stream = output.add_stream("aac", rate=16000, layout="mono")
         for k in range(20):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
             frame.sample_rate, frame.pts = 16000, 1024 * k
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
@@ -224,12 +255,15 @@ def test_moov_cut_out(whole, tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("name", ["h264.mp4", "faststart.mp4", "fragments.mp4", "vp9.webm", "h264.mkv",
-                                  "mpeg4.avi"])
+@pytest.mark.parametrize(
+    "name",
+    ["h264.mp4", "faststart.mp4", "fragments.mp4", "vp9.webm", "h264.mkv", "mpeg4.avi"],
+)
 def test_cut_file(tmp_path, name, share):
     path = make(tmp_path, name)
     short = cut(path, share)
-    # These promise the length of the whole file; the others that of the part in which the cut lies.
+    # These promise the length of the whole file; the others that of the part in which
+    # the cut lies.
     whole_file = name in ("faststart.mp4", "vp9.webm", "h264.mkv", "mpeg4.avi")
     missing = str(path.stat().st_size - short.stat().st_size) if whole_file else r"\d+"
     refused(short, f"cut off, {missing} bytes are missing", [0])
@@ -251,14 +285,18 @@ def test_a_live_recording_promises_no_length_and_is_refused(tmp_path):
 @pytest.mark.parametrize("first", [-1, -5])
 def test_edit_list(tmp_path, first):
     path = encode(tmp_path / "edit.mp4", first=first)
-    assert len(oracle(path)) == FRAMES + first  # a player hides the frames before time zero
+    assert (
+        len(oracle(path)) == FRAMES + first
+    )  # a player hides the frames before time zero
     refused(path, "below zero", [0])
     with pytest.raises(VideoError, match="below zero"):
         probe(path)
 
 
 def test_repeated_frames_are_refused(tmp_path, monkeypatch):
-    """Without the check of timestamps, decord's count of repaired frames still refuses the same file."""
+    """Without the check of timestamps, decord's count of repaired frames still refuses
+    the same file.
+    """
     path = encode(tmp_path / "edit.mp4", first=-5)
     monkeypatch.setattr("vidattn.video.decode._OLDEST_TIMESTAMP", 0.0)
     refused(path, "frames are missing, others are repeated")
@@ -278,16 +316,20 @@ def test_transport_stream(tmp_path):
 def test_zeroed_data_of_an_mp4_is_reported_when_decoded(whole, tmp_path):
     data = bytearray(whole.read_bytes())
     start = len(data) // 3
-    data[start:start + len(data) // 10] = bytes(len(data) // 10)
+    data[start : start + len(data) // 10] = bytes(len(data) // 10)
     path = tmp_path / "zeroed.mp4"
     path.write_bytes(data)
     refused(path, "cannot be decoded")
 
 
 def test_flipped_bytes_are_not_detected(whole, tmp_path):
-    """The docstring's first undetectable fault: should this fail one day, strike it from the list."""
+    """The docstring's first undetectable fault: should this fail one day, strike it
+    from the list.
+    """
     data = bytearray(whole.read_bytes())
-    for place in np.random.default_rng(0).integers(len(data) // 4, len(data) * 3 // 4, 20):
+    for place in np.random.default_rng(0).integers(
+        len(data) // 4, len(data) * 3 // 4, 20
+    ):
         data[place] ^= 0xFF
     path = tmp_path / "flipped.mp4"
     path.write_bytes(data)
@@ -296,18 +338,22 @@ def test_flipped_bytes_are_not_detected(whole, tmp_path):
 
 
 def test_hole_in_a_webm_is_not_detected(tmp_path):
-    """The second one: what follows the hole is lost, and the video is shorter, for PyAV too."""
+    """The second one: what follows the hole is lost, and the video is shorter, for PyAV
+    too.
+    """
     path = make(tmp_path, "vp9.webm")
     data = bytearray(path.read_bytes())
     start = len(data) // 3
-    data[start:start + len(data) // 10] = bytes(len(data) // 10)
+    data[start : start + len(data) // 10] = bytes(len(data) // 10)
     path.write_bytes(data)
     frames = read_frames(path, range)
     assert 0 < len(frames) < FRAMES and len(frames) == len(oracle(path))
 
 
 def test_fewer_frames_than_promised(whole, monkeypatch):
-    """decord has reported every such file in another way so far; the reader is cut short by hand."""
+    """decord has reported every such file in another way so far; the reader is cut
+    short by hand.
+    """
     import decord
 
     whole_next = decord.VideoReader.next
@@ -323,13 +369,19 @@ def test_fewer_frames_than_promised(whole, monkeypatch):
 
 def test_errors_are_one_exception_that_a_loader_can_rebuild():
     error = VideoError("a.mp4: broken")
-    assert isinstance(error, UserError) and str(error) == "a.mp4: broken" and error.path is None
+    assert (
+        isinstance(error, UserError)
+        and str(error) == "a.mp4: broken"
+        and error.path is None
+    )
 
 
 def write_jpegs(folder: Path, numbers, size=(20, 30)) -> None:
     folder.mkdir(exist_ok=True)
     for number in numbers:
-        Image.fromarray(np.full((*size, 3), 10 * number, np.uint8)).save(folder / f"{number:05d}.jpg")
+        Image.fromarray(np.full((*size, 3), 10 * number, np.uint8)).save(
+            folder / f"{number:05d}.jpg"
+        )
 
 
 def test_folder_of_frames(tmp_path):
@@ -346,16 +398,23 @@ def test_folder_of_frames_faults(tmp_path):
     (tmp_path / "bare").mkdir()
     refused(tmp_path / "bare", "no numbered JPEG")
     write_jpegs(tmp_path / "gap", [1, 2, 4])
-    refused(tmp_path / "gap", re.escape("frame number 3 is missing (next is 00004.jpg)"))
+    refused(
+        tmp_path / "gap", re.escape("frame number 3 is missing (next is 00004.jpg)")
+    )
     write_jpegs(tmp_path / "bad", [1, 2])
-    (tmp_path / "bad" / "00002.jpg").write_bytes((tmp_path / "bad" / "00001.jpg").read_bytes()[:200])
+    (tmp_path / "bad" / "00002.jpg").write_bytes(
+        (tmp_path / "bad" / "00001.jpg").read_bytes()[:200]
+    )
     refused(tmp_path / "bad", "00002.jpg: cannot be decoded")
     write_jpegs(tmp_path / "sizes", [1])
     write_jpegs(tmp_path / "sizes", [2], size=(22, 30))
     refused(tmp_path / "sizes", "differ in size")
 
 
-@pytest.mark.skipif("VIDATTN_CLIPS" not in os.environ, reason="VIDATTN_CLIPS names no folder of real clips")
+@pytest.mark.skipif(
+    "VIDATTN_CLIPS" not in os.environ,
+    reason="VIDATTN_CLIPS names no folder of real clips",
+)
 def test_real_clips_equal_pyav():
     folder = Path(os.environ["VIDATTN_CLIPS"])
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".mp4", ".mkv"))
@@ -368,10 +427,16 @@ def test_real_clips_equal_pyav():
 
 
 @pytest.mark.parametrize("width", [16, 24, 48, 50, 64])
-def test_padding_at_the_end_of_rows_is_not_taken_for_channels(tmp_path: Path, width: int) -> None:
-    frames = np.random.default_rng(width).integers(0, 256, (3, 32, width, 3), dtype=np.uint8)
+def test_padding_at_the_end_of_rows_is_not_taken_for_channels(
+    tmp_path: Path, width: int
+) -> None:
+    frames = np.random.default_rng(width).integers(
+        0, 256, (3, 32, width, 3), dtype=np.uint8
+    )
     path = tmp_path / "narrow.mp4"
     write_video(path, frames)
     with av.open(str(path)) as container:
-        expected = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        expected = np.stack(
+            [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        )
     np.testing.assert_array_equal(read_frames(path, range), expected)

@@ -16,7 +16,8 @@ class Row:
 
     Attributes:
         layer: Name of the layer.
-        operation: Its kernels as T x H x W, output channels, and stride where it is not 1.
+        operation: Its kernels as T x H x W, output channels, and stride where it is not
+            1.
         output_size: Size of its output, (T, H, W).
     """
 
@@ -25,32 +26,47 @@ class Row:
     output_size: tuple[int, int, int]
 
     def __str__(self) -> str:
-        return f"{self.layer:6} {self.operation:60} {'x'.join(map(str, self.output_size))}"
+        return (
+            f"{self.layer:6} {self.operation:60} {'x'.join(map(str, self.output_size))}"
+        )
 
 
-def describe(model: nn.Module | Callable[[], nn.Module], shape: Sequence[int]) -> list[Row]:
-    """Return the architecture table of a backbone: convolutions, poolings and stages, in the order they run.
+def describe(
+    model: nn.Module | Callable[[], nn.Module], shape: Sequence[int]
+) -> list[Row]:
+    """Return the architecture table of a backbone: convolutions, poolings and stages,
+    in the order they run.
 
-    The model runs once on the meta device, so that the table is what the model does, and costs nothing.
+    The model runs once on the meta device, so that the table is what the model does,
+    and costs nothing.
 
     Args:
         model: A backbone, or a function that makes one.
         shape: Shape of the input, `(B, 3, T, H, W)`.
 
     Returns:
-        One row for each convolution, pooling and stage that stands directly in the model or in one of its
-        parts.
+        One row for each convolution, pooling and stage that stands directly in the
+        model or in one of its parts.
 
     Source:
-        The layout is that of RNL's Table I, which is `describe(resnet50, (1, 3, 8, 224, 224))`.
+        The layout is that of RNL's Table I, which is `describe(resnet50, (1, 3, 8, 224,
+        224))`.
     """
     model = meta_copy(model)
     rows: list[Row] = []
 
-    def record(layer: str, operation: str) -> Callable[[nn.Module, object, Tensor], None]:
+    def record(
+        layer: str, operation: str
+    ) -> Callable[[nn.Module, object, Tensor], None]:
         def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
             t, h, w = output.shape[2:]
-            rows.append(Row(layer, operation.replace("CHANNELS", str(output.shape[1])), (t, h, w)))
+            rows.append(
+                Row(
+                    layer,
+                    operation.replace("CHANNELS", str(output.shape[1])),
+                    (t, h, w),
+                )
+            )
 
         return hook
 
@@ -62,7 +78,9 @@ def describe(model: nn.Module | Callable[[], nn.Module], shape: Sequence[int]) -
 
 
 def _parts(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
-    """Return the convolutions, poolings and stages below a module, not looking into a stage."""
+    """Return the convolutions, poolings and stages below a module, not looking into a
+    stage.
+    """
     found: list[tuple[str, nn.Module]] = []
     for name, child in module.named_children():
         if isinstance(child, Stage | nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
@@ -76,8 +94,12 @@ def _operation(module: nn.Module) -> str:
     if isinstance(module, Stage):
         return module.operation()
     kernel, stride = _triple(module.kernel_size), _triple(module.stride)
-    text = "x".join(map(str, kernel)) + ", CHANNELS"  # a pooling learns its channels only when it runs
-    return text if stride == (1, 1, 1) else f"{text}, stride {','.join(map(str, stride))}"
+    text = (
+        "x".join(map(str, kernel)) + ", CHANNELS"
+    )  # a pooling learns its channels only when it runs
+    return (
+        text if stride == (1, 1, 1) else f"{text}, stride {','.join(map(str, stride))}"
+    )
 
 
 def _triple(size: object) -> tuple[int, ...]:

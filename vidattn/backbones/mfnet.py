@@ -1,9 +1,10 @@
 """MFNet: a 3-D network whose wide convolutions are cut into groups, the 'fibers'.
 
 Source:
-    Chen, Kalantidis, Li, Yan, Feng: Multi-Fiber Networks for Video Recognition, ECCV 2018, Section 3 and
-    Table 1. What the paper leaves open (order of normalisation, kernels of a stage's first unit, start of the
-    weights) is read from the authors' public code, network/mfnet_3d.py and network/initializer.py.
+    Chen, Kalantidis, Li, Yan, Feng: Multi-Fiber Networks for Video Recognition, ECCV
+    2018, Section 3 and Table 1. What the paper leaves open (order of normalisation,
+    kernels of a stage's first unit, start of the weights) is read from the authors'
+    public code, network/mfnet_3d.py and network/initializer.py.
 """
 
 from collections import OrderedDict
@@ -19,20 +20,33 @@ Size = tuple[int, int, int]
 
 
 def conv_after_norm(
-    in_channels: int, out_channels: int, kernel: Size, stride: Size = (1, 1, 1), groups: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel: Size,
+    stride: Size = (1, 1, 1),
+    groups: int = 1,
 ) -> nn.Sequential:
-    """Return batch normalisation, ReLU and a convolution without bias; stride 1 keeps sizes."""
+    """Return batch normalisation, ReLU and a convolution without bias; stride 1 keeps
+    sizes.
+    """
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    conv = nn.Conv3d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
-    return nn.Sequential(OrderedDict(bn=nn.BatchNorm3d(in_channels), relu=nn.ReLU(inplace=True), conv=conv))
+    conv = nn.Conv3d(
+        in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
+    )
+    return nn.Sequential(
+        OrderedDict(
+            bn=nn.BatchNorm3d(in_channels), relu=nn.ReLU(inplace=True), conv=conv
+        )
+    )
 
 
 class MultiFiberUnit(nn.Module):
-    """The multi-fiber unit: a multiplexer that mixes all channels, then convolutions that mix groups only.
+    """The multi-fiber unit: a multiplexer that mixes all channels, then convolutions
+    that mix groups only.
 
-    The multiplexer is 1x1x1 down to a quarter of `channels` and 1x1x1 up again, added to its input. The
-    3x3x3 convolution is grouped. The last is 1x3x3 and grouped, or 1x1x1 and whole in a stage's first unit,
-    which alone has a projected shortcut.
+    The multiplexer is 1x1x1 down to a quarter of `channels` and 1x1x1 up again, added
+    to its input. The 3x3x3 convolution is grouped. The last is 1x3x3 and grouped, or
+    1x1x1 and whole in a stage's first unit, which alone has a projected shortcut.
 
     Args:
         in_channels: Channels of the input.
@@ -46,7 +60,13 @@ class MultiFiberUnit(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, groups: int, stride: Size = (1, 1, 1), first: bool = False
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        groups: int,
+        stride: Size = (1, 1, 1),
+        first: bool = False,
     ) -> None:
         super().__init__()
         self.conv_i1 = conv_after_norm(in_channels, channels // 4, (1, 1, 1))
@@ -56,7 +76,9 @@ class MultiFiberUnit(nn.Module):
             self.conv_m2 = conv_after_norm(channels, channels, (1, 1, 1))
         else:
             self.conv_m2 = conv_after_norm(channels, channels, (1, 3, 3), groups=groups)
-        self.downsample = conv_after_norm(in_channels, channels, (1, 1, 1), stride) if first else None
+        self.downsample = (
+            conv_after_norm(in_channels, channels, (1, 1, 1), stride) if first else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -65,10 +87,11 @@ class MultiFiberUnit(nn.Module):
 
 
 class MFNet(nn.Module):
-    """A multi-fiber network over clips: the score of a clip is that of its features' mean over T, H and W.
+    """A multi-fiber network over clips: the score of a clip is that of its features'
+    mean over T, H and W.
 
-    conv2 halves T, each later stage halves H and W. Convolutions and the linear layer start as Glorot and
-    Bengio's uniform distribution, the linear layer's bias at zero.
+    conv2 halves T, each later stage halves H and W. Convolutions and the linear layer
+    start as Glorot and Bengio's uniform distribution, the linear layer's bias at zero.
 
     Args:
         units: Number of units in conv2, conv3, conv4, conv5.
@@ -77,7 +100,8 @@ class MFNet(nn.Module):
         stem: Channels of the first convolution.
         num_classes: Number of scores.
         temporal: `"none"` only: the network looks along time by its own convolutions.
-        small_stem: A 3x3x3 stem convolution without max-pooling, for clips of few pixels.
+        small_stem: A 3x3x3 stem convolution without max-pooling, for clips of few
+            pixels.
         dropout: Probability of dropping a feature before the linear layer.
 
     Shape:
@@ -101,18 +125,36 @@ class MFNet(nn.Module):
     ) -> None:
         super().__init__()
         if temporal != "none":
-            raise UserError(f"temporal={temporal!r} does not fit MFNet: allowed is none")
+            raise UserError(
+                f"temporal={temporal!r} does not fit MFNet: allowed is none"
+            )
         kernel = 3 if small_stem else 5
         self.conv1 = nn.Conv3d(
-            3, stem, (3, kernel, kernel), (1, 2, 2), (1, kernel // 2, kernel // 2), bias=False
+            3,
+            stem,
+            (3, kernel, kernel),
+            (1, 2, 2),
+            (1, kernel // 2, kernel // 2),
+            bias=False,
         )
         self.bn1 = nn.BatchNorm3d(stem)
-        self.pool1 = nn.Identity() if small_stem else nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.pool1 = (
+            nn.Identity()
+            if small_stem
+            else nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        )
         stages, channels = [], stem
         for index, count in enumerate(units):
             out_channels, stride = width * 2**index, (1, 2, 2) if index else (2, 1, 1)
-            blocks = [MultiFiberUnit(channels, out_channels, groups=groups, stride=stride, first=True)]
-            blocks += [MultiFiberUnit(out_channels, out_channels, groups=groups) for _ in range(count - 1)]
+            blocks = [
+                MultiFiberUnit(
+                    channels, out_channels, groups=groups, stride=stride, first=True
+                )
+            ]
+            blocks += [
+                MultiFiberUnit(out_channels, out_channels, groups=groups)
+                for _ in range(count - 1)
+            ]
             stages.append(Stage(blocks, out_channels))
             channels = out_channels
         self.conv2, self.conv3, self.conv4, self.conv5 = stages
@@ -128,19 +170,37 @@ class MFNet(nn.Module):
         return self.fc(self.dropout(self.features(x).mean(dim=(2, 3, 4))))
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the last stage's output after batch normalisation and ReLU, `(B, 8 * width, T', H', W')`."""
+        """Return the last stage's output after batch normalisation and ReLU, `(B, 8 *
+        width, T', H', W')`.
+        """
         if x.dim() != 5 or x.shape[1] != 3:
-            raise UserError(f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}")
+            raise UserError(
+                f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}"
+            )
         x = self.pool1(F.relu(self.bn1(self.conv1(x))))
         return F.relu(self.bn5(self.conv5(self.conv4(self.conv3(self.conv2(x))))))
 
 
-def mfnet(*, num_classes: int = 400, temporal: Literal["none"] = "none", dropout: float = 0.0) -> MFNet:
-    """Return the 3-D MFNet of the paper's Table 1, for clips of 16 frames; see `MFNet` for the arguments."""
+def mfnet(
+    *, num_classes: int = 400, temporal: Literal["none"] = "none", dropout: float = 0.0
+) -> MFNet:
+    """Return the 3-D MFNet of the paper's Table 1, for clips of 16 frames; see `MFNet`
+    for the arguments.
+    """
     return MFNet(num_classes=num_classes, temporal=temporal, dropout=dropout)
 
 
-def mfnet_mini(*, num_classes: int = 400, temporal: Literal["none"] = "none", dropout: float = 0.0) -> MFNet:
-    """Return the small sibling for reduced runs: 8 x 40 x 40 is 4 x 10 x 10 with 48 channels at conv3."""
-    mini: dict[str, Any] = {"units": (1, 2, 2, 1), "width": 24, "groups": 4, "stem": 8, "small_stem": True}
+def mfnet_mini(
+    *, num_classes: int = 400, temporal: Literal["none"] = "none", dropout: float = 0.0
+) -> MFNet:
+    """Return the small sibling for reduced runs: 8 x 40 x 40 is 4 x 10 x 10 with 48
+    channels at conv3.
+    """
+    mini: dict[str, Any] = {
+        "units": (1, 2, 2, 1),
+        "width": 24,
+        "groups": 4,
+        "stem": 8,
+        "small_stem": True,
+    }
     return MFNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)

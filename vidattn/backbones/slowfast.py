@@ -1,21 +1,23 @@
-"""SlowFast: a network on few frames and a slim one on all, whose features are carried over to the first.
+"""SlowFast: a network on few frames and a slim one on all, whose features are carried
+over to the first.
 
 Source:
-    Feichtenhofer, Fan, Malik, He: SlowFast Networks for Video Recognition, ICCV 2019, Section 3 and Table 1.
-    What the paper leaves open is read from PySlowFast, the authors' public code:
-    models/video_model_builder.py (kernels along time, lateral connections), datasets/utils.py (which frames
-    are slow), utils/weight_init_helper.py (start of the weights), and its configurations:
+    Feichtenhofer, Fan, Malik, He: SlowFast Networks for Video Recognition, ICCV 2019,
+    Section 3 and Table 1. What the paper leaves open is read from PySlowFast, the
+    authors' public code: models/video_model_builder.py (kernels along time, lateral
+    connections), datasets/utils.py (which frames are slow), utils/weight_init_helper.py
+    (start of the weights), and its configurations:
 
-| configuration | frames, fast / slow | fusion kernel | res4 blocks that look along time |
-| --- | --- | --- | --- |
-| Kinetics/c2/SLOWFAST_8x8_R50 | 32 / 8 | 7 | 6 of 6 |
-| SSv2/SLOWFAST_16x8_R50 | 64 / 16 | 7 | 6 of 6 |
-| Kinetics/c2/SLOWFAST_8x8_R101_101_101 | 32 / 8 | 5 | 23 of 23 |
-| Kinetics/c2/SLOWFAST_16x8_R101_50_50 | 64 / 16 | 5 | 6 of 23 |
+| configuration | frames, fast / slow | fusion kernel | res4 blocks that look along time
+| | --- | --- | --- | --- | | Kinetics/c2/SLOWFAST_8x8_R50 | 32 / 8 | 7 | 6 of 6 | |
+SSv2/SLOWFAST_16x8_R50 | 64 / 16 | 7 | 6 of 6 | | Kinetics/c2/SLOWFAST_8x8_R101_101_101
+| 32 / 8 | 5 | 23 of 23 | | Kinetics/c2/SLOWFAST_16x8_R101_50_50 | 64 / 16 | 5 | 6 of 23
+|
 
-All have alpha = 4, beta = 1/8 and lateral connections with twice the fast pathway's channels. The number of
-frames is that of the clip: it changes no weight. Its non-local configurations have their
-blocks in the slow pathway only (and for R50 a fusion kernel of 5).
+All have alpha = 4, beta = 1/8 and lateral connections with twice the fast pathway's
+channels. The number of frames is that of the clip: it changes no weight. Its non-local
+configurations have their blocks in the slow pathway only (and for R50 a fusion kernel
+of 5).
 """
 
 from collections import OrderedDict
@@ -39,9 +41,10 @@ STAGES = ("res2", "res3", "res4", "res5")
 def slow_frames(frames: int, alpha: int) -> list[int]:
     """Return the frames that the slow pathway sees, first and last among them.
 
-    They are floor(i (T - 1) / (n - 1)) for i = 0 .. n - 1 with n = T / alpha: 0, 4, 8, 13, 17, 22, 26, 31 of
-    32 frames. The paper has 'a temporal stride': 0, 4, 8, 12, and so on, at which the lateral convolutions
-    still stand. PySlowFast takes these, and its weights were trained with them.
+    They are floor(i (T - 1) / (n - 1)) for i = 0 .. n - 1 with n = T / alpha: 0, 4, 8,
+    13, 17, 22, 26, 31 of 32 frames. The paper has 'a temporal stride': 0, 4, 8, 12, and
+    so on, at which the lateral convolutions still stand. PySlowFast takes these, and
+    its weights were trained with them.
     """
     count = frames // alpha
     return [i * (frames - 1) // max(count - 1, 1) for i in range(count)]
@@ -60,9 +63,13 @@ class TimeBottleneck(Bottleneck):
         `(B, in_channels, T, H, W)` -> `(B, 4 * width, T, H / stride, W / stride)`.
     """
 
-    def __init__(self, in_channels: int, width: int, *, stride: int, extent: int) -> None:
+    def __init__(
+        self, in_channels: int, width: int, *, stride: int, extent: int
+    ) -> None:
         super().__init__(in_channels, width, stride=stride)
-        self.conv1 = nn.Conv3d(in_channels, width, (extent, 1, 1), padding=(extent // 2, 0, 0), bias=False)
+        self.conv1 = nn.Conv3d(
+            in_channels, width, (extent, 1, 1), padding=(extent // 2, 0, 0), bias=False
+        )
 
 
 class Pathway(nn.Module):
@@ -73,26 +80,44 @@ class Pathway(nn.Module):
         kernels: Extents along time: `SLOW_KERNELS` or `FAST_KERNELS`.
         layers: See `SlowFast`.
         looking: See `SlowFast`.
-        beta: For `beta` channels that a stage gets from the one before it, it gets two from the other
-            pathway; 0: it gets none.
+        beta: For `beta` channels that a stage gets from the one before it, it gets two
+            from the other pathway; 0: it gets none.
         side: Height and width of the stem's kernel: 7, or 3 without pool1.
     """
 
-    def __init__(self, width: int, kernels: Sizes, layers: Sizes, looking: int, beta: int, side: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        kernels: Sizes,
+        layers: Sizes,
+        looking: int,
+        beta: int,
+        side: int,
+    ) -> None:
         super().__init__()
         padding = (kernels[0] // 2, side // 2, side // 2)
-        self.conv1 = nn.Conv3d(3, width, (kernels[0], side, side), (1, 2, 2), padding, bias=False)
+        self.conv1 = nn.Conv3d(
+            3, width, (kernels[0], side, side), (1, 2, 2), padding, bias=False
+        )
         self.bn1 = nn.BatchNorm3d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.pool1 = nn.Identity() if side == 3 else nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        self.pool1 = (
+            nn.Identity()
+            if side == 3
+            else nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        )
         channels = width
         for index, name in enumerate(STAGES):
             inner, blocks = width * 2**index, []
             channels += 2 * (channels // beta) if beta else 0
             for number in range(layers[index]):
-                extent = 1 if name == "res4" and number >= looking else kernels[index + 1]
+                extent = (
+                    1 if name == "res4" and number >= looking else kernels[index + 1]
+                )
                 stride = 2 if index and number == 0 else 1
-                blocks.append(TimeBottleneck(channels, inner, stride=stride, extent=extent))
+                blocks.append(
+                    TimeBottleneck(channels, inner, stride=stride, extent=extent)
+                )
                 channels = Bottleneck.expansion * inner
             self.add_module(name, Stage(blocks, channels))
 
@@ -101,44 +126,56 @@ class Pathway(nn.Module):
 
 
 def lateral(channels: int, alpha: int, kernel: int) -> nn.Sequential:
-    """Return a lateral connection: `(B, channels, T, H, W)` -> `(B, 2 * channels, T / alpha, H, W)`."""
+    """Return a lateral connection: `(B, channels, T, H, W)` -> `(B, 2 * channels, T /
+    alpha, H, W)`.
+    """
     out, padding = 2 * channels, (kernel // 2, 0, 0)
     conv = nn.Conv3d(channels, out, (kernel, 1, 1), (alpha, 1, 1), padding, bias=False)
-    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm3d(out), relu=nn.ReLU(inplace=True)))
+    return nn.Sequential(
+        OrderedDict(conv=conv, bn=nn.BatchNorm3d(out), relu=nn.ReLU(inplace=True))
+    )
 
 
 class SlowFast(nn.Module):
-    """Two networks over one clip: the score is that of both their features' means over T, H and W.
+    """Two networks over one clip: the score is that of both their features' means over
+    T, H and W.
 
-    The slow pathway sees every `alpha`-th frame (`slow_frames`), the fast one all, with `beta` times fewer
-    channels. After pool1, res2, res3 and res4 a convolution along time with stride `alpha` carries the fast
-    features over, which are stacked behind the slow ones. The places of blocks are called `slow.res2` to
-    `slow.res5` and `fast.res2` to `fast.res5`; what a block in `fast` gives is what is carried over.
+    The slow pathway sees every `alpha`-th frame (`slow_frames`), the fast one all, with
+    `beta` times fewer channels. After pool1, res2, res3 and res4 a convolution along
+    time with stride `alpha` carries the fast features over, which are stacked behind
+    the slow ones. The places of blocks are called `slow.res2` to `slow.res5` and
+    `fast.res2` to `fast.res5`; what a block in `fast` gives is what is carried over.
 
-    Weights start as PySlowFast's do: convolutions from a normal distribution with Kaiming's fan-out variance
-    for ReLU, the last normalisation of each bottleneck at weight 0, the linear layer from a normal
-    distribution of standard deviation 0.01 with bias 0. Where PySlowFast tests crops larger than those it
-    trains on, it averages class probabilities over positions; here features are, and logits are returned.
+    Weights start as PySlowFast's do: convolutions from a normal distribution with
+    Kaiming's fan-out variance for ReLU, the last normalisation of each bottleneck at
+    weight 0, the linear layer from a normal distribution of standard deviation 0.01
+    with bias 0. Where PySlowFast tests crops larger than those it trains on, it
+    averages class probabilities over positions; here features are, and logits are
+    returned.
 
     Args:
         layers: Number of bottlenecks in res2, res3, res4, res5 of both pathways.
-        width: Inner channels of the slow res2; doubled at each further stage, four times as many at a
-            stage's output.
+        width: Inner channels of the slow res2; doubled at each further stage, four
+            times as many at a stage's output.
         alpha: Frames of the fast pathway for each of the slow one.
-        beta: Channels of the slow pathway for each of the fast one, the paper's 1 / beta.
+        beta: Channels of the slow pathway for each of the fast one, the paper's 1 /
+            beta.
         fusion_kernel: Extent along time of the lateral convolutions.
-        looking: Number of res4's bottlenecks, from the first, that look along time in both pathways; the
-            others see a frame at a time. No network here has more than 23.
+        looking: Number of res4's bottlenecks, from the first, that look along time in
+            both pathways; the others see a frame at a time. No network here has more
+            than 23.
         num_classes: Number of scores.
         temporal: `"none"` only: the network looks along time by its own convolutions.
-        small_stem: Stem convolutions of 3x3 pixels without pool1, for clips of few pixels.
+        small_stem: Stem convolutions of 3x3 pixels without pool1, for clips of few
+            pixels.
         dropout: Probability of dropping a feature before the linear layer.
 
     Shape:
         `(B, 3, T, H, W)`, T a multiple of `alpha` -> logits `(B, num_classes)`.
 
     Raises:
-        UserError: `temporal` is not `"none"`, or the input is not `(B, 3, T, H, W)` with such a T.
+        UserError: `temporal` is not `"none"`, or the input is not `(B, 3, T, H, W)`
+            with such a T.
     """
 
     def __init__(
@@ -157,17 +194,23 @@ class SlowFast(nn.Module):
     ) -> None:
         super().__init__()
         if temporal != "none":
-            raise UserError(f"temporal={temporal!r} does not fit SlowFast: allowed is none")
+            raise UserError(
+                f"temporal={temporal!r} does not fit SlowFast: allowed is none"
+            )
         self.alpha, thin, side = alpha, width // beta, 3 if small_stem else 7
         self.slow = Pathway(width, SLOW_KERNELS, layers, looking, beta, side)
         self.fast = Pathway(thin, FAST_KERNELS, layers, looking, 0, side)
         carried = (thin, 4 * thin, 8 * thin, 16 * thin)
-        self.lateral = nn.ModuleList(lateral(channels, alpha, fusion_kernel) for channels in carried)
+        self.lateral = nn.ModuleList(
+            lateral(channels, alpha, fusion_kernel) for channels in carried
+        )
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(32 * (width + thin), num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.kaiming_normal_(
+                    module.weight, mode="fan_out", nonlinearity="relu"
+                )
             elif isinstance(module, Bottleneck):
                 nn.init.zeros_(module.bn3.weight)
         nn.init.normal_(self.fc.weight, std=0.01)
@@ -181,31 +224,67 @@ class SlowFast(nn.Module):
         """Return the last stages' outputs, `(B, 32 * width, T / alpha, H', W')` and
         `(B, 32 * width / beta, T, H', W')`."""
         if x.dim() != 5 or x.shape[1] != 3:
-            raise UserError(f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}")
+            raise UserError(
+                f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}"
+            )
         if x.shape[2] % self.alpha or not x.shape[2]:
-            raise UserError(f"T={x.shape[2]} does not fit SlowFast: allowed are multiples of {self.alpha}")
-        slow, fast = self.slow.stem(x[:, :, slow_frames(x.shape[2], self.alpha)]), self.fast.stem(x)
+            raise UserError(
+                f"T={x.shape[2]} does not fit SlowFast: allowed are multiples of {self.alpha}"
+            )
+        slow, fast = (
+            self.slow.stem(x[:, :, slow_frames(x.shape[2], self.alpha)]),
+            self.fast.stem(x),
+        )
         for name, carry in zip(STAGES, self.lateral, strict=True):
             slow = getattr(self.slow, name)(torch.cat((slow, carry(fast)), dim=1))
             fast = getattr(self.fast, name)(fast)
         return slow, fast
 
 
-def slowfast50(*, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0) -> SlowFast:
-    """Return SlowFast-R50: '8x8' on clips of 32 frames, '16x8' on 64; see `SlowFast` for the arguments."""
+def slowfast50(
+    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
+) -> SlowFast:
+    """Return SlowFast-R50: '8x8' on clips of 32 frames, '16x8' on 64; see `SlowFast`
+    for the arguments.
+    """
     return SlowFast(num_classes=num_classes, temporal=temporal, dropout=dropout)
 
 
 def slowfast101(
-    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0, looking: int = 23
+    *,
+    num_classes: int = 400,
+    temporal: Temporal = "none",
+    dropout: float = 0.0,
+    looking: int = 23,
 ) -> SlowFast:
-    """Return SlowFast-R101: '8x8' on clips of 32 frames, '16x8' on 64 with `looking=6`; see `SlowFast`."""
-    deep: dict[str, Any] = {"layers": (3, 4, 23, 3), "fusion_kernel": 5, "looking": looking}
+    """Return SlowFast-R101: '8x8' on clips of 32 frames, '16x8' on 64 with `looking=6`;
+    see `SlowFast`.
+    """
+    deep: dict[str, Any] = {
+        "layers": (3, 4, 23, 3),
+        "fusion_kernel": 5,
+        "looking": looking,
+    }
     return SlowFast(**deep, num_classes=num_classes, temporal=temporal, dropout=dropout)
 
 
-def slowfast_mini(*, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0) -> SlowFast:
-    """Return the small sibling for reduced runs: 8 frames of 40 x 40 are 4 of 10 x 10 with 96 channels at
-    `slow.res3`, and 8 with 24 channels at `fast.res3`."""
-    mini: dict[str, Any] = {"layers": (1, 2, 1, 1), "width": 12, "alpha": 2, "beta": 4, "fusion_kernel": 5}
-    return SlowFast(**mini, small_stem=True, num_classes=num_classes, temporal=temporal, dropout=dropout)
+def slowfast_mini(
+    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
+) -> SlowFast:
+    """Return the small sibling for reduced runs: 8 frames of 40 x 40 are 4 of 10 x 10
+    with 96 channels at `slow.res3`, and 8 with 24 channels at `fast.res3`.
+    """
+    mini: dict[str, Any] = {
+        "layers": (1, 2, 1, 1),
+        "width": 12,
+        "alpha": 2,
+        "beta": 4,
+        "fusion_kernel": 5,
+    }
+    return SlowFast(
+        **mini,
+        small_stem=True,
+        num_classes=num_classes,
+        temporal=temporal,
+        dropout=dropout,
+    )

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 
 class Stage(nn.Module):
-    """A run of blocks at one resolution, after each of which one further block can be placed.
+    """A run of blocks at one resolution, after each of which one further block can be
+    placed.
 
     Args:
         blocks: The stage's own blocks, in order, each with `channels` output channels.
-        channels: Number of channels that each block puts out, which a placed block takes and gives back.
+        channels: Number of channels that each block puts out, which a placed block
+            takes and gives back.
 
     Shape:
         `(B, C_in, T, H, W)` -> `(B, channels, T, H', W')`.
@@ -20,7 +22,9 @@ class Stage(nn.Module):
     def __init__(self, blocks: Iterable[nn.Module], channels: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        self.placed = nn.ModuleDict()  # key "3": runs after the third block, counting from 1 as papers do
+        self.placed = (
+            nn.ModuleDict()
+        )  # key "3": runs after the third block, counting from 1 as papers do
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,7 +35,9 @@ class Stage(nn.Module):
         return x
 
     def operation(self) -> str:
-        """Return one line that describes the stage, as a row of a paper's architecture table."""
+        """Return one line that describes the stage, as a row of a paper's architecture
+        table.
+        """
         runs = groupby(_kernels(block) for block in self.blocks)
         text = " + ".join(f"[{kernels}] x {len(list(run))}" for kernels, run in runs)
         for number, block in self.placed.items():
@@ -42,7 +48,11 @@ class Stage(nn.Module):
 def _kernels(block: nn.Module) -> str:
     """Return the block's convolutions, without those of its shortcut."""
     named = block.named_modules()
-    convs = [m for name, m in named if isinstance(m, nn.Conv3d) and not name.startswith("downsample")]
+    convs = [
+        m
+        for name, m in named
+        if isinstance(m, nn.Conv3d) and not name.startswith("downsample")
+    ]
     return "; ".join(_kernel(conv) for conv in convs)
 
 

@@ -14,12 +14,33 @@ from vidattn.blocks.pyramid import PyramidNonLocal
 from vidattn.blocks.region import RegionNonLocal
 from vidattn.blocks.registry import BLOCKS, block_options, make_block
 from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
-from vidattn.blocks.temporal import DecoupledNonLocal, SpatialAttention, TemporalAttention
+from vidattn.blocks.temporal import (
+    DecoupledNonLocal,
+    SpatialAttention,
+    TemporalAttention,
+)
 
 __all__ = [
-    "BLOCKS", "CBAM", "AdditiveSqueezeExcite", "AttentionChain", "CompactGeneralizedNonLocal",
-    "CompactGlobalDescriptor", "CrissCross3d", "DecoupledNonLocal", "DecoupledRival", "DoubleAttention",
-    "GloRe", "GlobalContext", "GlobalTemporalAttention", "NonLocal", "PyramidNonLocal",
-    "RecurrentCrissCross3d", "RegionNonLocal", "SpatialAttention", "SqueezeExcite", "TemporalAttention",
-    "block_options", "make_block",
-]  # fmt: skip
+    "BLOCKS",
+    "CBAM",
+    "AdditiveSqueezeExcite",
+    "AttentionChain",
+    "CompactGeneralizedNonLocal",
+    "CompactGlobalDescriptor",
+    "CrissCross3d",
+    "DecoupledNonLocal",
+    "DecoupledRival",
+    "DoubleAttention",
+    "GloRe",
+    "GlobalContext",
+    "GlobalTemporalAttention",
+    "NonLocal",
+    "PyramidNonLocal",
+    "RecurrentCrissCross3d",
+    "RegionNonLocal",
+    "SpatialAttention",
+    "SqueezeExcite",
+    "TemporalAttention",
+    "block_options",
+    "make_block",
+]

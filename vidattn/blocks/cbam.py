@@ -1,4 +1,6 @@
-"""The convolutional block attention module: a gate for the channels, then a gate for the positions."""
+"""The convolutional block attention module: a gate for the channels, then a gate for
+the positions.
+"""
 
 import torch
 from einops import rearrange, reduce
@@ -13,10 +15,11 @@ class CBAM(nn.Module):
         M_c = sigmoid(MLP(mean over positions) + MLP(max over positions)),   x' = M_c * x      Eq. 2
         M_s = sigmoid(conv([mean over channels of x', max over channels of x'])),  z = M_s * x'     Eq. 3
 
-    The MLP, W_1 ReLU(W_0 .), is shared by the two. Fresh gates are about one half each: the block does not
-    start as the identity. From images to clips the channel gate looks at all frames at once; the position
-    gate looks at each frame by itself (kernel 1x7x7), which is the paper's 7x7 and leaves one frame's gate
-    what it is for an image.
+    The MLP, W_1 ReLU(W_0 .), is shared by the two. Fresh gates are about one half each:
+    the block does not start as the identity. From images to clips the channel gate
+    looks at all frames at once; the position gate looks at each frame by itself (kernel
+    1x7x7), which is the paper's 7x7 and leaves one frame's gate what it is for an
+    image.
 
     Args:
         channels: C of the input.
@@ -27,28 +30,39 @@ class CBAM(nn.Module):
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C, or the kernel is not three odd numbers.
+        ValueError: the reduction is not between 1 and C, or the kernel is not three odd
+            numbers.
 
     Source:
-        Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, ECCV 2018, Eqs. 1-3. As those
-        equations have it, the convolution has neither bias nor normalisation (the authors' code normalises);
-        the MLP has biases.
+        Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, ECCV 2018,
+        Eqs. 1-3. As those equations have it, the convolution has neither bias nor
+        normalisation (the authors' code normalises); the MLP has biases.
     """
 
     def __init__(
-        self, channels: int, *, reduction: int = 16, kernel: tuple[int, int, int] = (1, 7, 7)
+        self,
+        channels: int,
+        *,
+        reduction: int = 16,
+        kernel: tuple[int, int, int] = (1, 7, 7),
     ) -> None:
         super().__init__()
         width = reduced_width(channels, reduction)
         t, h, w = check_kernel("kernel", kernel)
         self.w_0 = nn.Linear(channels, width)
         self.w_1 = nn.Linear(width, channels)
-        self.conv = nn.Conv3d(2, 1, (t, h, w), padding=(t // 2, h // 2, w // 2), bias=False)
+        self.conv = nn.Conv3d(
+            2, 1, (t, h, w), padding=(t // 2, h // 2, w // 2), bias=False
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self._mlp(x.mean(dim=(2, 3, 4))) + self._mlp(reduce(x, "b c t h w -> b c", "max"))
+        gate = self._mlp(x.mean(dim=(2, 3, 4))) + self._mlp(
+            reduce(x, "b c t h w -> b c", "max")
+        )
         x = rearrange(gate.sigmoid(), "b c -> b c 1 1 1") * x
-        summary = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        summary = torch.cat(
+            [x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1
+        )
         return self.conv(summary).sigmoid() * x
 
     def _mlp(self, s: Tensor) -> Tensor:

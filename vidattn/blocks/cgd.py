@@ -1,4 +1,6 @@
-"""The compact global descriptor: a gate for the channels, from products of their means and maxima."""
+"""The compact global descriptor: a gate for the channels, from products of their means
+and maxima.
+"""
 
 import torch
 from einops import rearrange, reduce
@@ -6,13 +8,15 @@ from torch import Tensor, nn
 
 
 class CompactGlobalDescriptor(nn.Module):
-    """Multiplies every channel by 1 + tanh(...) of what all channels are on average and at most.
+    """Multiplies every channel by 1 + tanh(...) of what all channels are on average and
+    at most.
 
         p = softmax over channels of mean(x)
         psi = tanh(p (w_0 . mean(x)) + b_0),   phi = tanh(p (w_1 . max(x)) + b_1)
         z = x (1 + tanh(psi (w_2 . phi) + b_2))
 
-    A fresh block is near the identity, but not equal to it: p is about 1 / C, and the biases are zero.
+    A fresh block is near the identity, but not equal to it: p is about 1 / C, and the
+    biases are zero.
 
     Args:
         channels: C of the input.
@@ -21,18 +25,23 @@ class CompactGlobalDescriptor(nn.Module):
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Source:
-        He, Cheng, Chen, Hu, Wang, Cheng: Compact Global Descriptor for Neural Networks, 2019
-        (arXiv 1907.09665). The formula, the biases and the start (Xavier, uniform) are those of the authors'
-        repository (HolmesShuan/Compact-Global-Descriptor, its final scheme); mean and maximum are taken over
-        T, too, which is ours. There it stands behind the first convolution of every residual block. PNL's
-        Table 5 cites 'CGD [48]', and our copy of its references ends before that. This paper is very likely
-        meant: with such a block in each of its 16 residual blocks a ResNet-50 of 1,000 classes has the
+        He, Cheng, Chen, Hu, Wang, Cheng: Compact Global Descriptor for Neural Networks,
+        2019 (arXiv 1907.09665). The formula, the biases and the start (Xavier, uniform)
+        are those of the authors' repository (HolmesShuan/Compact-Global-Descriptor, its
+        final scheme); mean and maximum are taken over T, too, which is ours. There it
+        stands behind the first convolution of every residual block. PNL's Table 5 cites
+        'CGD [48]', and our copy of its references ends before that. This paper is very
+        likely
+        meant: with such a block in each of its 16 residual blocks a ResNet-50 of 1,000
+            classes has the
         printed 25.58M parameters.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        bound = (6 / (channels + 1)) ** 0.5  # Xavier's, for a vector that leads from C to 1
+        bound = (
+            6 / (channels + 1)
+        ) ** 0.5  # Xavier's, for a vector that leads from C to 1
         self.weight = nn.Parameter(torch.empty(3, channels).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(3, channels))
 

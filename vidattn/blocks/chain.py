@@ -9,11 +9,13 @@ from vidattn.blocks.squeeze import AdditiveSqueezeExcite
 
 
 class AttentionChain(nn.Module):
-    """Runs the additive squeeze-excite, then the region-based non-local block ('SE+RNL').
+    """Runs the additive squeeze-excite, then the region-based non-local block
+    ('SE+RNL').
 
     Args:
         channels: C of the input.
-        reduction: of the squeeze-excite. Eq. 11 says 2; the parameters of Table III ask for 16.
+        reduction: of the squeeze-excite. Eq. 11 says 2; the parameters of Table III ask
+            for 16.
         **region_options: the options of RegionNonLocal.
 
     Shape:
@@ -23,10 +25,13 @@ class AttentionChain(nn.Module):
         ValueError: as the two blocks do.
 
     Source:
-        Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2020, section III-D.
+        Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR
+        2020, section III-D.
     """
 
-    def __init__(self, channels: int, *, reduction: int = 2, **region_options: Any) -> None:
+    def __init__(
+        self, channels: int, *, reduction: int = 2, **region_options: Any
+    ) -> None:
         super().__init__()
         self.squeeze_excite = AdditiveSqueezeExcite(channels, reduction=reduction)
         self.region = RegionNonLocal(channels, **region_options)

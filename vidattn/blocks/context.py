@@ -1,4 +1,6 @@
-"""The global context block: one attention map for all queries; what it gathers goes to every position."""
+"""The global context block: one attention map for all queries; what it gathers goes to
+every position.
+"""
 
 from einops import einsum, rearrange
 from torch import Tensor, nn
@@ -7,12 +9,14 @@ from vidattn.blocks.options import reduced_width
 
 
 class GlobalContext(nn.Module):
-    """Adds to every position one vector, gathered from all positions by a single attention map.
+    """Adds to every position one vector, gathered from all positions by a single
+    attention map.
 
         alpha = softmax over positions of W_k x
         z = x + W_v2 ReLU(LayerNorm(W_v1 sum_j alpha_j x_j))
 
-    W_v2 starts at zero, weight and bias, as in the authors' code: the block starts as the identity.
+    W_v2 starts at zero, weight and bias, as in the authors' code: the block starts as
+    the identity.
 
     Args:
         channels: C of the input.
@@ -25,8 +29,8 @@ class GlobalContext(nn.Module):
         ValueError: the reduction is not between 1 and C.
 
     Source:
-        Cao, Xu, Lin, Wei, Hu: GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond, ICCVW
-        2019, section 3.4, positions taken over T too.
+        Cao, Xu, Lin, Wei, Hu: GCNet: Non-local Networks Meet Squeeze-Excitation
+        Networks and Beyond, ICCVW 2019, section 3.4, positions taken over T too.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:

@@ -1,4 +1,6 @@
-"""The pyramid non-local module of Xu et al. (2020): groups of channels related at one scale each."""
+"""The pyramid non-local module of Xu et al. (2020): groups of channels related at one
+scale each.
+"""
 
 from typing import Literal, cast, get_args
 
@@ -15,7 +17,8 @@ Pool = Literal["avg", "max"]
 
 
 class PyramidNonLocal(nn.Module):
-    """Cuts the channels into n groups and relates all regions of one size in each; region sides 1, 2, 4, 8.
+    """Cuts the channels into n groups and relates all regions of one size in each;
+    region sides 1, 2, 4, 8.
 
         X_k = pool(group k of x, 1 x 2^k x 2^k),   k = 0 .. n - 1           section 3.2
         Y_k = W_z (1 / C(X_k) sum_j f(theta_i, phi_j) g_j)                  Eq. 1, at the scale of X_k
@@ -24,26 +27,28 @@ class PyramidNonLocal(nn.Module):
         Y = concat over k of sum_l A_kl Y_l                                 Eq. 2
         z = BN(Y) + x
 
-    A group has C' = ceil(C / n) channels. When n does not divide C, the channels are filled up with zeros at
-    the end, and the result is cut back to C. Where 2^k does not divide H or W the last region is smaller, and
-    its average is over what is there. Before Y_k meets the other scales, every position gets the value of its
-    region. The means Y'_k are taken before that, so that a smaller region counts as much as a full one. With
-    n = 1 this is `NonLocal`, and nothing is left to combine. As there, no form holds a matrix of all pairs.
+    A group has C' = ceil(C / n) channels. When n does not divide C, the channels are
+    filled up with zeros at the end, and the result is cut back to C. Where 2^k does not
+    divide H or W the last region is smaller, and its average is over what is there.
+    Before Y_k meets the other scales, every position gets the value of its region. The
+    means Y'_k are taken before that, so that a smaller region counts as much as a full
+    one. With n = 1 this is `NonLocal`, and nothing is left to combine. As there, no
+    form holds a matrix of all pairs.
 
     Args:
         channels: C of the input.
         scales: n, from 1 to 4.
         inner: width of theta, phi and g; C' // 2 by default, but at least 1.
         form: the pairwise function f, as in `NonLocal`.
-        shared: one theta, phi, g and W_z for all scales, as the text has it; else one set a scale, as the
-            printed numbers of parameters suggest.
+        shared: one theta, phi, g and W_z for all scales, as the text has it; else one
+            set a scale, as the printed numbers of parameters suggest.
         combine: "attention", Eqs. 2-3; or "concat": A is the identity.
         pool: "avg" or "max".
-        scaled: divide the pair's score by the square root of the width of the vectors compared, as in
-            `NonLocal`.
+        scaled: divide the pair's score by the square root of the width of the vectors
+            compared, as in `NonLocal`.
         norm: batch normalisation of Y.
-        zero_init: start as the identity: weight and bias of the normalisation, or of W_z without one, are
-            zero.
+        zero_init: start as the identity: weight and bias of the normalisation, or of
+            W_z without one, are zero.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
@@ -52,12 +57,13 @@ class PyramidNonLocal(nn.Module):
         ValueError: an option is not one of those allowed.
 
     Source:
-        Xu, Cao, Yang, Mao, Yin, See: PNL: Efficient Long-Range Dependencies Extraction with Pyramid Non-Local
-        Module for Action Recognition, 2020, sections 3.2 and 4.1.2. Our readings of what is left open: W_z
-        stands at each scale, since Eq. 8 counts four convolutions there and Eq. 3 has sqrt(C'); linear_q and
-        linear_k lead to C' // 2 channels, which fits the increase of Table 3; the pooling is the average; Y_k
-        is repeated; the normalisation, which starts at zero, stands after the combination. Convolutions start
-        as torch starts them.
+        Xu, Cao, Yang, Mao, Yin, See: PNL: Efficient Long-Range Dependencies Extraction
+        with Pyramid Non-Local Module for Action Recognition, 2020, sections 3.2 and
+        4.1.2. Our readings of what is left open: W_z stands at each scale, since Eq. 8
+        counts four convolutions there and Eq. 3 has sqrt(C'); linear_q and linear_k
+        lead to C' // 2 channels, which fits the increase of Table 3; the pooling is the
+        average; Y_k is repeated; the normalisation, which starts at zero, stands after
+        the combination. Convolutions start as torch starts them.
     """
 
     def __init__(
@@ -85,11 +91,15 @@ class PyramidNonLocal(nn.Module):
         self.pool = F.avg_pool3d if pool == "avg" else F.max_pool3d
         self.operations = nn.ModuleList(
             NonLocal(
-                width, inner=max(1, width // 2) if inner is None else inner, form=form, scaled=scaled,
-                norm=False, zero_init=zero_init and not norm,
+                width,
+                inner=max(1, width // 2) if inner is None else inner,
+                form=form,
+                scaled=scaled,
+                norm=False,
+                zero_init=zero_init and not norm,
             )
             for _ in range(1 if shared else scales)
-        )  # fmt: skip
+        )
         if self.combine == "attention":
             self.linear_q = nn.Linear(width, max(1, width // 2))
             self.linear_k = nn.Linear(width, max(1, width // 2))
@@ -102,7 +112,9 @@ class PyramidNonLocal(nn.Module):
         (_, c, _, h, w), parts = x.shape, self._dependencies(x)
         y = torch.stack(
             [
-                repeat(part, "b c t h w -> b c t (h p) (w q)", p=2**k, q=2**k)[..., :h, :w]
+                repeat(part, "b c t h w -> b c t (h p) (w q)", p=2**k, q=2**k)[
+                    ..., :h, :w
+                ]
                 for k, part in enumerate(parts)
             ],
             dim=1,
@@ -112,16 +124,19 @@ class PyramidNonLocal(nn.Module):
         return self.bn(rearrange(y, "b k c t h w -> b (k c) t h w")[:, :c]) + x
 
     def attention(self, x: Tensor, queries: Tensor, scale: int = 0) -> Tensor:
-        """Returns the weights that the regions of a few positions give to all regions of one scale.
+        """Returns the weights that the regions of a few positions give to all regions
+        of one scale.
 
         Args:
             x: the block's input (B, C, T, H, W).
-            queries: flat positions (Q,) of the full map, whole numbers below T H W, counted with W fastest;
-                each stands for the region that it lies in. Memory grows with Q x N_k.
+            queries: flat positions (Q,) of the full map, whole numbers below T H W,
+                counted with W fastest; each stands for the region that it lies in.
+                Memory grows with Q x N_k.
             scale: k, from 0 to n - 1.
 
         Returns:
-            Weights (B, Q, N_k), N_k = T ceil(H / 2^k) ceil(W / 2^k), as of `NonLocal.attention`.
+            Weights (B, Q, N_k), N_k = T ceil(H / 2^k) ceil(W / 2^k), as of
+            `NonLocal.attention`.
 
         Raises:
             ValueError: there is no such scale.
@@ -134,7 +149,9 @@ class PyramidNonLocal(nn.Module):
         return self._operation(scale).attention(at_scale, regions)
 
     def scale_weights(self, x: Tensor) -> Tensor:
-        """Returns A of Eq. 3, (B, n, n): row k says how much of each scale group k receives."""
+        """Returns A of Eq. 3, (B, n, n): row k says how much of each scale group k
+        receives.
+        """
         return self._weights(self._dependencies(x))
 
     def _weights(self, parts: list[Tensor]) -> Tensor:
@@ -147,7 +164,10 @@ class PyramidNonLocal(nn.Module):
 
     def _dependencies(self, x: Tensor) -> list[Tensor]:
         """Y_k, each (B, C', T, H_k, W_k)."""
-        return [self._operation(k).response(at_scale) for k, at_scale in enumerate(self._pyramid(x))]
+        return [
+            self._operation(k).response(at_scale)
+            for k, at_scale in enumerate(self._pyramid(x))
+        ]
 
     def _operation(self, k: int) -> NonLocal:
         return cast(NonLocal, self.operations[k % len(self.operations)])
@@ -156,9 +176,12 @@ class PyramidNonLocal(nn.Module):
         """X_k, each (B, C', T, H_k, W_k)."""
         h, w = x.shape[-2:]
         missing = self.scales * self.width - x.shape[1]
-        groups = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else x).chunk(self.scales, dim=1)
-        # torch's pooling refuses a kernel larger than the map. In ceil mode it divides the average of a last
-        # region by the positions that are there, not by the kernel's size.
+        groups = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else x).chunk(
+            self.scales, dim=1
+        )
+        # torch's pooling refuses a kernel larger than the map. In ceil mode it divides
+        # the average of a last region by the positions that are there, not by the
+        # kernel's size.
         kernels = [(1, min(2**k, h), min(2**k, w)) for k in range(self.scales)]
         return [
             self.pool(group, kernel, ceil_mode=True) if k else group

@@ -1,4 +1,6 @@
-"""The region-based non-local block of Huang and Bors (2020): positions compared by their surroundings."""
+"""The region-based non-local block of Huang and Bors (2020): positions compared by
+their surroundings.
+"""
 
 from typing import Literal, get_args
 
@@ -11,11 +13,16 @@ from vidattn.blocks.pairwise import Rule, aggregate, flatten, rows, unflatten
 Form = Literal["gaussian", "dot_product", "cosine"]
 Region = Literal["conv", "avg", "max"]
 
-RULES: dict[str, Rule] = {"gaussian": "softmax", "dot_product": "mean", "cosine": "relu_mean"}
+RULES: dict[str, Rule] = {
+    "gaussian": "softmax",
+    "dot_product": "mean",
+    "cosine": "relu_mean",
+}
 
 
 class RegionNonLocal(nn.Module):
-    """Adds to every position a sum over all positions, weighted by how alike the regions around the two are.
+    """Adds to every position a sum over all positions, weighted by how alike the
+    regions around the two are.
 
         g = W_g x                                           Eq. 9: the value, and what regions are made of
         r_i = sum over k in N_i of u_k * g_k                Eq. 3: F_theta, each channel by itself
@@ -25,23 +32,25 @@ class RegionNonLocal(nn.Module):
         f = ReLU(cos(r_i, r_j))            C(x) = T H W     Eq. 7, cosine
         z = BN(W_z y) + x                                   Eq. 8
 
-    W_g and W_z are 1x1x1 convolutions with biases. Query and key are the same r; logits are not scaled; there
-    is no other convolution. No form holds an N x N matrix when it need not, N = T H W, in training neither:
-    the Gaussian goes through the fused kernel of torch; the cosine, which the ReLU keeps from being
-    factorised, makes a few rows at a time, and again in the backward pass. The dot product is summed as r
-    (r^T g), which costs 2 N d^2 MACs and not 2 N^2 d, whenever that is less, d being the inner width;
-    with fewer than d positions it makes the matrix.
+    W_g and W_z are 1x1x1 convolutions with biases. Query and key are the same r; logits
+    are not scaled; there is no other convolution. No form holds an N x N matrix when it
+    need not, N = T H W, in training neither: the Gaussian goes through the fused kernel
+    of torch; the cosine, which the ReLU keeps from being factorised, makes a few rows
+    at a time, and again in the backward pass. The dot product is summed as r (r^T g),
+    which costs 2 N d^2 MACs and not 2 N^2 d, whenever that is less, d being the inner
+    width; with fewer than d positions it makes the matrix.
 
     Args:
         channels: C of the input.
         inner: d, the width of g and r; C // 2 by default.
         form: the pairwise function f.
-        region: F_theta: "conv", a channel-wise convolution without bias; "avg" or "max", pooling without
-            weights.
-        kernel: size (T, H, W) of the region N_i, each odd. Stride 1, padding half the kernel.
+        region: F_theta: "conv", a channel-wise convolution without bias; "avg" or
+            "max", pooling without weights.
+        kernel: size (T, H, W) of the region N_i, each odd. Stride 1, padding half the
+            kernel.
         norm: batch normalisation after W_z.
-        zero_init: start as the identity: weight and bias of the normalisation, or of W_z without one, are
-            zero.
+        zero_init: start as the identity: weight and bias of the normalisation, or of
+            W_z without one, are zero.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
@@ -50,12 +59,13 @@ class RegionNonLocal(nn.Module):
         ValueError: an option is not one of those allowed.
 
     Source:
-        Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2020, Eqs. 2-9 and
-        section IV-A. The paper says only that the padding is half the kernel. Our readings of the rest:
-        average pooling divides by the full size of the kernel at the border too (zeros are counted), since
-        Eq. 3 shares u_k among all regions, so that average pooling is the convolution with `u_k = 1 / |N|`
-        everywhere; max pooling ignores the padding (it counts as minus infinity), and is no case of Eq. 3.
-        Convolutions start as torch starts them.
+        Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR
+        2020, Eqs. 2-9 and section IV-A. The paper says only that the padding is half
+        the kernel. Our readings of the rest: average pooling divides by the full size
+        of the kernel at the border too (zeros are counted), since Eq. 3 shares u_k
+        among all regions, so that average pooling is the convolution with `u_k = 1 /
+        |N|` everywhere; max pooling ignores the padding (it counts as minus infinity),
+        and is no case of Eq. 3. Convolutions start as torch starts them.
     """
 
     def __init__(
@@ -93,12 +103,13 @@ class RegionNonLocal(nn.Module):
 
         Args:
             x: the block's input (B, C, T, H, W).
-            queries: flat positions (Q,), whole numbers below T H W, counted with W fastest. Memory grows with
-                Q x N.
+            queries: flat positions (Q,), whole numbers below T H W, counted with W
+                fastest. Memory grows with Q x N.
 
         Returns:
-            Weights (B, Q, N), f / C(x), such that y_i = sum_j weight_ij g_j. They sum to 1 over keys in the
-            Gaussian form; in the dot product and the cosine they need not, and the former's can be negative.
+            Weights (B, Q, N), f / C(x), such that y_i = sum_j weight_ij g_j. They sum
+            to 1 over keys in the Gaussian form; in the dot product and the cosine they
+            need not, and the former's can be negative.
         """
         q, k, _ = self._embed(x)
         return rows(q[:, queries], k, RULES[self.form])
@@ -118,9 +129,14 @@ class RegionNonLocal(nn.Module):
 def _summary(region: Region, width: int, kernel: tuple[int, int, int]) -> nn.Module:
     t, h, w = (size // 2 for size in kernel)
     if region == "conv":
-        return nn.Conv3d(width, width, kernel, padding=(t, h, w), groups=width, bias=False)
+        return nn.Conv3d(
+            width, width, kernel, padding=(t, h, w), groups=width, bias=False
+        )
     if region == "avg":
-        # Padded by hand: torch's average pooling refuses a map that is smaller than the kernel, such as two
-        # frames under a kernel of three, although with its padding the map would be large enough.
-        return nn.Sequential(nn.ZeroPad3d((w, w, h, h, t, t)), nn.AvgPool3d(kernel, stride=1))
+        # Padded by hand: torch's average pooling refuses a map that is smaller than the
+        # kernel, such as two frames under a kernel of three, although with its padding
+        # the map would be large enough.
+        return nn.Sequential(
+            nn.ZeroPad3d((w, w, h, h, t, t)), nn.AvgPool3d(kernel, stride=1)
+        )
     return nn.MaxPool3d(kernel, stride=1, padding=(t, h, w))

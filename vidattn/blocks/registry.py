@@ -22,7 +22,11 @@ from vidattn.blocks.options import check_choice
 from vidattn.blocks.pyramid import PyramidNonLocal
 from vidattn.blocks.region import RegionNonLocal
 from vidattn.blocks.squeeze import AdditiveSqueezeExcite, SqueezeExcite
-from vidattn.blocks.temporal import DecoupledNonLocal, SpatialAttention, TemporalAttention
+from vidattn.blocks.temporal import (
+    DecoupledNonLocal,
+    SpatialAttention,
+    TemporalAttention,
+)
 
 BLOCKS: dict[str, type[nn.Module]] = {
     "nonlocal": NonLocal,
@@ -47,7 +51,10 @@ BLOCKS: dict[str, type[nn.Module]] = {
 }
 
 # Kinds that take the options of a block that they contain, too.
-CONTAINED: dict[str, type[nn.Module]] = {"chain": RegionNonLocal, "decoupled_nonlocal": TemporalAttention}
+CONTAINED: dict[str, type[nn.Module]] = {
+    "chain": RegionNonLocal,
+    "decoupled_nonlocal": TemporalAttention,
+}
 
 
 def block_options(kind: str) -> tuple[str, ...]:
@@ -61,8 +68,8 @@ def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
 
     Args:
         kind: a key of BLOCKS.
-        **options: the keyword arguments of that block; lists are taken for tuples, as text files have no
-            tuples.
+        **options: the keyword arguments of that block; lists are taken for tuples, as
+            text files have no tuples.
 
     Returns:
         A function from the number of channels to a new block. It can be pickled.
@@ -74,8 +81,9 @@ def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
     for name in options:
         check_choice(f"option of {kind!r}", name, block_options(kind))
     make = partial(BLOCKS[kind], **options)
-    # Values are checked by the block itself; on the meta device that costs no memory. Wide, so that no
-    # reduction is refused here that fits the place where the block will stand.
+    # Values are checked by the block itself; on the meta device that costs no memory.
+    # Wide, so that no reduction is refused here that fits the place where the block
+    # will stand.
     with torch.device("meta"):
         make(4096)
     return make
@@ -83,5 +91,11 @@ def make_block(kind: str, **options: Any) -> Callable[[int], nn.Module]:
 
 def _keywords(block: type[nn.Module]) -> tuple[str, ...]:
     # Those of the classes that a block is derived from, too.
-    parameters = [p for part in block.__mro__ for p in inspect.signature(part).parameters.values()]
-    return tuple(dict.fromkeys(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY))
+    parameters = [
+        p for part in block.__mro__ for p in inspect.signature(part).parameters.values()
+    ]
+    return tuple(
+        dict.fromkeys(
+            p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY
+        )
+    )

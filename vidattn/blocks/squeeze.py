@@ -1,4 +1,6 @@
-"""Squeeze and excitation: channels are weighted, or shifted, by what the whole clip looks like on average."""
+"""Squeeze and excitation: channels are weighted, or shifted, by what the whole clip
+looks like on average.
+"""
 
 from einops import rearrange
 from torch import Tensor, nn
@@ -7,11 +9,13 @@ from vidattn.blocks.options import reduced_width
 
 
 class SqueezeExcite(nn.Module):
-    """Multiplies every channel by a gate in (0, 1) that depends on the mean of all channels over T, H, W.
+    """Multiplies every channel by a gate in (0, 1) that depends on the mean of all
+    channels over T, H, W.
 
         s = sigmoid(W_2 ReLU(W_1 mean(x))),  z = s * x
 
-    A fresh gate is about one half: unlike the additive kind this block does not start as the identity.
+    A fresh gate is about one half: unlike the additive kind this block does not start
+    as the identity.
 
     Args:
         channels: C of the input.
@@ -24,8 +28,9 @@ class SqueezeExcite(nn.Module):
         ValueError: the reduction is not between 1 and C.
 
     Source:
-        Hu, Shen, Sun: Squeeze-and-Excitation Networks, CVPR 2018, Eqs. 2-4, the mean taken over T too.
-        Without biases, which the authors found to serve ResNets better.
+        Hu, Shen, Sun: Squeeze-and-Excitation Networks, CVPR 2018, Eqs. 2-4, the mean
+        taken over T too. Without biases, which the authors found to serve ResNets
+        better.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
@@ -40,31 +45,34 @@ class SqueezeExcite(nn.Module):
 
 
 class AdditiveSqueezeExcite(nn.Module):
-    """Adds to every channel a number that depends on the mean of all channels over time and space.
+    """Adds to every channel a number that depends on the mean of all channels over time
+    and space.
 
         s' = mean(x)                           Eq. 10
         s = W_2 ReLU(BN(W_1 s'))               Eq. 11, no sigmoid
         v = x + s                              Eq. 12, s repeated over all positions
 
-    W_2 starts at zero, weight and bias. The paper does not say so of this part, but wants its blocks to enter
-    pre-trained networks 'without influencing the results' (section III-C); with W_2 = 0 the attention chain
-    starts as the identity. W_2 has a bias, which the 35.95M of Table III asks for; W_1 has none, as the
-    normalisation would remove it.
+    W_2 starts at zero, weight and bias. The paper does not say so of this part, but
+    wants its blocks to enter pre-trained networks 'without influencing the results'
+    (section III-C); with W_2 = 0 the attention chain starts as the identity. W_2 has a
+    bias, which the 35.95M of Table III asks for; W_1 has none, as the normalisation
+    would remove it.
 
     Args:
         channels: C of the input.
-        reduction: W_1 leads to C // reduction channels. Eq. 11 says 2; the parameters of Table III ask for
-            16.
+        reduction: W_1 leads to C // reduction channels. Eq. 11 says 2; the parameters
+            of Table III ask for 16.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C; or, in training, the batch is a single clip, over
-            which the normalisation has no variance.
+        ValueError: the reduction is not between 1 and C; or, in training, the batch is
+            a single clip, over which the normalisation has no variance.
 
     Source:
-        Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2020, section III-D.
+        Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR
+        2020, section III-D.
     """
 
     def __init__(self, channels: int, *, reduction: int = 2) -> None:

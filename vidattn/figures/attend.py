@@ -27,14 +27,18 @@ RNL_PLACES = {"res3": (1, 3), "res4": (1, 3, 5)}  # RNL paper, Table III: five b
 SAMPLING = Sampling(frames=8, size=224, resize=256)
 
 
-def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | None = None) -> None:
-    """Draw what networks attend to in a video file, for two queries: where it changes most, and least.
+def attention_figure(
+    clip_path: str | Path, out: str | Path, run: str | Path | None = None
+) -> None:
+    """Draw what networks attend to in a video file, for two queries: where it changes
+    most, and least.
 
-    Shown is a network's first block with pairwise weights. With a run: that of its network, on frames sampled
-    and cut as in its tests. Without one: those of two TSM ResNet-50 on 8 frames of 224 x 224 pixels, with
-    five RNL blocks and with five NL blocks at the places of the RNL paper's Table III. Their weights are
-    random, which the figure and a printed line say; batch normalisation takes its statistics from the clip,
-    since untrained activations grow from block to block without them.
+    Shown is a network's first block with pairwise weights. With a run: that of its
+    network, on frames sampled and cut as in its tests. Without one: those of two TSM
+    ResNet-50 on 8 frames of 224 x 224 pixels, with five RNL blocks and with five NL
+    blocks at the places of the RNL paper's Table III. Their weights are random, which
+    the figure and a printed line say; batch normalisation takes its statistics from the
+    clip, since untrained activations grow from block to block without them.
 
     Args:
         clip_path: A video file or a folder of numbered JPEG frames.
@@ -42,8 +46,8 @@ def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | N
         run: Folder of a finished run.
 
     Raises:
-        UserError: The folder for the PNG is missing, the clip cannot be read, or the run has no block to
-            show.
+        UserError: The folder for the PNG is missing, the clip cannot be read, or the
+            run has no block to show.
     """
     out = Path(out)
     if out.suffix.lower() != ".png":
@@ -54,37 +58,57 @@ def attention_figure(clip_path: str | Path, out: str | Path, run: str | Path | N
     networks: dict[str, nn.Module]
     if run is None:
         frames, note = _network_frames(clip_path, SAMPLING), "random weights, untrained"
-        networks = {"RNL": _untrained("region", frames), "NL": _untrained("nonlocal", frames)}
+        networks = {
+            "RNL": _untrained("region", frames),
+            "NL": _untrained("nonlocal", frames),
+        }
     else:
         model = load_trained(run)
         experiment = load_experiment(Path(run) / "experiment.yaml")
         sampling = experiment.sampling
         if sampling.resize is None and isinstance(experiment.data, Synthetic):
-            size = experiment.data.test.size  # the scale that the network was trained on
+            size = (
+                experiment.data.test.size
+            )  # the scale that the network was trained on
             sampling = sampling.model_copy(update={"resize": size})
-        frames, note = _network_frames(clip_path, sampling), f"trained by the run {experiment.name}"
+        frames, note = (
+            _network_frames(clip_path, sampling),
+            f"trained by the run {experiment.name}",
+        )
         networks = {type(insertion(model, *_first_place(model))).__name__: model}
     clip = augment.normalise(torch.from_numpy(frames))[None]
     first = next(iter(networks.values()))
     where = _first_place(first)
     height, width = capture(first, insertion(first, *where), clip).shape[-2:]
     queries = changing_and_still(frames, height, width)
-    maps = torch.cat([attention_maps(network, *where, clip, queries) for network in networks.values()])
-    titles = [f"{name}\n{query}" for name in networks for query in ("changing", "still")]
+    maps = torch.cat(
+        [
+            attention_maps(network, *where, clip, queries)
+            for network in networks.values()
+        ]
+    )
+    titles = [
+        f"{name}\n{query}" for name in networks for query in ("changing", "still")
+    ]
     if maps.shape[2] < height:  # pooled keys: the maps' grid is half as fine
         rows, columns = maps.shape[2:]
-        queries = [(t, min(i // 2, rows - 1), min(j // 2, columns - 1)) for t, i, j in queries]
+        queries = [
+            (t, min(i // 2, rows - 1), min(j // 2, columns - 1)) for t, i, j in queries
+        ]
     with rc_context():
         use_style()
         figure = show_maps(frames, maps, queries * len(networks), titles)
         shown = f"attention behind block {where[1]} of {where[0]}, log scale from the median up"
         figure.supxlabel(f"{Path(clip_path).name}: {shown}; {note}", fontsize=8)
-        write_atomically(out, lambda file: figure.savefig(file, format="png", facecolor="white"))
+        write_atomically(
+            out, lambda file: figure.savefig(file, format="png", facecolor="white")
+        )
     print(f"The network: {note}.")
 
 
 def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Query]:
-    """Return where the middle frame differs most and least from its neighbours, the rim left out.
+    """Return where the middle frame differs most and least from its neighbours, the rim
+    left out.
 
     Args:
         frames: uint8 `(T, H, W, 3)`.
@@ -96,27 +120,37 @@ def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Quer
     """
     middle = len(frames) // 2
     near = frames[max(0, middle - 1) : middle + 2].astype(np.float32)
-    change = torch.from_numpy(np.abs(np.diff(near, axis=0)).sum(axis=(0, 3)))  # of one frame: zero
+    change = torch.from_numpy(
+        np.abs(np.diff(near, axis=0)).sum(axis=(0, 3))
+    )  # of one frame: zero
     cells = F.adaptive_avg_pool2d(change[None], (height, width))[0]
     rim = int(min(height, width) > 4)
     inner = cells[rim : height - rim, rim : width - rim]
-    places = [divmod(int(flat), inner.shape[1]) for flat in (inner.argmax(), inner.argmin())]
+    places = [
+        divmod(int(flat), inner.shape[1]) for flat in (inner.argmax(), inner.argmin())
+    ]
     return [(middle, row + rim, column + rim) for row, column in places]
 
 
 def _network_frames(path: str | Path, sampling: Sampling) -> np.ndarray:
     """Sample, resize and cut a clip as a test does: uint8 `(T, size, size, 3)`."""
-    chosen = read_frames(path, lambda n: sample(sampling.mode, n, sampling.frames, sampling.stride)[0])
+    chosen = read_frames(
+        path, lambda n: sample(sampling.mode, n, sampling.frames, sampling.stride)[0]
+    )
     clip = augment.scale(torch.from_numpy(chosen), sampling.resize)
     size = sampling.test_size or sampling.size
     if min(clip.shape[1:3]) < size:
         found = f"{clip.shape[1]} x {clip.shape[2]}"
-        raise UserError(f"{path}: frames of {found} pixels are smaller than the network's {size}")
+        raise UserError(
+            f"{path}: frames of {found} pixels are smaller than the network's {size}"
+        )
     return augment.centre_crop(clip, size).contiguous().numpy()
 
 
 def _untrained(kind: str, frames: np.ndarray) -> nn.Module:
-    """Return a TSM ResNet-50 with blocks of one kind, its normalisation set by the clip."""
+    """Return a TSM ResNet-50 with blocks of one kind, its normalisation set by the
+    clip.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = place(resnet50(temporal="tsm"), RNL_PLACES, make_block(kind)).eval()

@@ -18,9 +18,10 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
     """Return the small card below a figure that says where its numbers come from.
 
     Args:
-        runs: Results of runs, or recorded rows with the same names. What differs between runs is listed; what
-            none of them says reads 'not recorded'.
-        **known: What the card says instead, such as `versions`, or a mapping of `parameters`.
+        runs: Results of runs, or recorded rows with the same names. What differs
+            between runs is listed; what none of them says reads 'not recorded'.
+        **known: What the card says instead, such as `versions`, or a mapping of
+            `parameters`.
 
     Returns:
         HTML: commit, parameters, data, seeds, device, versions and seconds, folded.
@@ -30,7 +31,9 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
     def say(field: str, show: Callable[[Any], str] = str) -> str:
         found = [known[field]] if field in known else [row.get(field) for row in rows]
         values = [value for value in found if value is not None]
-        return ", ".join(dict.fromkeys(show(value) for value in values)) or "not recorded"
+        return (
+            ", ".join(dict.fromkeys(show(value) for value in values)) or "not recorded"
+        )
 
     seconds = sum(row.get("seconds", 0) for row in rows)
     count = f"{len(rows)} run{'s' * (len(rows) != 1)}"
@@ -40,13 +43,21 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
         "parameters": say("parameters", _parameters),
         "data": say("data"),
         "seeds": say("seed"),
-        "device": say("device") + (f", threads: {threads}" if threads != "not recorded" else ""),
+        "device": say("device")
+        + (f", threads: {threads}" if threads != "not recorded" else ""),
         "versions": say("versions", _pairs),
         "seconds": f"{seconds:,.0f}" if seconds else "not recorded",
     }
-    entries |= {name: str(value) for name, value in known.items() if name not in entries}
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
-    return Html(f'<details class="run-card"><summary>Run card: {count}</summary><dl>{items}</dl></details>')
+    entries |= {
+        name: str(value) for name, value in known.items() if name not in entries
+    }
+    items = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
+        for name, text in entries.items()
+    )
+    return Html(
+        f'<details class="run-card"><summary>Run card: {count}</summary><dl>{items}</dl></details>'
+    )
 
 
 def _short_commit(commit: str) -> str:

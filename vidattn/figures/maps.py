@@ -1,5 +1,7 @@
-"""What goes on in a network when it sees a clip: features around a block, what blocks with pairwise weights
-attend to and how alike the maps of different queries are, what each position adds to a score."""
+"""What goes on in a network when it sees a clip: features around a block, what blocks
+with pairwise weights attend to and how alike the maps of different queries are, what
+each position adds to a score.
+"""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -32,8 +34,8 @@ class Region(NamedTuple):
 
 
 def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
-    """Return what a module of a network is given in one forward pass, in evaluation mode and without
-    gradients.
+    """Return what a module of a network is given in one forward pass, in evaluation
+    mode and without gradients.
 
     Args:
         model: The network, which is left as it is.
@@ -52,12 +54,17 @@ def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
     with torch.no_grad():
         model.eval()(clip)
     if not inputs:
-        raise UserError(f"the network's forward pass does not reach this {type(module).__name__}")
+        raise UserError(
+            f"the network's forward pass does not reach this {type(module).__name__}"
+        )
     return inputs[0]
 
 
-def in_and_out(model: nn.Module, block: nn.Module, clip: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the features that a block of a network is given and those that it gives, in evaluation mode.
+def in_and_out(
+    model: nn.Module, block: nn.Module, clip: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the features that a block of a network is given and those that it gives,
+    in evaluation mode.
 
     Args:
         model: The network.
@@ -73,46 +80,65 @@ def in_and_out(model: nn.Module, block: nn.Module, clip: Tensor) -> tuple[Tensor
 
 
 def attention_maps(
-    model: nn.Module, place: str, number: int, clip: Tensor, queries: Iterable[Query], scale: int = 0
+    model: nn.Module,
+    place: str,
+    number: int,
+    clip: Tensor,
+    queries: Iterable[Query],
+    scale: int = 0,
 ) -> Tensor:
-    """Return the weights that a placed block gives from some positions to all positions.
+    """Return the weights that a placed block gives from some positions to all
+    positions.
 
-    They are computed in float64 from the float32 network: after unscaled inner products float32 would round
-    small weights to zero, and maps without their query's own position are made of just these.
+    They are computed in float64 from the float32 network: after unscaled inner products
+    float32 would round small weights to zero, and maps without their query's own
+    position are made of just these.
 
     Args:
         model: A network.
         place: Stage that the block stands in, such as `"res3"`.
         number: Block of the stage, counting from 1, that it stands behind.
         clip: One clip `(1, 3, T, H, W)`.
-        queries: Q positions (t, row, column) on the block's feature map, counted from 0.
-        scale: k of a pyramid, whose weights are those of the regions that hold the positions; else 0.
+        queries: Q positions (t, row, column) on the block's feature map, counted from
+            0.
+        scale: k of a pyramid, whose weights are those of the regions that hold the
+            positions; else 0.
 
     Returns:
-        float64 maps `(Q, T, H', W')`, w / C(x), on the keys' grid: that of the feature map, half of its
-        height and width where keys are pooled, or H / 2^k and W / 2^k, rounded up, at scale k of a pyramid.
-        In an attention chain they are those of its region-based block, which sees what the squeeze-excite
-        gives.
+        float64 maps `(Q, T, H', W')`, w / C(x), on the keys' grid: that of the feature
+        map, half of its height and width where keys are pooled, or H / 2^k and W / 2^k,
+        rounded up, at scale k of a pyramid. In an attention chain they are those of its
+        region-based block, which sees what the squeeze-excite gives.
 
     Raises:
-        UserError: The place holds no block with pairwise weights, the block has no such scale, a query lies
-            outside, or there is more than one clip.
+        UserError: The place holds no block with pairwise weights, the block has no such
+            scale, a query lies outside, or there is more than one clip.
     """
     if clip.dim() != 5 or clip.shape[0] != 1:
-        raise UserError(f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}")
+        raise UserError(
+            f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}"
+        )
     where, placed = f"{place} after block {number}", insertion(model, place, number)
     if not has_maps(placed):
         have = "NonLocal, RegionNonLocal, PyramidNonLocal and AttentionChain have"
-        raise UserError(f"{where}: {type(placed).__name__} has no map of weights; {have}")
+        raise UserError(
+            f"{where}: {type(placed).__name__} has no map of weights; {have}"
+        )
     (block,) = _parts(placed)
     scales = scales_of(block)
     if not 0 <= scale < scales:
-        raise UserError(f"{where}: there is no scale {scale}: allowed are 0 to {scales - 1}")
+        raise UserError(
+            f"{where}: there is no scale {scale}: allowed are 0 to {scales - 1}"
+        )
     x = capture(model, block, clip)
     t, h, w = x.shape[2:]
     flat = _flat(queries, (t, h, w), "feature map")
     with torch.no_grad():
-        maps = copy.deepcopy(block).double().attention(x.double(), flat, *([scale] if scale else []))[0]
+        maps = (
+            copy.deepcopy(block)
+            .double()
+            .attention(x.double(), flat, *([scale] if scale else []))[0]
+        )
     if scale:
         h, w = -(-h // 2**scale), -(-w // 2**scale)
     elif maps.shape[1] != t * h * w:
@@ -121,12 +147,16 @@ def attention_maps(
 
 
 def has_maps(block: nn.Module) -> bool:
-    """Say whether `attention_maps` takes a block: whether just one part of it has pairwise weights."""
+    """Say whether `attention_maps` takes a block: whether just one part of it has
+    pairwise weights.
+    """
     return len(_parts(block)) == 1
 
 
 def scales_of(block: nn.Module) -> int:
-    """Return the number of scales at which a block relates positions: n of a pyramid, else 1."""
+    """Return the number of scales at which a block relates positions: n of a pyramid,
+    else 1.
+    """
     return getattr(block, "scales", 1)
 
 
@@ -137,26 +167,34 @@ def _parts(block: nn.Module) -> list[Any]:
     return [part for child in block.children() for part in _parts(child)]
 
 
-def map_similarity(maps: Tensor, queries: Sequence[Query] = (), *, without_self: bool = False) -> float:
-    """Return how alike the maps of different queries are: the mean cosine over all pairs of queries.
+def map_similarity(
+    maps: Tensor, queries: Sequence[Query] = (), *, without_self: bool = False
+) -> float:
+    """Return how alike the maps of different queries are: the mean cosine over all
+    pairs of queries.
 
         mean over a < b of  <m_a, m_b> / (|m_a| |m_b|)
 
-    1 if all maps are the same up to a factor, 0 if no two overlap; maps without negative weights give nothing
-    below 0. A map that is zero everywhere is like no other: its cosines count as 0.
+    1 if all maps are the same up to a factor, 0 if no two overlap; maps without
+    negative weights give nothing below 0. A map that is zero everywhere is like no
+    other: its cosines count as 0.
 
     Args:
         maps: `(Q, ...)`, two or more.
-        queries: The positions (t, row, column) of the Q queries on the maps' grid; needed for `without_self`.
-        without_self: Leave the positions of both queries of a pair out of both of their maps. An RNL block
-            compares a region with itself by the same vector, which favours the query's own position by
-            construction; what is left is what a query thinks of the others.
+        queries: The positions (t, row, column) of the Q queries on the maps' grid;
+            needed for `without_self`.
+        without_self: Leave the positions of both queries of a pair out of both of their
+            maps. An RNL block compares a region with itself by the same vector, which
+            favours the query's own position by construction; what is left is what a
+            query thinks of the others.
 
     Raises:
         UserError: Fewer than two maps, or queries that do not fit them.
     """
     if len(maps) < 2:
-        raise UserError(f"a similarity needs the maps of two or more queries, not {len(maps)}")
+        raise UserError(
+            f"a similarity needs the maps of two or more queries, not {len(maps)}"
+        )
     own = own_positions(maps, queries) if without_self else None
     flat = maps.reshape(len(maps), -1).double()
     cosines = []
@@ -165,20 +203,23 @@ def map_similarity(maps: Tensor, queries: Sequence[Query] = (), *, without_self:
         if own is not None:
             two[:, own[pair]] = 0
         # Divided by their largest weights first: squares of small weights would vanish.
-        two = two / two.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(two.dtype).tiny)
+        two = two / two.abs().amax(dim=1, keepdim=True).clamp(
+            min=torch.finfo(two.dtype).tiny
+        )
         cosines.append(float(F.cosine_similarity(two[0], two[1], dim=0)))
     return float(np.mean(cosines))
 
 
 def own_weight(maps: Tensor, queries: Sequence[Query]) -> float:
-    """Return the share of its weight that a query gives to itself, w_ii / sum_j |w_ij|, mean over queries.
+    """Return the share of its weight that a query gives to itself, w_ii / sum_j |w_ij|,
+    mean over queries.
 
     Uniform maps give 1 / N. A map that is zero everywhere counts as 0.
 
     Args:
         maps: `(Q, T, H', W')`.
-        queries: The positions (t, row, column) of the Q queries on the maps' grid (with pooled keys: row // 2
-            and column // 2 of those on the feature map).
+        queries: The positions (t, row, column) of the Q queries on the maps' grid (with
+            pooled keys: row // 2 and column // 2 of those on the feature map).
 
     Raises:
         UserError: The queries do not fit the maps.
@@ -190,16 +231,26 @@ def own_weight(maps: Tensor, queries: Sequence[Query]) -> float:
 
 
 def own_positions(maps: Tensor, queries: Sequence[Query]) -> Tensor:
-    """Return the flat positions (Q,) of queries on the grid of their maps `(Q, T, H', W')`, checked."""
+    """Return the flat positions (Q,) of queries on the grid of their maps `(Q, T, H',
+    W')`, checked.
+    """
     if len(queries) != len(maps):
-        raise UserError(f"{len(maps)} maps need {len(maps)} queries, not {len(queries)}")
+        raise UserError(
+            f"{len(maps)} maps need {len(maps)} queries, not {len(queries)}"
+        )
     return _flat(queries, tuple(maps.shape[1:]), "maps")
 
 
 def correlated_regions(
-    model: nn.Module, place: str, number: int, clip: Tensor, query: Query, count: int = 5
+    model: nn.Module,
+    place: str,
+    number: int,
+    clip: Tensor,
+    query: Query,
+    count: int = 5,
 ) -> list[list[Region]]:
-    """Return which regions a placed block correlates most with the one that holds a position.
+    """Return which regions a placed block correlates most with the one that holds a
+    position.
 
     Args:
         model: A network.
@@ -210,8 +261,8 @@ def correlated_regions(
         count: How many.
 
     Returns:
-        For each scale of the block, of which all but a pyramid have one: the query's own region, then up to
-        `count` others, the largest weight first.
+        For each scale of the block, of which all but a pyramid have one: the query's
+        own region, then up to `count` others, the largest weight first.
 
     Raises:
         UserError: As `attention_maps` does.
@@ -221,11 +272,17 @@ def correlated_regions(
     found = []
     for scale in range(scales_of(block)):
         weights = attention_maps(model, place, number, clip, [query], scale)[0].numpy()
-        side = 2**scale if scale or weights.shape[1] == h else 2  # else the keys are pooled
-        own = np.ravel_multi_index((query[0], query[1] // side, query[2] // side), weights.shape, mode="clip")
+        side = (
+            2**scale if scale or weights.shape[1] == h else 2
+        )  # else the keys are pooled
+        own = np.ravel_multi_index(
+            (query[0], query[1] // side, query[2] // side), weights.shape, mode="clip"
+        )
         order = [i for i in np.argsort(-weights, axis=None, kind="stable") if i != own]
         regions = []
-        for t, row, column in np.transpose(np.unravel_index([own, *order[:count]], weights.shape)):
+        for t, row, column in np.transpose(
+            np.unravel_index([own, *order[:count]], weights.shape)
+        ):
             top, left = row * side, column * side
             box = (left / w, top / h, min(side, w - left) / w, min(side, h - top) / h)
             regions.append(Region(float(weights[t, row, column]), int(t), box))
@@ -234,37 +291,48 @@ def correlated_regions(
 
 
 def activation_maps(model: nn.Module, clip: Tensor, label: int) -> Tensor:
-    """Return what each position adds to the score of a class: a class activation map over space and time.
+    """Return what each position adds to the score of a class: a class activation map
+    over space and time.
 
         m_i = w_label . f_i        score_label = mean over i of m_i, plus b_label
 
-    f are the last features, w and b weight and bias of the linear layer `fc`. The score is that of the mean
-    of f, and a linear function of a mean is the mean of the function: nothing is approximated.
+    f are the last features, w and b weight and bias of the linear layer `fc`. The score
+    is that of the mean of f, and a linear function of a mean is the mean of the
+    function: nothing is approximated.
 
     Args:
-        model: A network that ends in a mean over T, H and W and a linear layer: it has `features` and `fc`,
-            and between them nothing that does anything in evaluation mode.
+        model: A network that ends in a mean over T, H and W and a linear layer: it has
+            `features` and `fc`, and between them nothing that does anything in
+            evaluation mode.
         clip: One clip `(1, 3, T, H, W)`.
         label: The class.
 
     Returns:
-        `(T', H', W')`, on the grid of the last features, in units of the score; negative where a position
-        speaks against the class.
+        `(T', H', W')`, on the grid of the last features, in units of the score;
+        negative where a position speaks against the class.
 
     Raises:
-        UserError: The network does not end so, the class does not exist, or there is more than one clip.
+        UserError: The network does not end so, the class does not exist, or there is
+            more than one clip.
 
     Source:
-        Zhou et al.: Learning deep features for discriminative localization, CVPR 2016, for one picture; over
-        all frames of a clip at once in the RCCA-3D paper, section IV-G and Figure 7.
+        Zhou et al.: Learning deep features for discriminative localization, CVPR 2016,
+        for one picture; over all frames of a clip at once in the RCCA-3D paper, section
+        IV-G and Figure 7.
     """
     fc = getattr(model, "fc", None)
     if not isinstance(fc, nn.Linear) or not hasattr(model, "features"):
-        raise UserError(f"{type(model).__name__} does not end in `features`, their mean and a linear `fc`")
+        raise UserError(
+            f"{type(model).__name__} does not end in `features`, their mean and a linear `fc`"
+        )
     if clip.dim() != 5 or clip.shape[0] != 1:
-        raise UserError(f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}")
+        raise UserError(
+            f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}"
+        )
     if not 0 <= label < fc.out_features:
-        raise UserError(f"there is no class {label}: allowed are 0 to {fc.out_features - 1}")
+        raise UserError(
+            f"there is no class {label}: allowed are 0 to {fc.out_features - 1}"
+        )
     with torch.no_grad():
         features = copy.deepcopy(model).eval().features(clip)  # type: ignore[operator]
         return torch.einsum("c,cthw->thw", fc.weight[label], features[0])
@@ -275,6 +343,8 @@ def _flat(queries: Iterable[Query], sizes: tuple[int, ...], what: str) -> Tensor
     flat = []
     for query in queries:
         if any(not 0 <= i < size for i, size in zip(query, sizes, strict=True)):
-            raise UserError(f"query {tuple(query)} lies outside the {what} of size {sizes}")
+            raise UserError(
+                f"query {tuple(query)} lies outside the {what} of size {sizes}"
+            )
         flat.append((query[0] * sizes[1] + query[1]) * sizes[2] + query[2])
     return torch.tensor(flat)

@@ -7,26 +7,42 @@ from matplotlib.figure import Figure
 from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH
 from vidattn.training.stats import Interval, mean_interval
 
-Kinds = Mapping[str, str] | None  # for each variant the mechanism in `COLOURS` that it is drawn as
+Kinds = (
+    Mapping[str, str] | None
+)  # for each variant the mechanism in `COLOURS` that it is drawn as
 
 
 def dot_plot(
-    values: Mapping[str, Sequence[float]], label: str, *, kinds: Kinds = None, reference: float | None = None
+    values: Mapping[str, Sequence[float]],
+    label: str,
+    *,
+    kinds: Kinds = None,
+    reference: float | None = None,
 ) -> Figure:
-    """Draw a row for each variant: a faint dot a seed, the mean over seeds and its 95 % interval.
+    """Draw a row for each variant: a faint dot a seed, the mean over seeds and its 95 %
+    interval.
 
     Args:
-        values: For each variant one value a seed; a variant of one seed gets no interval.
+        values: For each variant one value a seed; a variant of one seed gets no
+            interval.
         label: What the values are, with unit.
-        kinds: For each variant the mechanism in `COLOURS` that it is drawn as; where it is not given, that of
-            its own name, else grey.
+        kinds: For each variant the mechanism in `COLOURS` that it is drawn as; where it
+            is not given, that of its own name, else grey.
         reference: Where a vertical line is drawn, such as chance.
     """
     intervals = {name: _interval(seeds) for name, seeds in values.items()}
     figure = interval_plot(intervals, label, kinds=kinds, reference=reference)
     for row, (name, seeds) in enumerate(values.items()):
         colour, _ = _look(name, kinds)
-        figure.axes[0].plot(seeds, [row] * len(seeds), "o", color=colour, alpha=0.3, markersize=4, zorder=1)
+        figure.axes[0].plot(
+            seeds,
+            [row] * len(seeds),
+            "o",
+            color=colour,
+            alpha=0.3,
+            markersize=4,
+            zorder=1,
+        )
     return figure
 
 
@@ -38,7 +54,8 @@ def interval_plot(
     predicted: Mapping[str, float] | None = None,
     reference: float | None = 0,
 ) -> Figure:
-    """Draw a row for each difference: its mean and 95 % interval, beside zero and what was predicted.
+    """Draw a row for each difference: its mean and 95 % interval, beside zero and what
+    was predicted.
 
     Args:
         intervals: Mean, low and high of each difference.
@@ -62,7 +79,15 @@ def interval_plot(
         axis.plot([low, high], [row, row], color=colour, linewidth=2.2)
         axis.plot(mean, row, marker, color=colour, markersize=7)
         if predicted is not None and name in predicted:
-            axis.plot(predicted[name], row, "D", markersize=7, markerfacecolor="none", color=INK, zorder=1)
+            axis.plot(
+                predicted[name],
+                row,
+                "D",
+                markersize=7,
+                markerfacecolor="none",
+                color=INK,
+                zorder=1,
+            )
     return figure
 
 
@@ -74,4 +99,8 @@ def _look(name: str, kinds: Kinds) -> tuple[str, str]:
 
 def _interval(seeds: Sequence[float]) -> Interval:
     # Two seeds have an interval, too, but one that is many times as wide as the plot.
-    return mean_interval(seeds) if len(seeds) > 2 else Interval(*[sum(seeds) / len(seeds)] * 3)
+    return (
+        mean_interval(seeds)
+        if len(seeds) > 2
+        else Interval(*[sum(seeds) / len(seeds)] * 3)
+    )

@@ -1,10 +1,13 @@
-"""One look for the whole book: a colour a mechanism, ink for light and dark pages, the column's width."""
+"""One look for the whole book: a colour a mechanism, ink for light and dark pages, the
+column's width.
+"""
 
 import sys
 
-# One colour a mechanism through the whole book. Any two differ by more than 15 in CIELAB to normal eyes and
-# to simulated red- and green-blind ones (Machado et al. 2009), and each stands out from white by about 3 : 1.
-# Each mechanism has a marker of its own, too, and every plot writes the names.
+# One colour a mechanism through the whole book. Any two differ by more than 15 in
+# CIELAB to normal eyes and to simulated red- and green-blind ones (Machado et al.
+# 2009), and each stands out from white by about 3 : 1. Each mechanism has a marker of
+# its own, too, and every plot writes the names.
 COLOURS = {
     "baseline": "#8b9198",
     "nonlocal": "#d55e00",
@@ -18,21 +21,36 @@ COLOURS = {
     "crisscross": "#6332c9",
     "temporal": "#7f9451",
 }
-MARKERS = dict(zip(COLOURS, ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "h"), strict=True))
-# Between black and white: 5 : 1 on white, 4.6 : 1 on the light panel that the book puts behind figures in
-# dark mode, and still 3.6 : 1 on near-black where nobody puts a panel (a notebook opened in a dark editor).
+MARKERS = dict(
+    zip(COLOURS, ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "h"), strict=True)
+)
+# Between black and white: 5 : 1 on white, 4.6 : 1 on the light panel that the book puts
+# behind figures in dark mode, and still 3.6 : 1 on near-black where nobody puts a panel
+# (a notebook opened in a dark editor).
 INK = "#646e79"
 WIDTH = 7.4  # inches; the page's column
-INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
-TRANSPARENT = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "savefig.edgecolor")
+INKED = (
+    "text.color",
+    "axes.labelcolor",
+    "axes.edgecolor",
+    "xtick.color",
+    "ytick.color",
+    "grid.color",
+)
+TRANSPARENT = (
+    "figure.facecolor",
+    "axes.facecolor",
+    "savefig.facecolor",
+    "savefig.edgecolor",
+)
 
 
 def use_style() -> None:
     """Set seaborn's theme and the book's rules for every figure drawn from now on.
 
-    Notebooks get vector figures with letters as outlines ('path'): the site shows a figure as an image of
-    its own, which can reach no font of the page, and must look the same without a network and without the
-    fonts of this machine.
+    Notebooks get vector figures with letters as outlines ('path'): the site shows a
+    figure as an image of its own, which can reach no font of the page, and must look
+    the same without a network and without the fonts of this machine.
     """
     import seaborn as sns
 
@@ -57,7 +75,9 @@ def use_style() -> None:
             "svg.hashsalt": "vidattn",  # the same figure gives the same file
         },
     )
-    if "ipykernel" in sys.modules:  # asking for a notebook's formats elsewhere would start a shell
+    if (
+        "ipykernel" in sys.modules
+    ):  # asking for a notebook's formats elsewhere would start a shell
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("svg", metadata={"Date": None})

@@ -1,5 +1,6 @@
-"""Command line: `python -m vidattn.papers efficiency` prints every printed cost beside the recomputed one, as
-CSV."""
+"""Command line: `python -m vidattn.papers efficiency` prints every printed cost beside
+the recomputed one, as CSV.
+"""
 
 import argparse
 import sys
@@ -12,10 +13,16 @@ from vidattn.papers.efficiency import EXPLAINED, csv_row, efficiency
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m vidattn.papers", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m vidattn.papers", description=__doc__
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("efficiency", help="parameters and FLOPs, printed and recomputed")
-    command.add_argument("--paper", help=f"one of {', '.join(EXPLAINED)} (default: all)")
+    command = commands.add_parser(
+        "efficiency", help="parameters and FLOPs, printed and recomputed"
+    )
+    command.add_argument(
+        "--paper", help=f"one of {', '.join(EXPLAINED)} (default: all)"
+    )
     try:
         figures = efficiency(parser.parse_args(arguments).paper)
     except UserError as error:

@@ -11,7 +11,8 @@ class Parameters(Part):
     """The parameter of the notebook `counting_blocks`.
 
     Args:
-        rounds: How often each pass is measured, the results being recorded; 0: show what is recorded.
+        rounds: How often each pass is measured, the results being recorded; 0: show
+            what is recorded.
     """
 
     rounds: Annotated[int, Field(ge=0)]

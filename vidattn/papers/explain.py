@@ -28,12 +28,14 @@ class Figure:
         all_counted: That of the same model with everything counted, in `unit`.
         unit: `"GMAC"` (10^9), `"M"` (10^6 parameters) or `"%"`.
         convention: How `computed` was counted.
-        verdict: `"agrees"`: the model that the text describes gives the printed digits under the convention
-            that is used for the whole table. `"agrees, fitted"`: a model gives them that was chosen because
-            it does, or that only the authors' public code shows. `"not explained"`: none of those tried.
+        verdict: `"agrees"`: the model that the text describes gives the printed digits
+            under the convention that is used for the whole table. `"agrees, fitted"`: a
+            model gives them that was chosen because it does, or that only the authors'
+            public code shows. `"not explained"`: none of those tried.
         reading: The reading behind `computed`, in one line.
         others: The other readings that were tried, each with its figure.
-        given: Nothing was counted: the paper quotes it, or it is 100% of itself. It could not have disagreed.
+        given: Nothing was counted: the paper quotes it, or it is 100% of itself. It
+            could not have disagreed.
     """
 
     paper: str
@@ -63,8 +65,9 @@ class Reading(Generic[Model]):
 
     Attributes:
         text: The model that the text describes.
-        others: Models chosen because they fit, or that only public code shows, by what each takes to be so;
-            the likeliest first, and after it those whose figures are worth a look.
+        others: Models chosen because they fit, or that only public code shows, by what
+            each takes to be so; the likeliest first, and after it those whose figures
+            are worth a look.
     """
 
     text: Model
@@ -98,12 +101,16 @@ def decimals(printed: str) -> int:
 
 
 def agrees(printed: str, computed: float) -> bool:
-    """Return whether a figure, rounded to as many digits as the printed one, is the printed one."""
+    """Return whether a figure, rounded to as many digits as the printed one, is the
+    printed one.
+    """
     return f"{computed:.{decimals(printed)}f}" == printed
 
 
 def in_unit(cost: Cost, metric: str) -> float:
-    """Return a cost's parameters in millions, or its MACs in 10^9, whichever the metric names."""
+    """Return a cost's parameters in millions, or its MACs in 10^9, whichever the metric
+    names.
+    """
     return cost.params / 1e6 if metric.startswith("param") else cost.macs / 1e9
 
 
@@ -114,7 +121,8 @@ def judge(
     others: Sequence[tuple[str, float]],
     convention: str = "modules",
 ) -> Figure:
-    """Judge a printed figure: by the text's reading first, then by the others in turn, else by the nearest.
+    """Judge a printed figure: by the text's reading first, then by the others in turn,
+    else by the nearest.
 
     Args:
         row: A printed figure, as `printed_efficiency` gives it.
@@ -130,7 +138,10 @@ def judge(
     best = min(readings, key=lambda reading: abs(reading[1] - float(printed)))
     for reading in reversed(readings):
         if agrees(printed, reading[1]):
-            best, verdict = reading, "agrees" if reading is readings[0] else "agrees, fitted"
+            best, verdict = (
+                reading,
+                "agrees" if reading is readings[0] else "agrees, fitted",
+            )
     return Figure(
         **cast(dict[str, Any], row),
         computed=best[1],
@@ -144,45 +155,59 @@ def judge(
     )
 
 
-def fit(choices: Mapping[str, bool | int | str], figures: Sequence[tuple[str, float]]) -> Fit:
+def fit(
+    choices: Mapping[str, bool | int | str], figures: Sequence[tuple[str, float]]
+) -> Fit:
     """Return how many figures, each printed and computed, one way of counting gives."""
     given = [printed for printed, computed in figures if agrees(printed, computed)]
     return Fit(choices, len(given), len(figures), len(set(given)))
 
 
-def ways_of_counting(rows: Sequence[tuple[str, float, Mapping[str, float]]]) -> list[Fit]:
-    """Return how well each way of counting fits several figures, the models being the same for all.
+def ways_of_counting(
+    rows: Sequence[tuple[str, float, Mapping[str, float]]],
+) -> list[Fit]:
+    """Return how well each way of counting fits several figures, the models being the
+    same for all.
 
     Args:
-        rows: For each figure what is printed, what every way counts, and the parts that a way may count or
-            not, by name and the same for all rows; costs in 10^9.
+        rows: For each figure what is printed, what every way counts, and the parts that
+            a way may count or not, by name and the same for all rows; costs in 10^9.
     """
     names = [*rows[0][2]]
     return [
         fit(
             dict(zip(names, counted, strict=True)),
-            [(printed, always + sum(compress(parts.values(), counted))) for printed, always, parts in rows],
+            [
+                (printed, always + sum(compress(parts.values(), counted)))
+                for printed, always, parts in rows
+            ],
         )
         for counted in product((False, True), repeat=len(names))
     ]
 
 
 def letters(figures: Sequence[Figure]) -> dict[str, str]:
-    """Return a letter for each reading that figures were fitted by; a star marks those that call themselves a
-    guess."""
+    """Return a letter for each reading that figures were fitted by; a star marks those
+    that call themselves a guess.
+    """
     fitted = dict.fromkeys(f.reading for f in figures if f.verdict == "agrees, fitted")
-    return {r: chr(ord("A") + i) + ("*" if "guess" in r else "") for i, r in enumerate(fitted)}
+    return {
+        r: chr(ord("A") + i) + ("*" if "guess" in r else "")
+        for i, r in enumerate(fitted)
+    }
 
 
 def table(figures: Sequence[Figure]) -> list[dict[str, str]]:
-    """Return one row for each figure, as the book's pages show it, with the letters of `letters`.
+    """Return one row for each figure, as the book's pages show it, with the letters of
+    `letters`.
 
     `nearest` is left empty where it is the text's model.
     """
     letter, rows = letters(figures), []
     for f in figures:
         text, nearest, everything = (
-            f"{value:.{decimals(f.printed) + 1}f}" for value in (f.text, f.computed, f.all_counted)
+            f"{value:.{decimals(f.printed) + 1}f}"
+            for value in (f.text, f.computed, f.all_counted)
         )
         fitted = f"fitted, {letter[f.reading]}" if f.verdict == "agrees, fitted" else ""
         rows.append(

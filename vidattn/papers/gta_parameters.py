@@ -10,7 +10,8 @@ class Parameters(ChapterParameters):
     """The parameters of the chapter's notebook `gta`, beside those of every chapter.
 
     Args:
-        frames: T, how many frames a clip has at the block's place, which the learned matrices fix.
+        frames: T, how many frames a clip has at the block's place, which the learned
+            matrices fix.
         groups: G, channel groups, and as many heads.
         cross_channel: Heads that mix the groups; else plain multi-head.
         paths: Which of the two paths the block has.

@@ -1,8 +1,9 @@
 """Every figure that the four papers print, as data.
 
-`data/printed_efficiency.csv` holds parameters and FLOPs, `data/printed_accuracy.csv` accuracies. Both have
-the key (paper, table, row, metric), to which the accuracies add dataset, split and views, and `printed` as
-the paper has it, so that its last digit is known.
+`data/printed_efficiency.csv` holds parameters and FLOPs, `data/printed_accuracy.csv`
+accuracies. Both have the key (paper, table, row, metric), to which the accuracies add
+dataset, split and views, and `printed` as the paper has it, so that its last digit is
+known.
 """
 
 import csv
@@ -20,7 +21,8 @@ def printed_efficiency(paper: str | None = None) -> list[dict[str, str]]:
         paper: One of `PAPERS`.
 
     Returns:
-        A dictionary for each printed figure, with the keys `paper`, `table`, `row`, `metric`, `printed`.
+        A dictionary for each printed figure, with the keys `paper`, `table`, `row`,
+        `metric`, `printed`.
 
     Raises:
         UserError: The paper is unknown.
@@ -29,13 +31,15 @@ def printed_efficiency(paper: str | None = None) -> list[dict[str, str]]:
 
 
 def printed_accuracy(paper: str | None = None) -> list[dict[str, str]]:
-    """Return the printed accuracies (%) of one paper, or of all, with what is known of each run.
+    """Return the printed accuracies (%) of one paper, or of all, with what is known of
+    each run.
 
     Args:
         paper: One of `PAPERS`.
 
     Returns:
-        A dictionary for each printed figure; the keys are those of the file's first line.
+        A dictionary for each printed figure; the keys are those of the file's first
+        line.
 
     Raises:
         UserError: The paper is unknown.
@@ -46,5 +50,7 @@ def printed_accuracy(paper: str | None = None) -> list[dict[str, str]]:
 def _read(name: str, paper: str | None) -> list[dict[str, str]]:
     if paper is not None and paper not in PAPERS:
         raise UserError(f"paper={paper!r} is unknown: allowed are {', '.join(PAPERS)}")
-    with (Path(__file__).parent / "data" / name).open(newline="", encoding="utf-8") as file:
+    with (Path(__file__).parent / "data" / name).open(
+        newline="", encoding="utf-8"
+    ) as file:
         return [row for row in csv.DictReader(file) if paper in (None, row["paper"])]

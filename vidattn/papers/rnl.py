@@ -1,12 +1,13 @@
 """Every parameter and FLOPs figure that the RNL paper prints, recomputed.
 
-The paper does not say how it counts. One convention gives all FLOPs of Table III within their last digit:
-that of `vidattn.cost` called `"modules"`, on a network that scores each frame and averages the scores, as
-TSM's public code does. It leaves out F_theta and both products of attention, since no module does them.
+The paper does not say how it counts. One convention gives all FLOPs of Table III within
+their last digit: that of `vidattn.cost` called `"modules"`, on a network that scores
+each frame and averages the scores, as TSM's public code does. It leaves out F_theta and
+both products of attention, since no module does them.
 
 Source:
-    Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2021, Tables II(c), III,
-    Section IV.
+    Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR 2021,
+    Tables II(c), III, Section IV.
 """
 
 from dataclasses import replace
@@ -14,7 +15,14 @@ from dataclasses import replace
 from torch import nn
 
 from vidattn.papers.explain import Figure, Fit, decimals, ways_of_counting
-from vidattn.papers.models import MakeBlock, channel_wise_region, coded_region, differences, readings, says
+from vidattn.papers.models import (
+    MakeBlock,
+    channel_wise_region,
+    coded_region,
+    differences,
+    readings,
+    says,
+)
 from vidattn.papers.printed import printed_efficiency
 from vidattn.papers.rows import cell, difference
 
@@ -28,15 +36,19 @@ def network(make_block: MakeBlock | None = None) -> nn.Module:
 
 
 def efficiency() -> list[Figure]:
-    """Return all parameter and FLOPs figures of the paper, recomputed, in the order of the printed ones."""
+    """Return all parameter and FLOPs figures of the paper, recomputed, in the order of
+    the printed ones.
+    """
     return [_figure(row) for row in printed_efficiency("RNL")]
 
 
 def conventions() -> list[Fit]:
-    """Return how well each way of counting fits the FLOPs of Table III, of the likeliest networks.
+    """Return how well each way of counting fits the FLOPs of Table III, of the
+    likeliest networks.
 
-    A way counts or does not count one addition an output for a convolution with a bias, two operations an
-    element for batch normalisation, F_theta as a channel-wise convolution, and the products of attention.
+    A way counts or does not count one addition an output for a convolution with a bias,
+    two operations an element for batch normalisation, F_theta as a channel-wise
+    convolution, and the products of attention.
     """
     text, rows = readings("RNL")["III K400", "+5 RNL"].text, []
     counted = replace(text, make=channel_wise_region).parts()
@@ -45,10 +57,20 @@ def conventions() -> list[Fit]:
         if (row["table"], row["metric"]) == ("III K400", "FLOPs G"):
             network = readings("RNL")[row["table"], row["row"]].likeliest
             done = network.by_kind()
-            parts = {"biases": done.pop("bias"), "batch normalisation": done.pop("norm")}
-            parts |= {"F_theta": region * ("RNL" in row["row"]), "products": network.products()}
+            parts = {
+                "biases": done.pop("bias"),
+                "batch normalisation": done.pop("norm"),
+            }
+            parts |= {
+                "F_theta": region * ("RNL" in row["row"]),
+                "products": network.products(),
+            }
             rows.append(
-                (row["printed"], done.total() / 1e9, {what: part / 1e9 for what, part in parts.items()})
+                (
+                    row["printed"],
+                    done.total() / 1e9,
+                    {what: part / 1e9 for what, part in parts.items()},
+                )
             )
     return ways_of_counting(rows)
 
@@ -60,7 +82,8 @@ def _figure(row: dict[str, str]) -> Figure:
         return cell(row)
     text = readings("RNL")["III K400", "+5 RNL"].text
     totals = [
-        replace(text, make=make, at={"res3": (1,)}).value(row["metric"]) for make in (coded_region, None)
+        replace(text, make=make, at={"res3": (1,)}).value(row["metric"])
+        for make in (coded_region, None)
     ]
     with_one, without = (round(total, decimals(row["printed"])) for total in totals)
     return cell(row, [(says("rounded_total"), with_one - without)])

@@ -17,8 +17,8 @@ class Parameters(ChapterParameters):
         kernel: Size (T, H, W) of the region, each odd.
         form: The pairwise function f.
         region: How F_theta sums a region up.
-        noise: Further standard deviations of the pixel noise at which the live networks are tested, 1 being
-            the full range of a pixel; for synthetic clips.
+        noise: Further standard deviations of the pixel noise at which the live networks
+            are tested, 1 being the full range of a pixel; for synthetic clips.
     """
 
     chapter: ClassVar[str] = "rnl"

@@ -1,4 +1,6 @@
-"""From a description to network, data and optimiser; and what can be refused before any of them is needed."""
+"""From a description to network, data and optimiser; and what can be refused before any
+of them is needed.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,15 @@ from vidattn.video.datasets import VideoDataset
 
 
 def build_model(experiment: Experiment) -> nn.Module:
-    """Return the network that a description names, with new weights or pre-trained ones.
+    """Return the network that a description names, with new weights or pre-trained
+    ones.
 
-    The backbone draws its weights before any block does: under one seed it starts the same with and without
-    blocks.
+    The backbone draws its weights before any block does: under one seed it starts the
+    same with and without blocks.
 
     Raises:
-        UserError: A name, an option or a place does not exist, or the checkpoint does not fit.
+        UserError: A name, an option or a place does not exist, or the checkpoint does
+            not fit.
     """
     model = _with_blocks(_bare(experiment), experiment)
     if experiment.model.pretrained is not None:
@@ -31,7 +35,8 @@ def build_model(experiment: Experiment) -> nn.Module:
 
 
 def build_data(experiment: Experiment) -> tuple[VideoDataset, VideoDataset]:
-    """Return the training and the test clips; synthetic ones are rendered unless they are found again.
+    """Return the training and the test clips; synthetic ones are rendered unless they
+    are found again.
 
     Raises:
         UserError: A folder, an index file or a video is missing or faulty.
@@ -48,18 +53,29 @@ def build_data(experiment: Experiment) -> tuple[VideoDataset, VideoDataset]:
     }
     return (
         VideoDataset(
-            train, train=True, size=sampling.size, scales=sampling.scales, stretch=sampling.stretch,
-            flip=sampling.flip, jitter=sampling.jitter, **shared,
+            train,
+            train=True,
+            size=sampling.size,
+            scales=sampling.scales,
+            stretch=sampling.stretch,
+            flip=sampling.flip,
+            jitter=sampling.jitter,
+            **shared,
         ),
         VideoDataset(
-            test, train=False, size=sampling.test_size or sampling.size,
-            clips=sampling.test_clips, crops=sampling.test_crops, **shared,
+            test,
+            train=False,
+            size=sampling.test_size or sampling.size,
+            clips=sampling.test_clips,
+            crops=sampling.test_crops,
+            **shared,
         ),
-    )  # fmt: skip
+    )
 
 
 def build_optimizer(experiment: Experiment, model: nn.Module) -> torch.optim.SGD:
-    """Return SGD over the model's parameters, grouped by what the description treats differently.
+    """Return SGD over the model's parameters, grouped by what the description treats
+    differently.
 
     Each group carries `scale`, which the learning rate of every step is multiplied by.
     """
@@ -81,10 +97,11 @@ def build_optimizer(experiment: Experiment, model: nn.Module) -> torch.optim.SGD
 
 
 def check(experiment: Experiment) -> None:
-    """Refuse within seconds what training would fail at: names, options, places, shapes, device, files.
+    """Refuse within seconds what training would fail at: names, options, places,
+    shapes, device, files.
 
-    The network is built on the meta device and run once on a clip's shape, so that each block meets the shape
-    of its place.
+    The network is built on the meta device and run once on a clip's shape, so that each
+    block meets the shape of its place.
 
     Raises:
         UserError: One line that says what is wrong and what is allowed.
@@ -101,7 +118,9 @@ def check(experiment: Experiment) -> None:
                 model(torch.empty(shape, device="meta"))
         except (RuntimeError, ValueError) as error:
             first = str(error).splitlines()[0]
-            raise UserError(f"the network does not run on clips of shape {shape}: {first}") from error
+            raise UserError(
+                f"the network does not run on clips of shape {shape}: {first}"
+            ) from error
     pretrained = experiment.model.pretrained
     if pretrained is not None and not Path(pretrained).is_file():
         raise UserError(f"model.pretrained: {pretrained} is no file")
@@ -111,7 +130,9 @@ def check(experiment: Experiment) -> None:
 def _bare(experiment: Experiment) -> nn.Module:
     model = experiment.model
     if model.backbone not in BACKBONES:
-        raise UserError(f"model.backbone: {model.backbone!r} is unknown; allowed are {', '.join(BACKBONES)}")
+        raise UserError(
+            f"model.backbone: {model.backbone!r} is unknown; allowed are {', '.join(BACKBONES)}"
+        )
     return BACKBONES[model.backbone](
         num_classes=model.num_classes, temporal=model.temporal, dropout=model.dropout
     )
@@ -132,16 +153,28 @@ def _check_data(experiment: Experiment) -> None:
         train, test = data.clips()
         largest = max(clip.label for clip in (*train.rows, *test.rows))
         if largest >= classes:
-            raise UserError(f"model.num_classes: {classes}, but {data.root} has the label {largest}")
+            raise UserError(
+                f"model.num_classes: {classes}, but {data.root} has the label {largest}"
+            )
         clips = len(train.rows)
     else:
         clips = data.train.clips
         if len(data.train.classes) != classes:
             names = len(data.train.classes)
-            raise UserError(f"model.num_classes: must be {names} for task {data.train.task!r}, not {classes}")
-        short = min(data.train.size, data.test.size) if experiment.sampling.resize is None else None
+            raise UserError(
+                f"model.num_classes: must be {names} for task {data.train.task!r}, not {classes}"
+            )
+        short = (
+            min(data.train.size, data.test.size)
+            if experiment.sampling.resize is None
+            else None
+        )
         largest = max(experiment.sampling.size, experiment.sampling.test_size or 0)
         if short is not None and largest > short:
-            raise UserError(f"sampling: a crop of {largest} does not fit clips of {short} x {short} pixels")
+            raise UserError(
+                f"sampling: a crop of {largest} does not fit clips of {short} x {short} pixels"
+            )
     if experiment.optim.batch > clips:
-        raise UserError(f"optim.batch: {experiment.optim.batch} must not exceed the {clips} training clips")
+        raise UserError(
+            f"optim.batch: {experiment.optim.batch} must not exceed the {clips} training clips"
+        )

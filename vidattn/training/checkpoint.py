@@ -1,4 +1,6 @@
-"""Checkpoints that are whole or absent, and the random states that make a resumed run the same run."""
+"""Checkpoints that are whole or absent, and the random states that make a resumed run
+the same run.
+"""
 
 import os
 import random
@@ -16,7 +18,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file under a temporary name, force it to disk, then rename it.
 
     Args:
-        path: The file's name; whatever it held before stays until the new content is complete.
+        path: The file's name; whatever it held before stays until the new content is
+            complete.
         write: Called with the open binary file.
     """
     partial = path.with_name(f".{path.name}.partial")
@@ -27,7 +30,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     os.replace(partial, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself survives a power cut only if the folder is on disk, too
+        os.fsync(
+            folder
+        )  # the rename itself survives a power cut only if the folder is on disk, too
     finally:
         os.close(folder)
 
@@ -47,14 +52,22 @@ def load(path: Path, device: str = "cpu") -> dict[str, Any]:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch reports a damaged file by half a dozen unrelated exception types
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable checkpoint ({first}); delete it to start afresh") from error
+        raise UserError(
+            f"{path}: not a readable checkpoint ({first}); delete it to start afresh"
+        ) from error
 
 
 def random_states() -> dict[str, Any]:
-    """Return the states of Python's, numpy's and torch's global generators (dropout draws from torch's)."""
+    """Return the states of Python's, numpy's and torch's global generators (dropout
+    draws from torch's).
+    """
     numpy = dict(np.random.get_state(legacy=False))
-    # Plain integers instead of an array: a checkpoint is read back with weights_only=True.
-    numpy["state"] = {"key": numpy["state"]["key"].tolist(), "pos": int(numpy["state"]["pos"])}
+    # Plain integers instead of an array: a checkpoint is read back with
+    # weights_only=True.
+    numpy["state"] = {
+        "key": numpy["state"]["key"].tolist(),
+        "pos": int(numpy["state"]["pos"]),
+    }
     return {
         "python": random.getstate(),
         "numpy": numpy,

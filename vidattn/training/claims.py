@@ -11,7 +11,9 @@ from vidattn.training.validation import Part
 
 
 class Judgement(NamedTuple):
-    """The paired interval, counted positive in the claimed direction, and the verdict that follows."""
+    """The paired interval, counted positive in the claimed direction, and the verdict
+    that follows.
+    """
 
     interval: Interval
     verdict: Verdict
@@ -29,7 +31,8 @@ class Claim(Part):
         metric: What is compared.
         effect: Predicted size of the difference, above 0, in the metric's unit.
         direction: Whether the metric of `better` is predicted to be higher or lower.
-        tolerance: Largest difference that would not count as the claimed effect; see `stats.verdict`.
+        tolerance: Largest difference that would not count as the claimed effect; see
+            `stats.verdict`.
         seeds: Number of paired seeds.
     """
 
@@ -47,19 +50,32 @@ class Claim(Part):
     @model_validator(mode="after")
     def _tolerance_below_effect(self) -> "Claim":
         if self.tolerance >= self.effect:
-            raise ValueError(f"tolerance {self.tolerance} must be below the effect {self.effect}")
+            raise ValueError(
+                f"tolerance {self.tolerance} must be below the effect {self.effect}"
+            )
         if self.better == self.worse:
-            raise ValueError(f"better and worse are both {self.better!r}: a claim compares two runs")
+            raise ValueError(
+                f"better and worse are both {self.better!r}: a claim compares two runs"
+            )
         return self
 
-    def judge(self, better: Sequence[float], worse: Sequence[float], level: float = 0.95) -> Judgement:
-        """Judge the claim by its metric's values, one a seed, in the same order of seeds on both sides.
+    def judge(
+        self, better: Sequence[float], worse: Sequence[float], level: float = 0.95
+    ) -> Judgement:
+        """Judge the claim by its metric's values, one a seed, in the same order of
+        seeds on both sides.
 
         Raises:
             UserError: There are fewer pairs than the claim promised.
         """
         if len(better) < self.seeds:
-            raise UserError(f"claim {self.id!r} promises {self.seeds} paired seeds, {len(better)} are given")
-        higher, lower = (better, worse) if self.direction == "higher" else (worse, better)
+            raise UserError(
+                f"claim {self.id!r} promises {self.seeds} paired seeds, {len(better)} are given"
+            )
+        higher, lower = (
+            (better, worse) if self.direction == "higher" else (worse, better)
+        )
         interval = paired_interval(higher, lower, level)
-        return Judgement(interval, verdict(interval.low, interval.high, self.effect, self.tolerance))
+        return Judgement(
+            interval, verdict(interval.low, interval.high, self.effect, self.tolerance)
+        )

@@ -1,4 +1,6 @@
-"""Scores of a trained network on a data set: top-1, top-5, confusion, several views of a video averaged."""
+"""Scores of a trained network on a data set: top-1, top-5, confusion, several views of
+a video averaged.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,9 +20,10 @@ class Evaluation(NamedTuple):
 
     Args:
         top1: Share of videos whose class has the highest score, 0 to 1.
-        top5: Share of videos whose class is among the five highest scores; all, where there are five classes
-            or fewer.
-        confusion: int64 `(K, K)`: row the true class, column the class with the highest score.
+        top5: Share of videos whose class is among the five highest scores; all, where
+            there are five classes or fewer.
+        confusion: int64 `(K, K)`: row the true class, column the class with the highest
+            score.
         logits: float32 `(n, K)`; their softmax is the averaged score.
         labels: int64 `(n,)`.
     """
@@ -44,17 +47,22 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
     """
     count, classes = logits.shape
     if count == 0 or not np.isfinite(logits).all():
-        raise UserError(f"{count} videos cannot be scored: one or more, with finite logits, are needed")
+        raise UserError(
+            f"{count} videos cannot be scored: one or more, with finite logits, are needed"
+        )
     # A stable sort: of equal logits the lower class comes first, on every machine.
     ranking = np.argsort(-logits, axis=1, kind="stable")
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (labels, ranking[:, 0]), 1)
     top5 = (ranking[:, :5] == labels[:, None]).any(axis=1).mean()
-    return Evaluation(float(np.trace(confusion) / count), float(top5), confusion, logits, labels)
+    return Evaluation(
+        float(np.trace(confusion) / count), float(top5), confusion, logits, labels
+    )
 
 
 def average_views(logits: Tensor) -> Tensor:
-    """Return the logarithm of the mean score of several views of a video, or of several networks.
+    """Return the logarithm of the mean score of several views of a video, or of several
+    networks.
 
     Args:
         logits: `(V, ..., K)`: V views, whose scores are averaged after softmax.
@@ -67,11 +75,18 @@ def average_views(logits: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, dataset: "Dataset[Any]", *, batch: int = 16, device: str = "cpu", workers: int = 0
+    model: nn.Module,
+    dataset: "Dataset[Any]",
+    *,
+    batch: int = 16,
+    device: str = "cpu",
+    workers: int = 0,
 ) -> Evaluation:
-    """Score every video of a data set; the processes of a group share them, with the network of process 0.
+    """Score every video of a data set; the processes of a group share them, with the
+    network of process 0.
 
-    Crops larger than those in training need nothing else: the network is convolutional up to its global mean.
+    Crops larger than those in training need nothing else: the network is convolutional
+    up to its global mean.
 
     Args:
         model: `(B, 3, T, H, W)` -> `(B, K)`; its training mode is put back afterwards.
@@ -81,8 +96,9 @@ def evaluate(
         workers: Processes that decode; 0 for none.
 
     Source:
-        RNL, section IV-B: 'the video-level prediction is obtained by averaging all the clip prediction
-        scores'. We read 'scores' as softmax scores; the paper does not say.
+        RNL, section IV-B: 'the video-level prediction is obtained by averaging all the
+        clip prediction scores'. We read 'scores' as softmax scores; the paper does not
+        say.
     """
     rank, world = position()
     for tensor in model.state_dict().values() if world > 1 else ():
@@ -100,13 +116,17 @@ def evaluate(
 
     def flush() -> None:
         clips = torch.cat(views)
-        out = torch.cat([model(part.to(device)).float().cpu() for part in clips.split(batch)])
+        out = torch.cat(
+            [model(part.to(device)).float().cpu() for part in clips.split(batch)]
+        )
         rows.extend(average_views(part) for part in out.split(counts))
         views.clear()
         counts.clear()
 
     try:
-        for clips, label in loader(dataset, workers=workers, batch_size=None, sampler=share):
+        for clips, label in loader(
+            dataset, workers=workers, batch_size=None, sampler=share
+        ):
             views.append(clips)
             counts.append(len(clips))
             labels.append(int(label))
@@ -119,15 +139,20 @@ def evaluate(
     shares = [list(zip(rows, labels, strict=True))] * world
     if world > 1:
         dist.all_gather_object(shares, shares[0])
-    logits, truth = zip(*(shares[n % world][n // world] for n in range(total)), strict=True)
+    logits, truth = zip(
+        *(shares[n % world][n // world] for n in range(total)), strict=True
+    )
     return score(torch.stack(logits).numpy(), np.asarray(truth, dtype=np.int64))
 
 
-def loader(dataset: "Dataset[Any]", *, workers: int, **options: Any) -> "DataLoader[Any]":
-    """Return a loader that touches no global random state and starts its workers afresh, not by fork.
+def loader(
+    dataset: "Dataset[Any]", *, workers: int, **options: Any
+) -> "DataLoader[Any]":
+    """Return a loader that touches no global random state and starts its workers
+    afresh, not by fork.
 
-    A forked worker would inherit an opened decoder and hang; the loader draws a seed even without workers,
-    which would shift the stream that dropout draws from.
+    A forked worker would inherit an opened decoder and hang; the loader draws a seed
+    even without workers, which would shift the stream that dropout draws from.
     """
     return DataLoader(
         dataset,
@@ -138,11 +163,15 @@ def loader(dataset: "Dataset[Any]", *, workers: int, **options: Any) -> "DataLoa
     )
 
 
-def within_pairs(logits: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]) -> float:
-    """Return how often the right one of two classes scores higher, over the videos of the given pairs.
+def within_pairs(
+    logits: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]
+) -> float:
+    """Return how often the right one of two classes scores higher, over the videos of
+    the given pairs.
 
-    A guess is right half of the time; a network that cannot tell a clip from its time reversal scores one
-    half on pairs of classes that are each other's reversal. Equal scores count one half.
+    A guess is right half of the time; a network that cannot tell a clip from its time
+    reversal scores one half on pairs of classes that are each other's reversal. Equal
+    scores count one half.
 
     Args:
         logits: `(n, K)`.
@@ -153,7 +182,8 @@ def within_pairs(logits: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[i
         UserError: No video belongs to a pair.
     """
     wins = [
-        (np.sign(logits[labels == right, right] - logits[labels == right, wrong]) + 1) / 2
+        (np.sign(logits[labels == right, right] - logits[labels == right, wrong]) + 1)
+        / 2
         for pair in pairs
         for right, wrong in (pair, pair[::-1])
     ]

@@ -1,4 +1,6 @@
-"""One validated description of a run: everything that decides its result, and nothing else."""
+"""One validated description of a run: everything that decides its result, and nothing
+else.
+"""
 
 import operator
 import re
@@ -49,16 +51,25 @@ class Synthetic(Part):
             tasks = f"{self.train.task!r} and {self.test.task!r}"
             raise ValueError(f"train and test must be one task, not {tasks}")
         if self.train.seed == self.test.seed:
-            raise ValueError(f"train and test share the seed {self.train.seed}, and so their clips")
+            raise ValueError(
+                f"train and test share the seed {self.train.seed}, and so their clips"
+            )
         return self
 
     def key(self) -> str:
-        """Return what identifies the data: generator version and descriptions, not encoded bytes."""
+        """Return what identifies the data: generator version and descriptions, not
+        encoded bytes.
+        """
         return digest([self.train.key(), self.test.key()])
 
     def clips(self) -> tuple[Clips, Clips]:
-        """Return the training and the test clips, rendered unless they are found again."""
-        return (read_index(write_clips(self.train, self.root)), read_index(write_clips(self.test, self.root)))
+        """Return the training and the test clips, rendered unless they are found
+        again.
+        """
+        return (
+            read_index(write_clips(self.train, self.root)),
+            read_index(write_clips(self.test, self.root)),
+        )
 
 
 class Folder(Part):
@@ -78,12 +89,15 @@ class Folder(Part):
     cache: bool = False
 
     def key(self) -> str:
-        """Return what identifies the data: the contents of the two index files, not where they lie.
+        """Return what identifies the data: the contents of the two index files, not
+        where they lie.
 
         Raises:
             UserError: An index file does not exist.
         """
-        return digest([file_key(Path(self.root) / index) for index in (self.train, self.test)])
+        return digest(
+            [file_key(Path(self.root) / index) for index in (self.train, self.test)]
+        )
 
     def clips(self) -> tuple[Clips, Clips]:
         """Return the training and the test clips.
@@ -95,37 +109,52 @@ class Folder(Part):
 
 
 class Official(Part):
-    """A public data set on disk, in the layout and with the annotation files in which it is distributed.
+    """A public data set on disk, in the layout and with the annotation files in which
+    it is distributed.
 
     Args:
         kind: Its name in `vidattn.video.official.DATASETS`.
         root: The data folder.
         split: Which of its official splits.
-        leave_out: Report of `vidattn data`: train and test without the clips that it lists. Without it, one
-            clip that cannot be used ends the run.
+        leave_out: Report of `vidattn data`: train and test without the clips that it
+            lists. Without it, one clip that cannot be used ends the run.
         cache: Keep the decoded frames in memory.
     """
 
-    kind: Literal["kinetics400", "mini_kinetics200", "something_v1", "something_v2", "ucf101", "hmdb51"]
+    kind: Literal[
+        "kinetics400",
+        "mini_kinetics200",
+        "something_v1",
+        "something_v2",
+        "ucf101",
+        "hmdb51",
+    ]
     root: str
     split: Positive = 1
     leave_out: str | None = None
     cache: bool = False
 
     def key(self) -> str:
-        """Return what identifies the data: the clips' names and classes, not where they lie.
+        """Return what identifies the data: the clips' names and classes, not where they
+        lie.
 
         Raises:
             UserError: An annotation file or the report is missing or faulty.
         """
         classes, *lists = read_lists(self.kind, self.root, self.split, self.leave_out)
-        return digest([classes, [[(clip.name, clip.label) for clip in listed] for listed in lists]])
+        return digest(
+            [
+                classes,
+                [[(clip.name, clip.label) for clip in listed] for listed in lists],
+            ]
+        )
 
     def clips(self) -> tuple[Clips, Clips]:
         """Return the training and the test clips.
 
         Raises:
-            UserError: The annotations are faulty, or a clip cannot be used and is not left out.
+            UserError: The annotations are faulty, or a clip cannot be used and is not
+                left out.
         """
         train, test = read_dataset(self.kind, self.root, self.split, self.leave_out)
         if faults := [*train.faults, *test.faults]:
@@ -140,19 +169,24 @@ class Sampling(Part):
     """Which frames and which pixels of a video make a clip.
 
     Args:
-        mode: `"uniform"`, one frame from each of `frames` equal segments (TSN), or `"dense"`, every
-            `stride`-th frame.
+        mode: `"uniform"`, one frame from each of `frames` equal segments (TSN), or
+            `"dense"`, every `stride`-th frame.
         frames: Frames a clip.
         stride: Distance of two frames under dense sampling.
         size: Height and width of the training crop, in pixels.
-        resize: Length of the shorter side before cropping, or height and width; null keeps the video's size.
-        scales: Draw the length of the shorter side from this range in training; where `resize` is a height
-            and a width, the clip is given their proportions.
-        stretch: With `scales`, make a training clip broader or narrower by a factor of up to this.
-        jitter: Let the training crop vary in size and shape (TSN) instead of in place alone.
-        flip: Mirror half of the training clips, but none whose class has the word left or right in its name.
+        resize: Length of the shorter side before cropping, or height and width; null
+            keeps the video's size.
+        scales: Draw the length of the shorter side from this range in training; where
+            `resize` is a height and a width, the clip is given their proportions.
+        stretch: With `scales`, make a training clip broader or narrower by a factor of
+            up to this.
+        jitter: Let the training crop vary in size and shape (TSN) instead of in place
+            alone.
+        flip: Mirror half of the training clips, but none whose class has the word left
+            or right in its name.
         test_clips: Clips of one video whose scores are averaged in a test.
-        test_crops: 1 (centre), 3 (that cover the longer side) or 10 (corners and centre, mirrored, too).
+        test_crops: 1 (centre), 3 (that cover the longer side) or 10 (corners and
+            centre, mirrored, too).
         test_size: Height and width of a test crop; `size` where it is not given.
     """
 
@@ -161,7 +195,8 @@ class Sampling(Part):
     stride: Positive = 8
     size: Positive = 224
     resize: Positive | Pair | None = 256
-    # Records are matched by the dump: a field that came after them must not show where it is unused.
+    # Records are matched by the dump: a field that came after them must not show where
+    # it is unused.
     scales: Annotated[Pair | None, Field(exclude_if=operator.not_)] = None
     stretch: Annotated[float, Field(ge=1, exclude_if=(1.0).__eq__)] = 1.0
     jitter: bool = False
@@ -188,12 +223,13 @@ class Model(Part):
 
     Args:
         backbone: A name in `vidattn.backbones.BACKBONES`.
-        temporal: `"none"`, each frame for itself, `"tsm"`, temporal shift, or `"pool"`, time pooled away in
-            three steps (ResNet only); MFNet, which is 3-D, takes `"none"` only.
+        temporal: `"none"`, each frame for itself, `"tsm"`, temporal shift, or `"pool"`,
+            time pooled away in three steps (ResNet only); MFNet, which is 3-D, takes
+            `"none"` only.
         num_classes: Number of classes.
         dropout: Probability of dropping a feature before the classifier.
-        pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's, TSM's or MFNet's; the
-            classifier starts anew.
+        pretrained: Checkpoint to start from: a run's `final.pt`, torchvision's, TSM's
+            or MFNet's; the classifier starts anew.
     """
 
     backbone: str = "resnet50"
@@ -209,7 +245,8 @@ class Placed(Part):
     Args:
         kind: A name in `vidattn.blocks.BLOCKS`.
         options: The block's keyword arguments.
-        places: For each stage the blocks, counting from 1, that it stands behind: `{"res3": [1, 3]}`.
+        places: For each stage the blocks, counting from 1, that it stands behind:
+            `{"res3": [1, 3]}`.
     """
 
     kind: str
@@ -220,23 +257,26 @@ class Placed(Part):
 class Optim(Part):
     """Stochastic gradient descent with momentum.
 
-    The RNL paper trains for 50 epochs at batch 64 under a cosine from lr 0.01 (Kinetics; weight decay 1e-4)
-    or 0.02 (Something-Something; 8e-4), and names one weight decay, which plain SGD applies to all
-    parameters, biases and batch normalisation included: hence `decay_norm=True`. Its public code departs from
-    that for one weight, F_theta's, which is trained at twice the rate (compare `block_lr`) and without decay.
+    The RNL paper trains for 50 epochs at batch 64 under a cosine from lr 0.01
+    (Kinetics; weight decay 1e-4) or 0.02 (Something-Something; 8e-4), and names one
+    weight decay, which plain SGD applies to all parameters, biases and batch
+    normalisation included: hence `decay_norm=True`. Its public code departs from that
+    for one weight, F_theta's, which is trained at twice the rate (compare `block_lr`)
+    and without decay.
 
     Args:
         epochs: Passes over the training clips.
         batch: Clips of one step.
-        accumulate: Micro-batches that a step's clips are split into; batch normalisation sees one at a time.
+        accumulate: Micro-batches that a step's clips are split into; batch
+            normalisation sees one at a time.
         lr: Learning rate after the warm-up.
         momentum: Momentum.
         nesterov: Nesterov's form of it.
         weight_decay: Weight decay.
         decay_norm: Apply weight decay to vectors, too: biases and batch normalisation.
         schedule: `"cosine"` or `"step"`.
-        milestones: Epochs at which the step schedule multiplies the rate by `gamma`; after the end they never
-            come.
+        milestones: Epochs at which the step schedule multiplies the rate by `gamma`;
+            after the end they never come.
         gamma: Factor of the step schedule.
         warmup_epochs: Epochs of linear warm-up.
         clip_grad: Largest norm of the gradient, if it is to be clipped.
@@ -263,14 +303,23 @@ class Optim(Part):
     @model_validator(mode="after")
     def _consistent(self) -> "Optim":
         if self.batch % self.accumulate:
-            raise ValueError(f"batch {self.batch} must be divisible by accumulate {self.accumulate}")
+            raise ValueError(
+                f"batch {self.batch} must be divisible by accumulate {self.accumulate}"
+            )
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}")
+            raise ValueError(
+                f"warmup_epochs {self.warmup_epochs} must be below epochs {self.epochs}"
+            )
         if bool(self.milestones) != (self.schedule == "step"):
-            raise ValueError("milestones belong to the schedule 'step', which needs at least one")
-        if any(late <= early for early, late in zip(self.milestones, self.milestones[1:], strict=False)):
+            raise ValueError(
+                "milestones belong to the schedule 'step', which needs at least one"
+            )
+        if any(
+            late <= early
+            for early, late in zip(self.milestones, self.milestones[1:], strict=False)
+        ):
             raise ValueError(f"milestones {list(self.milestones)} must increase")
         return self
 
@@ -285,8 +334,9 @@ class Experiment(Part):
         model: The backbone.
         blocks: Attention blocks.
         optim: The optimiser and its schedule.
-        seed: Seed of weights, order, augmentation and dropout. Two descriptions that differ in their blocks
-            alone start from the same backbone, and see the same clips in the same order.
+        seed: Seed of weights, order, augmentation and dropout. Two descriptions that
+            differ in their blocks alone start from the same backbone, and see the same
+            clips in the same order.
         threads: CPU threads; another number may give other bits.
         device: `"cpu"` or `"cuda"`.
         test_every_epoch: Test after every epoch, too; it changes nothing else.
@@ -306,16 +356,19 @@ class Experiment(Part):
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise ValueError(f"name {self.name!r} must consist of letters, digits, '.', '_' and '-'")
+            raise ValueError(
+                f"name {self.name!r} must consist of letters, digits, '.', '_' and '-'"
+            )
         if self.optim.amp and self.device != "cuda":
             raise ValueError("optim.amp needs device 'cuda'")
         return self
 
     def key(self) -> str:
-        """Return sixteen hexadecimal digits for all that decides the result: description, code and data.
+        """Return sixteen hexadecimal digits for all that decides the result:
+        description, code and data.
 
-        Left out are the name, where data lies, and whether it is cached; a pre-trained checkpoint counts by
-        its content.
+        Left out are the name, where data lies, and whether it is cached; a pre-trained
+        checkpoint counts by its content.
 
         Raises:
             UserError: An index file or the pre-trained checkpoint does not exist.
@@ -327,7 +380,9 @@ class Experiment(Part):
 
     def code(self) -> str:
         """Return a hash of the library's code that decides the result."""
-        makers: list[Callable[..., object] | None] = [BACKBONES.get(self.model.backbone)]
+        makers: list[Callable[..., object] | None] = [
+            BACKBONES.get(self.model.backbone)
+        ]
         makers += [BLOCKS.get(placed.kind) for placed in self.blocks]
         return code_key(*sorted({maker.__module__ for maker in makers if maker}))
 
@@ -354,9 +409,13 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 def dump(experiment: Experiment, path: str | Path) -> None:
-    """Write a description as YAML, whole: defaults included; and beside it, which clips it leaves out."""
+    """Write a description as YAML, whole: defaults included; and beside it, which clips
+    it leaves out.
+    """
     text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
     write_atomically(Path(path), lambda file: file.write(text.encode()))
     if isinstance(experiment.data, Official) and experiment.data.leave_out is not None:
         report = Path(experiment.data.leave_out).read_bytes()
-        write_atomically(Path(path).with_name("left_out.csv"), lambda file: file.write(report))
+        write_atomically(
+            Path(path).with_name("left_out.csv"), lambda file: file.write(report)
+        )

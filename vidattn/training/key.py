@@ -11,8 +11,9 @@ from vidattn.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("blocks", "backbones", "video", "training")
-# They only name what others define, and cannot change what a described run computes. Cut here, so that a new
-# block or backbone leaves the keys of all runs without it as they are.
+# They only name what others define, and cannot change what a described run computes.
+# Cut here, so that a new block or backbone leaves the keys of all runs without it as
+# they are.
 WITHOUT_EFFECT = ("blocks/registry.py", "backbones/registry.py")
 
 
@@ -36,13 +37,17 @@ def file_key(path: Path) -> str:
 
 
 def source_key(source: str) -> str:
-    """Return a hash of Python source that comments, layout and docstrings do not change.
+    """Return a hash of Python source that comments, layout and docstrings do not
+    change.
 
-    Python's own versions (3.11, 3.12) print the same source's tree differently: each has keys of its own.
+    Python's own versions (3.11, 3.12) print the same source's tree differently: each
+    has keys of its own.
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ):
             first = node.body[0] if node.body else None
             if (
                 isinstance(first, ast.Expr)
@@ -58,27 +63,45 @@ def code_key(*modules: str, package: Path = PACKAGE) -> str:
     """Return a hash of the library's code that a run's result depends on.
 
     Args:
-        *modules: Names of the modules that define the run's backbone and its kinds of blocks. They, the
-            training loop and all that these import, at whatever remove, count.
+        *modules: Names of the modules that define the run's backbone and its kinds of
+            blocks. They, the training loop and all that these import, at whatever
+            remove, count.
         package: Folder of the library.
     """
     sources: dict[str, str] = {}
     waiting = [package / "training" / "fit.py"]
-    waiting += [package.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in modules]
+    waiting += [
+        package.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in modules
+    ]
     while waiting:
         path = waiting.pop()
         name = path.relative_to(package).as_posix()
-        if name not in sources and name.startswith(FOLDERS) and name not in WITHOUT_EFFECT:
+        if (
+            name not in sources
+            and name.startswith(FOLDERS)
+            and name not in WITHOUT_EFFECT
+        ):
             sources[name] = path.read_text()
             waiting += _imported(ast.parse(sources[name]), package)
     return digest({name: source_key(text) for name, text in sources.items()})
 
 
 def _imported(tree: ast.AST, package: Path) -> list[Path]:
-    """Return the library's files that a file imports: modules, not packages, which only hand names on."""
+    """Return the library's files that a file imports: modules, not packages, which only
+    hand names on.
+    """
     names = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("vidattn"):
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    paths = [package.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names]
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.startswith("vidattn")
+        ):
+            names += [
+                node.module,
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            ]
+    paths = [
+        package.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names
+    ]
     return [path for path in paths if path.is_file()]

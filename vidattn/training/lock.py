@@ -13,8 +13,8 @@ from vidattn.errors import UserError
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process.
 
-    The operating system drops the lock when the process ends, however it ends: a killed run leaves no stale
-    lock.
+    The operating system drops the lock when the process ends, however it ends: a killed
+    run leaves no stale lock.
 
     Raises:
         UserError: Another process holds the folder.

@@ -1,4 +1,6 @@
-"""The order of training clips: a pure function of (seed, epoch), so that a resumed run skips what is done."""
+"""The order of training clips: a pure function of (seed, epoch), so that a resumed run
+skips what is done.
+"""
 
 from collections.abc import Iterator
 
@@ -7,8 +9,8 @@ import numpy as np
 
 def epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
     """Return the permutation of `0 .. size - 1` in which an epoch visits the clips."""
-    # The third number keeps this stream apart from the augmentation's, (seed, epoch, index): no index
-    # equals the size.
+    # The third number keeps this stream apart from the augmentation's, (seed, epoch,
+    # index): no index equals the size.
     return np.random.default_rng([seed, epoch, size]).permutation(size)
 
 
@@ -23,9 +25,11 @@ def micro_batches(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[list[int]]:
-    """Yield the micro-batches of an epoch, `accumulate` of them for each optimiser step.
+    """Yield the micro-batches of an epoch, `accumulate` of them for each optimiser
+    step.
 
-    The last, incomplete batch of an epoch is left out; which clips those are differs from epoch to epoch.
+    The last, incomplete batch of an epoch is left out; which clips those are differs
+    from epoch to epoch.
 
     Args:
         size: Number of training clips.
@@ -34,11 +38,13 @@ def micro_batches(
         seed: The run's seed.
         epoch: Epoch, counting from 0.
         first_step: Steps of this epoch that are already done.
-        rank: Number of this process: it takes every `world`-th micro-batch, so that which clips meet in one
-            does not depend on the number of processes.
+        rank: Number of this process: it takes every `world`-th micro-batch, so that
+            which clips meet in one does not depend on the number of processes.
         world: Number of processes; it divides `accumulate`.
     """
     order = epoch_order(size, seed, epoch)
     for step in range(first_step, size // batch):
-        for part in np.split(order[step * batch : (step + 1) * batch], accumulate)[rank::world]:
+        for part in np.split(order[step * batch : (step + 1) * batch], accumulate)[
+            rank::world
+        ]:
             yield part.tolist()

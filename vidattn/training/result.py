@@ -26,8 +26,8 @@ class Result(BaseModel):
         top5: Share with the true class among the five best.
         confusion: Row the true class, column the predicted one.
         loss: Training loss of the last step.
-        first_losses: Training losses of the first 20 steps; a replay that gives others shows the result to be
-            stale.
+        first_losses: Training losses of the first 20 steps; a replay that gives others
+            shows the result to be stale.
         epoch_top1: Top-1 accuracy after every epoch, where every epoch is tested.
         steps: Optimiser steps.
         seconds: Seconds of training, over all processes that took part in turn.
@@ -37,8 +37,8 @@ class Result(BaseModel):
         device: `"cpu"` or the GPU's name.
         data: Hash of the data.
         versions: Versions of Python and of the packages that matter.
-        commit: Commit of the library's code, with `+dirty` after it if files differed; None outside a git
-            tree.
+        commit: Commit of the library's code, with `+dirty` after it if files differed;
+            None outside a git tree.
         folder: Where the run lies; not stored, so that a folder can be moved.
     """
 
@@ -74,7 +74,9 @@ class Result(BaseModel):
 
     def _file(self, name: str) -> Path:
         if self.folder is None or not self.finished:
-            raise UserError(f"run {self.name!r} has no {name}: it is not finished, or its folder is unknown")
+            raise UserError(
+                f"run {self.name!r} has no {name}: it is not finished, or its folder is unknown"
+            )
         return self.folder / name
 
 
@@ -88,14 +90,21 @@ def read_result(folder: str | Path) -> Result | None:
     if not path.is_file():
         return None
     try:
-        return Result.model_validate_json(path.read_text()).model_copy(update={"folder": Path(folder)})
+        return Result.model_validate_json(path.read_text()).model_copy(
+            update={"folder": Path(folder)}
+        )
     except ValidationError:
-        raise UserError(f"{path}: not a result of this version; delete the folder to run again") from None
+        raise UserError(
+            f"{path}: not a result of this version; delete the folder to run again"
+        ) from None
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that a result may depend on."""
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
 
 
 def device_name(device: str) -> str:
@@ -104,11 +113,16 @@ def device_name(device: str) -> str:
 
 
 def commit() -> str | None:
-    """Return the commit that the library's files belong to, with `+dirty` if the working tree differs."""
+    """Return the commit that the library's files belong to, with `+dirty` if the
+    working tree differs.
+    """
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(PACKAGE), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.strip()
 
@@ -116,6 +130,8 @@ def commit() -> str | None:
         git(
             "ls-files", "--error-unmatch", "__init__.py"
         )  # a copy inside some other project's tree is not its commit
-        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
+        return git("rev-parse", "HEAD") + (
+            "+dirty" if git("status", "--porcelain") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -1,11 +1,15 @@
-"""Learning-rate schedules as pure functions of the step, so that a resumed run needs no scheduler state."""
+"""Learning-rate schedules as pure functions of the step, so that a resumed run needs no
+scheduler state.
+"""
 
 import math
 from collections.abc import Sequence
 
 
 def warm_up(step: int, steps: float) -> float:
-    """Return the factor of a linear warm-up: 1/steps at step 0, and 1 from step `steps - 1` on."""
+    """Return the factor of a linear warm-up: 1/steps at step 0, and 1 from step `steps
+    - 1` on.
+    """
     return 1.0 if steps <= 0 else min(1.0, (step + 1) / steps)
 
 
@@ -18,8 +22,8 @@ def cosine(step: int, total: int, warmup: float = 0) -> float:
         warmup: Number of steps of linear warm-up before the cosine starts.
 
     Returns:
-        The factor: 1 at the end of the warm-up, 1/2 half-way from there to `total`, not quite 0 at the last
-        step.
+        The factor: 1 at the end of the warm-up, 1/2 half-way from there to `total`, not
+        quite 0 at the last step.
 
     Source:
         Loshchilov, Hutter: SGDR, ICLR 2017, Eq. (5), without restarts, per step.
@@ -29,7 +33,9 @@ def cosine(step: int, total: int, warmup: float = 0) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
-def step_decay(step: int, milestones: Sequence[float], gamma: float, warmup: float = 0) -> float:
+def step_decay(
+    step: int, milestones: Sequence[float], gamma: float, warmup: float = 0
+) -> float:
     """Return the learning rate's factor under decay by `gamma` at each milestone.
 
     Args:
@@ -38,4 +44,6 @@ def step_decay(step: int, milestones: Sequence[float], gamma: float, warmup: flo
         gamma: What the rate is multiplied by at a milestone.
         warmup: Number of steps of linear warm-up.
     """
-    return warm_up(step, warmup) * gamma ** sum(step >= milestone for milestone in milestones)
+    return warm_up(step, warmup) * gamma ** sum(
+        step >= milestone for milestone in milestones
+    )

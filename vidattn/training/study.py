@@ -1,4 +1,6 @@
-"""A chapter's experiment, whole: one base run, its variants, and the claims that they are to judge."""
+"""A chapter's experiment, whole: one base run, its variants, and the claims that they
+are to judge.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,11 +24,13 @@ class Measures(Part):
     """What is read off every trained network besides its accuracy.
 
     Args:
-        noise: Pixel noise levels; the test clips are rendered and tested at each of them.
+        noise: Pixel noise levels; the test clips are rendered and tested at each of
+            them.
         map_clips: Test clips whose attention maps are compared; 0: none.
         map_queries: Query positions a clip.
         relation_clips: Test clips on which attention to the ring is compared; 0: none.
-        region_clips: Clips on which the regions of region GTA are compared with what is seen; 0: none.
+        region_clips: Clips on which the regions of region GTA are compared with what is
+            seen; 0: none.
         reversals: Whether all variants are asked to tell clips from their reversals.
     """
 
@@ -43,7 +47,8 @@ class Study(Part):
 
     Args:
         paper: Short name of the paper.
-        backbone: File that holds the pre-trained backbone from which all variants start.
+        backbone: File that holds the pre-trained backbone from which all variants
+            start.
         pretrain: The run that makes it: an `Experiment` as plain values.
         base: What all variants share: an `Experiment` without name, blocks and seed.
         variants: Blocks by variant.
@@ -71,17 +76,23 @@ class Study(Part):
         named += [name for claim in self.claims for name in (claim.better, claim.worse)]
         for name in named:
             if name not in self.variants:
-                raise ValueError(f"variant {name!r} is not described; there are {', '.join(self.variants)}")
+                raise ValueError(
+                    f"variant {name!r} is not described; there are {', '.join(self.variants)}"
+                )
         for claim in self.claims:
             if not {claim.better, claim.worse} <= set(self.primary):
-                raise ValueError(f"claim {claim.id!r} compares variants that are not all primary")
+                raise ValueError(
+                    f"claim {claim.id!r} compares variants that are not all primary"
+                )
         if len({claim.id for claim in self.claims}) < len(self.claims):
             raise ValueError("two claims share an id")
         return self
 
     @property
     def seeds(self) -> int:
-        """Number of seeds: those of a primary variant, or of the others where nothing is claimed."""
+        """Number of seeds: those of a primary variant, or of the others where nothing
+        is claimed.
+        """
         return max([self.exploratory_seeds, *(claim.seeds for claim in self.claims)])
 
     def experiment(self, variant: str, seed: int, **replace: Any) -> Experiment:
@@ -90,14 +101,17 @@ class Study(Part):
         Args:
             variant: One of the study's variants.
             seed: Its seed.
-            **replace: Fields of the base to replace, at any depth: `optim={"epochs": 1}` keeps the rest of
+            **replace: Fields of the base to replace, at any depth: `optim={"epochs":
+                1}` keeps the rest of
             `optim`.
 
         Raises:
             UserError: There is no such variant, or the run is not a valid one.
         """
         if variant not in self.variants:
-            raise UserError(f"no variant {variant!r}; allowed are {', '.join(self.variants)}")
+            raise UserError(
+                f"no variant {variant!r}; allowed are {', '.join(self.variants)}"
+            )
         values = _merge(_merge(self.base, self.changes.get(variant, {})), replace)
         values["model"] = {"pretrained": self.backbone, **values["model"]}
         blocks = [placed.model_dump(mode="json") for placed in self.variants[variant]]
@@ -110,17 +124,24 @@ class Study(Part):
 
 
 def at_noise(experiment: Experiment, noise: float) -> Experiment:
-    """Return the description with its test clips, and nothing else, rendered at another noise level."""
+    """Return the description with its test clips, and nothing else, rendered at another
+    noise level.
+    """
     if not isinstance(experiment.data, Synthetic):
         raise UserError("only synthetic clips can be rendered at another noise level")
     test = experiment.data.test.model_copy(update={"noise": noise})
-    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"test": test})})
+    return experiment.model_copy(
+        update={"data": experiment.data.model_copy(update={"test": test})}
+    )
 
 
-def run_all(experiments: Sequence[Experiment], root: str | Path = "runs", jobs: int = 2) -> list[Result]:
+def run_all(
+    experiments: Sequence[Experiment], root: str | Path = "runs", jobs: int = 2
+) -> list[Result]:
     """Train several networks side by side, a process each, or find them again.
 
-    On a few cores two processes of one thread are faster than one process of two threads.
+    On a few cores two processes of one thread are faster than one process of two
+    threads.
 
     Args:
         experiments: What to run.
@@ -131,7 +152,9 @@ def run_all(experiments: Sequence[Experiment], root: str | Path = "runs", jobs: 
         The results, in the order of the experiments.
     """
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(run, experiment, root, False) for experiment in experiments]
+        waiting = [
+            pool.submit(run, experiment, root, False) for experiment in experiments
+        ]
         results = []
         for number, future in enumerate(waiting, start=1):
             results.append(future.result())
@@ -151,7 +174,9 @@ def load_study(path: str | Path) -> Study:
     try:
         return Study.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {line}" for line in explain(error).splitlines())) from None
+        raise UserError(
+            "\n".join(f"{path}: {line}" for line in explain(error).splitlines())
+        ) from None
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What every description shares: frozen, strict, nothing unknown, and errors that a person can act on."""
+"""What every description shares: frozen, strict, nothing unknown, and errors that a
+person can act on.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar, get_args
@@ -9,7 +11,9 @@ Item = TypeVar("Item")
 
 
 class Part(BaseModel):
-    """A frozen description that refuses unknown fields and values of another type (a text for a number)."""
+    """A frozen description that refuses unknown fields and values of another type (a
+    text for a number).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -23,15 +27,23 @@ FrozenList = Annotated[tuple[Item, ...], BeforeValidator(frozen_list)]
 
 
 def explain(error: ValidationError) -> str:
-    """Return one line for each fault, which names the field, what is allowed and what was given."""
+    """Return one line for each fault, which names the field, what is allowed and what
+    was given.
+    """
     root = {part.__name__: part for part in Part.__subclasses__()}.get(error.title)
     lines = []
     for fault in error.errors(include_url=False):
         name, here = _locate(root, fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        message = (
+            fault["msg"]
+            .removeprefix("Value error, ")
+            .replace("Input should be", "must be")
+        )
         match fault["type"]:
             case "extra_forbidden":
-                allowed = ", ".join(dict.fromkeys(field for part in here for field in part.model_fields))
+                allowed = ", ".join(
+                    dict.fromkeys(field for part in here for field in part.model_fields)
+                )
                 lines.append(f"{name}: unknown; allowed are {allowed}")
             case "missing":
                 lines.append(f"{name}: missing")
@@ -47,21 +59,33 @@ def explain(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def _locate(root: type[BaseModel] | None, loc: Sequence[int | str]) -> tuple[str, list[type[BaseModel]]]:
-    """Return a field's readable name and the descriptions that its last part could belong to."""
+def _locate(
+    root: type[BaseModel] | None, loc: Sequence[int | str]
+) -> tuple[str, list[type[BaseModel]]]:
+    """Return a field's readable name and the descriptions that its last part could
+    belong to.
+    """
     here: list[type[BaseModel]] = [root] if root else []
     name, inside = "", here
     for item in loc:
         kinds = [(part, part.model_fields.get("kind")) for part in inside]
-        tagged = [part for part, kind in kinds if kind is not None and item in get_args(kind.annotation)]
+        tagged = [
+            part
+            for part, kind in kinds
+            if kind is not None and item in get_args(kind.annotation)
+        ]
         if tagged:  # the tag that chose a member of a union: narrows the search, is no part of the name
             inside = here = tagged
             continue
         here = inside
         name += f"[{item}]" if isinstance(item, int) else f".{item}" if name else item
-        fields = [part.model_fields[str(item)] for part in inside if item in part.model_fields]
+        fields = [
+            part.model_fields[str(item)] for part in inside if item in part.model_fields
+        ]
         if fields:
-            inside = [part for field in fields for part in _descriptions(field.annotation)]
+            inside = [
+                part for field in fields for part in _descriptions(field.annotation)
+            ]
     return name, here
 
 
@@ -69,4 +93,6 @@ def _descriptions(annotation: Any) -> list[type[BaseModel]]:
     """Return the descriptions named anywhere inside a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [part for argument in get_args(annotation) for part in _descriptions(argument)]
+    return [
+        part for argument in get_args(annotation) for part in _descriptions(argument)
+    ]

@@ -1,4 +1,6 @@
-"""Resizing, cropping, flipping, normalising: uint8 clips `(T, H, W, 3)`, the same for all frames of one."""
+"""Resizing, cropping, flipping, normalising: uint8 clips `(T, H, W, 3)`, the same for
+all frames of one.
+"""
 
 import numpy as np
 import torch
@@ -8,13 +10,16 @@ from torch.nn import functional
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 JITTER_SCALES = (1.0, 0.875, 0.75, 0.66)
-# Quarters of the free height and width: the nine points of a 3 x 3 grid, and the four between them and the
-# centre.
-_JITTER_PLACES = tuple((y, x) for steps in ((0, 2, 4), (1, 3)) for y in steps for x in steps)
+# Quarters of the free height and width: the nine points of a 3 x 3 grid, and the four
+# between them and the centre.
+_JITTER_PLACES = tuple(
+    (y, x) for steps in ((0, 2, 4), (1, 3)) for y in steps for x in steps
+)
 
 
 def resize(clip: Tensor, height: int, width: int) -> Tensor:
-    """Scales every frame to `height` x `width`: bilinear, with anti-aliasing when it shrinks.
+    """Scales every frame to `height` x `width`: bilinear, with anti-aliasing when it
+    shrinks.
 
     Args:
         clip: uint8 `(T, H, W, 3)`.
@@ -27,7 +32,9 @@ def resize(clip: Tensor, height: int, width: int) -> Tensor:
     if clip.shape[1:3] == (height, width):
         return clip
     images = clip.permute(0, 3, 1, 2)  # (T, 3, H, W)
-    scaled = functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
+    scaled = functional.interpolate(
+        images, (height, width), mode="bilinear", antialias=True
+    )
     return scaled.permute(0, 2, 3, 1)
 
 
@@ -36,48 +43,68 @@ def scale(clip: Tensor, size: int | tuple[int, int] | None) -> Tensor:
 
     Args:
         clip: uint8 `(T, H, W, 3)`.
-        size: pixels of its shorter side, the other one in proportion (rounded); or height and width, whatever
-            its proportions; or None: the clip as it is.
+        size: pixels of its shorter side, the other one in proportion (rounded); or
+            height and width, whatever its proportions; or None: the clip as it is.
 
     Returns:
         uint8 `(T, H', W', 3)`.
     """
     if size is None:
         return clip
-    return resize(clip, *(size if isinstance(size, tuple) else _sides(clip.shape[1], clip.shape[2], size)))
+    return resize(
+        clip,
+        *(
+            size
+            if isinstance(size, tuple)
+            else _sides(clip.shape[1], clip.shape[2], size)
+        ),
+    )
 
 
 def _sides(height: float, width: float, short: int) -> tuple[int, int]:
-    """Gives height and width in the same proportion, the shorter one `short` pixels long."""
+    """Gives height and width in the same proportion, the shorter one `short` pixels
+    long.
+    """
     factor = short / min(height, width)
     return max(short, round(height * factor)), max(short, round(width * factor))
 
 
 def random_scale(
-    clip: Tensor, sides: tuple[int, int], rng: np.random.Generator, *, stretch: float = 1.0,
+    clip: Tensor,
+    sides: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    stretch: float = 1.0,
     shape: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Scales a clip so that its shorter side has a random length, and stretches it at random.
+    """Scales a clip so that its shorter side has a random length, and stretches it at
+    random.
 
     Args:
         clip: uint8 `(T, H, W, 3)`.
-        sides: two lengths between which, both included, that of the shorter side is drawn, in pixels.
+        sides: two lengths between which, both included, that of the shorter side is
+            drawn, in pixels.
         rng: the source of randomness.
-        stretch: the width is multiplied by a factor between 1 / stretch and stretch, and the height divided
-            by it.
-        shape: height and width whose proportions the clip is given before; None keeps its own.
+        stretch: the width is multiplied by a factor between 1 / stretch and stretch,
+            and the height divided by it.
+        shape: height and width whose proportions the clip is given before; None keeps
+            its own.
 
     Returns:
         uint8 `(T, H', W', 3)` with min(H', W') from `sides`.
 
     Source:
-        Non-local Neural Networks, section 4.1 (a scaled video whose shorter side is drawn from 256 to 320);
-        MFNet's code (made square, 224 to 288, stretched by 1.25: drawn evenly, then inverted half of the
-        time).
+        Non-local Neural Networks, section 4.1 (a scaled video whose shorter side is
+        drawn from 256 to 320); MFNet's code (made square, 224 to 288, stretched by
+        1.25: drawn evenly, then inverted half of the time).
     """
     height, width = shape or clip.shape[1:3]
     short = int(rng.integers(min(sides), max(sides) + 1))
-    factor = float(rng.uniform(1 / stretch, stretch)) ** int(rng.choice((-1, 1))) if stretch > 1 else 1.0
+    factor = (
+        float(rng.uniform(1 / stretch, stretch)) ** int(rng.choice((-1, 1)))
+        if stretch > 1
+        else 1.0
+    )
     return resize(clip, *_sides(height / factor, width * factor, short))
 
 
@@ -98,9 +125,16 @@ def crop(clip: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
         ValueError: the rectangle does not lie inside the frame.
     """
     rows, columns = clip.shape[1:3]
-    if min(top, left) < 0 or min(height, width) < 1 or top + height > rows or left + width > columns:
-        raise ValueError(f"a crop of {height} x {width} at {top}, {left} leaves a {rows} x {columns} frame")
-    return clip[:, top:top + height, left:left + width]
+    if (
+        min(top, left) < 0
+        or min(height, width) < 1
+        or top + height > rows
+        or left + width > columns
+    ):
+        raise ValueError(
+            f"a crop of {height} x {width} at {top}, {left} leaves a {rows} x {columns} frame"
+        )
+    return clip[:, top : top + height, left : left + width]
 
 
 def centre_crop(clip: Tensor, size: int) -> Tensor:
@@ -116,7 +150,9 @@ def centre_crop(clip: Tensor, size: int) -> Tensor:
     Raises:
         ValueError: the frame is smaller.
     """
-    return crop(clip, (clip.shape[1] - size) // 2, (clip.shape[2] - size) // 2, size, size)
+    return crop(
+        clip, (clip.shape[1] - size) // 2, (clip.shape[2] - size) // 2, size, size
+    )
 
 
 def random_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
@@ -138,10 +174,11 @@ def random_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
 
 
 def jittered_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    """Cuts a rectangle of random size at one of 13 fixed places and scales it to a square.
+    """Cuts a rectangle of random size at one of 13 fixed places and scales it to a
+    square.
 
-    Height and width are the frame's shorter side times 1, 0.875, 0.75 or 0.66, drawn as a pair at most one
-    step apart.
+    Height and width are the frame's shorter side times 1, 0.875, 0.75 or 0.66, drawn as
+    a pair at most one step apart.
 
     Args:
         clip: uint8 `(T, H, W, 3)`.
@@ -152,15 +189,24 @@ def jittered_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
         uint8 `(T, size, size, 3)`.
 
     Source:
-        Temporal Segment Networks, section 3.2 (scale jittering, corner cropping); the 13 places and the one
-        step are TSN's and TSM's code.
+        Temporal Segment Networks, section 3.2 (scale jittering, corner cropping); the
+        13 places and the one step are TSN's and TSM's code.
     """
     rows, columns = clip.shape[1:3]
     sides = [int(min(rows, columns) * scale) for scale in JITTER_SCALES]
-    pairs = [(a, b) for i, a in enumerate(sides) for j, b in enumerate(sides) if abs(i - j) <= 1]
+    pairs = [
+        (a, b)
+        for i, a in enumerate(sides)
+        for j, b in enumerate(sides)
+        if abs(i - j) <= 1
+    ]
     height, width = pairs[int(rng.integers(len(pairs)))]
     y, x = _JITTER_PLACES[int(rng.integers(len(_JITTER_PLACES)))]
-    return resize(crop(clip, y * (rows - height) // 4, x * (columns - width) // 4, height, width), size, size)
+    return resize(
+        crop(clip, y * (rows - height) // 4, x * (columns - width) // 4, height, width),
+        size,
+        size,
+    )
 
 
 def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
@@ -169,8 +215,8 @@ def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
     Args:
         clip: `(T, H, W, 3)`.
         size: pixels; the whole shorter side where the clip was resized to `size`.
-        crops: 1: the middle. 3: start, middle and end of the longer side, each centred across. 10: corners
-            and middle, and the same mirrored.
+        crops: 1: the middle. 3: start, middle and end of the longer side, each centred
+            across. 10: corners and middle, and the same mirrored.
 
     Returns:
         `(crops, T, size, size, 3)`.
@@ -179,9 +225,9 @@ def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
         ValueError: the frame is smaller.
 
     Source:
-        Non-local Neural Networks, section 4.1 (fully-convolutional spatial inference, three crops of 256 x
-        256); Temporal Segment Networks, section 4.1 (corners and centre, mirrored), which TSM's test and
-        RCCA-3D's Table X call 10 crops.
+        Non-local Neural Networks, section 4.1 (fully-convolutional spatial inference,
+        three crops of 256 x 256); Temporal Segment Networks, section 4.1 (corners and
+        centre, mirrored), which TSM's test and RCCA-3D's Table X call 10 crops.
     """
     down, across = clip.shape[1] - size, clip.shape[2] - size
     y, x = down // 2, across // 2
@@ -205,7 +251,8 @@ def flip(clip: Tensor) -> Tensor:
 
 
 def normalise(clip: Tensor) -> Tensor:
-    """Scales to [0, 1], subtracts ImageNet's mean, divides by its deviation, and puts the channels first.
+    """Scales to [0, 1], subtracts ImageNet's mean, divides by its deviation, and puts
+    the channels first.
 
     Args:
         clip: uint8 `(..., T, H, W, 3)`, RGB.
@@ -213,5 +260,7 @@ def normalise(clip: Tensor) -> Tensor:
     Returns:
         float32 `(..., 3, T, H, W)`.
     """
-    scaled = (clip.float() / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+    scaled = (clip.float() / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(
+        IMAGENET_STD
+    )
     return scaled.movedim(-1, -4).contiguous()

@@ -1,5 +1,6 @@
-"""What a container's header says of the file's length: decord reads a cut file as a shorter video,
-silently."""
+"""What a container's header says of the file's length: decord reads a cut file as a
+shorter video, silently.
+"""
 
 import os
 from pathlib import Path
@@ -16,11 +17,12 @@ def missing_bytes(path: str | Path) -> int:
         path: an mp4 or mov, Matroska or WebM, or AVI file.
 
     Returns:
-        The number of missing bytes; 0 where the file is whole, its header promises no length (a live
-        recording), or the container is another one.
+        The number of missing bytes; 0 where the file is whole, its header promises no
+        length (a live recording), or the container is another one.
 
     Source:
-        ISO/IEC 14496-12, 4.2 (boxes); RFC 8794, 4 and 6 (EBML sizes); Microsoft's RIFF specification.
+        ISO/IEC 14496-12, 4.2 (boxes); RFC 8794, 4 and 6 (EBML sizes); Microsoft's RIFF
+        specification.
     """
     actual = os.path.getsize(path)
     with open(path, "rb") as file:
@@ -44,14 +46,18 @@ def _boxes_end(file: BinaryIO, actual: int) -> int:
         size, kind = int.from_bytes(header[:4], "big"), header[4:8]
         if size == 1:
             size = int.from_bytes(header[8:16], "big")
-        if size < 8 or not kind.isalnum():  # size 0: up to the end of the file; else padding that is no box
+        if (
+            size < 8 or not kind.isalnum()
+        ):  # size 0: up to the end of the file; else padding that is no box
             return start
         start += size
     return start
 
 
 def _matroska_end(file: BinaryIO) -> int:
-    """Adds the sizes of the EBML header and the segment; an unknown size (all ones) promises nothing."""
+    """Adds the sizes of the EBML header and the segment; an unknown size (all ones)
+    promises nothing.
+    """
     file.seek(4)
     header_size = _ebml_size(file) or 0
     file.seek(header_size, os.SEEK_CUR)
@@ -62,7 +68,9 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _ebml_size(file: BinaryIO) -> int | None:
-    """Reads a variable-length integer: the leading zeros of its first byte tell how many bytes follow."""
+    """Reads a variable-length integer: the leading zeros of its first byte tell how
+    many bytes follow.
+    """
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -1,8 +1,10 @@
-"""Which clip has which label: annotations become clips that are there, and faults that are named.
+"""Which clip has which label: annotations become clips that are there, and faults that
+are named.
 
-The index of a folder of one's own is a CSV file with the header `path,label`: a path relative to the folder
-(a video file or a folder of JPEG frames) and a class number. `classes.txt` beside it names the classes, one a
-line, number 0 first. The annotations of the six public data sets are read in `vidattn.video.official`.
+The index of a folder of one's own is a CSV file with the header `path,label`: a path
+relative to the folder (a video file or a folder of JPEG frames) and a class number.
+`classes.txt` beside it names the classes, one a line, number 0 first. The annotations
+of the six public data sets are read in `vidattn.video.official`.
 """
 
 import csv
@@ -23,7 +25,8 @@ class Listed(NamedTuple):
         where: file and line of the annotation.
         name: the clip's path below one of `folders`.
         label: its class's name; None where the annotations do not say it.
-        folders: where the clip may lie, below the data folder; the first that holds it counts.
+        folders: where the clip may lie, below the data folder; the first that holds it
+            counts.
     """
 
     where: str
@@ -33,7 +36,9 @@ class Listed(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """A clip that is there: its full path, its class number, and where it is listed under which name."""
+    """A clip that is there: its full path, its class number, and where it is listed
+    under which name.
+    """
 
     path: str
     label: int
@@ -42,7 +47,9 @@ class Clip(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Why a listed clip cannot be used: "outside", "label", "missing", "duplicate" or "unreadable"."""
+    """Why a listed clip cannot be used: "outside", "label", "missing", "duplicate" or
+    "unreadable".
+    """
 
     where: str
     name: str
@@ -62,22 +69,28 @@ class Clips(NamedTuple):
 
 
 def find_clips(
-    root: str | Path, classes: tuple[str, ...], listed: Iterable[Listed], seen: dict[str, str] | None = None
+    root: str | Path,
+    classes: tuple[str, ...],
+    listed: Iterable[Listed],
+    seen: dict[str, str] | None = None,
 ) -> Clips:
     """Looks for listed clips on the disk. Nothing is opened.
 
     Args:
         root: the data folder.
         classes: the classes' names, number 0 first.
-        listed: the clips. One whose path leaves the data folder (an absolute path, or one with `..`) is a
-            fault, wherever it leads; symbolic links are followed.
-        seen: where each clip was listed so far; with it, a clip that is listed twice is a fault.
+        listed: the clips. One whose path leaves the data folder (an absolute path, or
+            one with `..`) is a fault, wherever it leads; symbolic links are followed.
+        seen: where each clip was listed so far; with it, a clip that is listed twice is
+            a fault.
 
     Returns:
         The clips in their order, and the faults.
     """
     numbers = {name: number for number, name in enumerate(classes)}
-    present: dict[str, set[str]] = {}  # one listing a folder: a question per clip is slow on a network's disk
+    present: dict[
+        str, set[str]
+    ] = {}  # one listing a folder: a question per clip is slow on a network's disk
 
     def is_there(path: str) -> bool:
         parent, name = os.path.split(path)
@@ -90,13 +103,18 @@ def find_clips(
     rows, faults = [], []
     for where, name, label, folders in listed:
         places = [os.path.join(folder, name) for folder in folders]
-        if any(os.path.isabs(place) or ".." in place.split("/") or "\0" in place for place in places):
+        if any(
+            os.path.isabs(place) or ".." in place.split("/") or "\0" in place
+            for place in places
+        ):
             kind, detail = "outside", "the path leaves the data folder"
         elif label is None:
             kind, detail = "label", "the annotations do not say its class"
         elif label not in numbers:
             kind, detail = "label", f"{label!r} is none of the {len(classes)} classes"
-        elif (found := next((p for p in places if is_there(os.path.join(root, p))), None)) is None:
+        elif (
+            found := next((p for p in places if is_there(os.path.join(root, p))), None)
+        ) is None:
             kind, detail = "missing", f"no such clip in {root}"
         elif seen is not None and found in seen:
             kind, detail = "duplicate", f"listed before, in {seen[found]}"
@@ -160,8 +178,8 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
         The clips, in the file's order; a clip may be listed twice.
 
     Raises:
-        UserError: no such folder or file, a wrong header or line, a label that is no class, a clip that is
-            not there or outside the folder.
+        UserError: no such folder or file, a wrong header or line, a label that is no
+            class, a clip that is not there or outside the folder.
     """
     index = Path(folder) / split_file
     rows = read_rows(index)
@@ -171,7 +189,9 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
     for number, row in rows:
         where = f"{index}, line {number}"
         if len(row) != 2 or not row[1].isdecimal():
-            raise UserError(f"{where}: must be a path and a class number from 0, not {','.join(row)!r}")
+            raise UserError(
+                f"{where}: must be a path and a class number from 0, not {','.join(row)!r}"
+            )
         listed.append(Listed(where, row[0], str(int(row[1]))))
     if not listed:
         raise UserError(f"{index}: lists no clip")

@@ -1,8 +1,10 @@
-"""Six public data sets, in the layouts and with the annotation files in which they are distributed.
+"""Six public data sets, in the layouts and with the annotation files in which they are
+distributed.
 
-A reader turns a data set's own lists into `Listed` clips; none opens a video. The layouts are facts from the
-data sets' pages and from public code that reads them: MMAction2 (tools/data), CVDF's kinetics-dataset, TSM
-(tools and ops/dataset_config), torchvision's datasets, MFNet's lists.
+A reader turns a data set's own lists into `Listed` clips; none opens a video. The
+layouts are facts from the data sets' pages and from public code that reads them:
+MMAction2 (tools/data), CVDF's kinetics-dataset, TSM (tools and ops/dataset_config),
+torchvision's datasets, MFNet's lists.
 """
 
 import json
@@ -11,17 +13,40 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from vidattn.errors import UserError
-from vidattn.video.index import Clips, Listed, find_clips, read_classes, read_rows, read_text
+from vidattn.video.index import (
+    Clips,
+    Listed,
+    find_clips,
+    read_classes,
+    read_rows,
+    read_text,
+)
 
 # Where the annotation files and the videos are looked for, below the data folder.
-ANNOTATIONS = ("", "annotations", "labels", "splits", "ucfTrainTestlist", "testTrainMulti_7030_splits")
-VIDEOS = ("UCF-101", "hmdb51_org", "20bn-something-something-v1", "20bn-something-something-v2", "videos",
-          "rawframes", "")  # fmt: skip
+ANNOTATIONS = (
+    "",
+    "annotations",
+    "labels",
+    "splits",
+    "ucfTrainTestlist",
+    "testTrainMulti_7030_splits",
+)
+VIDEOS = (
+    "UCF-101",
+    "hmdb51_org",
+    "20bn-something-something-v1",
+    "20bn-something-something-v2",
+    "videos",
+    "rawframes",
+    "",
+)
 REPORT = ["where", "name", "kind", "detail"]  # header of a report of `vidattn data`
 
 
 class Lists(NamedTuple):
-    """The classes of a data set, number 0 first, and the clips of its training and of its test list."""
+    """The classes of a data set, number 0 first, and the clips of its training and of
+    its test list.
+    """
 
     classes: tuple[str, ...]
     train: list[Listed]
@@ -37,7 +62,9 @@ def _find(root: Path, *names: str) -> Path:
 
 
 def _lines(path: Path, separator: str = "\n") -> Iterator[tuple[str, str, str]]:
-    """Yields of each line that is not empty: where it stands, and what is before and behind a separator."""
+    """Yields of each line that is not empty: where it stands, and what is before and
+    behind a separator.
+    """
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip():
             before, _, behind = line.strip().partition(separator)
@@ -45,36 +72,54 @@ def _lines(path: Path, separator: str = "\n") -> Iterator[tuple[str, str, str]]:
 
 
 def _classes(root: Path, train: list[Listed]) -> tuple[str, ...]:
-    """Returns the classes of `classes.txt`, or else of the training list in the order of their names."""
-    return read_classes(root) or tuple(sorted({clip.label for clip in train if clip.label}))
+    """Returns the classes of `classes.txt`, or else of the training list in the order
+    of their names.
+    """
+    return read_classes(root) or tuple(
+        sorted({clip.label for clip in train if clip.label})
+    )
 
 
 def _kinetics400(root: Path, split: int) -> Lists:
-    """Kinetics-400: `train.csv` and `val.csv` with label, youtube_id, time_start and time_end; mp4 files.
+    """Kinetics-400: `train.csv` and `val.csv` with label, youtube_id, time_start and
+    time_end; mp4 files.
 
-    A clip is `<id>_<start>_<end>.mp4`, six digits each, in `train` and `val` (CVDF), `videos_train` and
-    `videos_val` (MMAction2), `videos/train` ... or the data folder itself, flat or by class, spaces as `_` or
-    not. CVDF's replacements for broken files come first. The classes are those of the training list in the
-    order of their names, unless `classes.txt` names them.
+    A clip is `<id>_<start>_<end>.mp4`, six digits each, in `train` and `val` (CVDF),
+    `videos_train` and `videos_val` (MMAction2), `videos/train` ... or the data folder
+    itself, flat or by class, spaces as `_` or not. CVDF's replacements for broken files
+    come first. The classes are those of the training list in the order of their names,
+    unless `classes.txt` names them.
     """
 
     def listed(*words: str) -> Iterator[Listed]:
-        path = _find(root, *(before + word + ".csv" for word in words for before in ("", "kinetics_")))
+        path = _find(
+            root,
+            *(before + word + ".csv" for word in words for before in ("", "kinetics_")),
+        )
         places = ["replacement/replacement_for_corrupted_k400"]
-        places += [before + word for word in words for before in ("", "videos_", "videos/")] + ["videos", ""]
+        places += [
+            before + word for word in words for before in ("", "videos_", "videos/")
+        ] + ["videos", ""]
         places = [place for place in places if (root / place).is_dir()]
         rows = read_rows(path)
         _, header = next(rows, (1, []))
         for number, row in rows:
             field = dict(zip(header, row, strict=False))
             try:
-                start, end = (int(float(field[time])) for time in ("time_start", "time_end"))
-                label, name = field["label"], f"{field['youtube_id']}_{start:06d}_{end:06d}.mp4"
+                start, end = (
+                    int(float(field[time])) for time in ("time_start", "time_end")
+                )
+                label, name = (
+                    field["label"],
+                    f"{field['youtube_id']}_{start:06d}_{end:06d}.mp4",
+                )
             except (KeyError, ValueError, OverflowError):
                 needed = "label, youtube_id, time_start, time_end"
                 raise UserError(f"{path}, line {number}: must have {needed}") from None
             inner = ("", label, label.replace(" ", "_"))
-            folders = tuple(f"{place}/{folder}".strip("/") for place in places for folder in inner)
+            folders = tuple(
+                f"{place}/{folder}".strip("/") for place in places for folder in inner
+            )
             yield Listed(f"{path.name}, line {number}", name, label, folders)
 
     train, test = list(listed("train")), list(listed("val", "validate"))
@@ -82,11 +127,12 @@ def _kinetics400(root: Path, split: int) -> Lists:
 
 
 def _mini_kinetics200(root: Path, split: int) -> Lists:
-    """Mini-Kinetics-200: `train_ytid_list.txt` and `val_ytid_list.txt`, a video's name on YouTube a line,
-    over the files and annotations of Kinetics-400.
+    """Mini-Kinetics-200: `train_ytid_list.txt` and `val_ytid_list.txt`, a video's name
+    on YouTube a line, over the files and annotations of Kinetics-400.
 
     Source:
-        Xie et al. 2018, Rethinking Spatiotemporal Feature Learning (the 200 classes and the lists).
+        Xie et al. 2018, Rethinking Spatiotemporal Feature Learning (the 200 classes and
+        the lists).
     """
 
     def chosen(word: str, clips: list[Listed]) -> Iterator[Listed]:
@@ -100,19 +146,28 @@ def _mini_kinetics200(root: Path, split: int) -> Lists:
 
 
 def _something_v1(root: Path, split: int) -> Lists:
-    """Something-Something V1: lines `<id>;<class>`, and a class a line; folders `<id>` of 00001.jpg ..."""
+    """Something-Something V1: lines `<id>;<class>`, and a class a line; folders `<id>`
+    of 00001.jpg ...
+    """
 
     def listed(word: str) -> Iterator[Listed]:
-        for where, name, label in _lines(_find(root, f"something-something-v1-{word}.csv"), ";"):
+        for where, name, label in _lines(
+            _find(root, f"something-something-v1-{word}.csv"), ";"
+        ):
             yield Listed(where, name, label or None, VIDEOS)
 
     classes = _lines(_find(root, "something-something-v1-labels.csv"))
-    return Lists(tuple(name for _, name, _ in classes), list(listed("train")), list(listed("validation")))
+    return Lists(
+        tuple(name for _, name, _ in classes),
+        list(listed("train")),
+        list(listed("validation")),
+    )
 
 
 def _something_v2(root: Path, split: int) -> Lists:
-    """Something-Something V2: JSON lists of entries with id and template, whose placeholders stand in
-    brackets, and a mapping of classes to numbers; `<id>.webm`."""
+    """Something-Something V2: JSON lists of entries with id and template, whose
+    placeholders stand in brackets, and a mapping of classes to numbers; `<id>.webm`.
+    """
 
     def load(word: str, kind: type) -> tuple[Path, Any]:
         path = _find(root, f"something-something-v2-{word}.json", f"{word}.json")
@@ -129,21 +184,33 @@ def _something_v2(root: Path, split: int) -> Lists:
         for number, entry in enumerate(entries, start=1):
             found = entry if isinstance(entry, dict) else {}
             label = str(found.get("template", "")).replace("[", "").replace("]", "")
-            yield Listed(f"{path.name}, entry {number}", f"{found.get('id')}.webm", label or None, VIDEOS)
+            yield Listed(
+                f"{path.name}, entry {number}",
+                f"{found.get('id')}.webm",
+                label or None,
+                VIDEOS,
+            )
 
     _, numbers = load("labels", dict)
-    classes = sorted(numbers, key=lambda name: (len(str(numbers[name])), str(numbers[name])))  # 2 before 10
+    classes = sorted(
+        numbers, key=lambda name: (len(str(numbers[name])), str(numbers[name]))
+    )  # 2 before 10
     return Lists(tuple(classes), list(listed("train")), list(listed("validation")))
 
 
 def _ucf101(root: Path, split: int) -> Lists:
-    """UCF101: `classInd.txt` with `<number from 1> <class>`, `trainlist<split>.txt` and `testlist<split>.txt`
-    with `<class>/<video>.avi`, in training with the class's number behind it; `UCF-101/<class>/<video>.avi`.
+    """UCF101: `classInd.txt` with `<number from 1> <class>`, `trainlist<split>.txt` and
+    `testlist<split>.txt` with `<class>/<video>.avi`, in training with the class's
+    number behind it; `UCF-101/<class>/<video>.avi`.
     """
-    numbers = {name: number for _, number, name in _lines(_find(root, "classInd.txt"), " ")}
+    numbers = {
+        name: number for _, number, name in _lines(_find(root, "classInd.txt"), " ")
+    }
 
     def listed(word: str) -> Iterator[Listed]:
-        for where, name, given in _lines(_find(root, f"{word}list{split:02d}.txt"), " "):
+        for where, name, given in _lines(
+            _find(root, f"{word}list{split:02d}.txt"), " "
+        ):
             label = str(PurePath(name).parent)
             agrees = given in ("", numbers.get(label))
             yield Listed(where, name, label if agrees else f"{label} {given}", VIDEOS)
@@ -152,11 +219,14 @@ def _ucf101(root: Path, split: int) -> Lists:
 
 
 def _hmdb51(root: Path, split: int) -> Lists:
-    """HMDB51: `<class>_test_split<split>.txt` with `<video>.avi 1` for training, 2 for testing, 0 for
-    neither; `<class>/<video>.avi`. The classes are those of the files, unless `classes.txt` names them.
+    """HMDB51: `<class>_test_split<split>.txt` with `<video>.avi 1` for training, 2 for
+    testing, 0 for neither; `<class>/<video>.avi`. The classes are those of the files,
+    unless `classes.txt` names them.
     """
     ending = f"_test_split{split}.txt"
-    found = [path for folder in ANNOTATIONS for path in (root / folder).glob("*" + ending)]
+    found = [
+        path for folder in ANNOTATIONS for path in (root / folder).glob("*" + ending)
+    ]
     files = {path.name.removesuffix(ending): path for path in found}
     if not files:
         raise UserError(f"{root}: no annotation file <class>{ending}")
@@ -165,12 +235,16 @@ def _hmdb51(root: Path, split: int) -> Lists:
         for where, name, use in _lines(files[label], " "):
             known = use.strip() if use.strip() in lists else None
             # With a use that is none it is reported with the training list.
-            lists[known or "1"].append(Listed(where, f"{label}/{name}", known and label, VIDEOS))
+            lists[known or "1"].append(
+                Listed(where, f"{label}/{name}", known and label, VIDEOS)
+            )
     return Lists(read_classes(root) or tuple(sorted(files)), lists["1"], lists["2"])
 
 
 class DataSet(NamedTuple):
-    """A data set's reader, and the official numbers: of classes, and by split of training and test clips."""
+    """A data set's reader, and the official numbers: of classes, and by split of
+    training and test clips.
+    """
 
     read: Callable[[Path, int], Lists]
     classes: int
@@ -182,12 +256,16 @@ DATASETS = {
     "mini_kinetics200": DataSet(_mini_kinetics200, 200, {1: (80_000, 5_000)}),
     "something_v1": DataSet(_something_v1, 174, {1: (86_017, 11_522)}),
     "something_v2": DataSet(_something_v2, 174, {1: (168_913, 24_777)}),
-    "ucf101": DataSet(_ucf101, 101, {1: (9_537, 3_783), 2: (9_586, 3_734), 3: (9_624, 3_696)}),
+    "ucf101": DataSet(
+        _ucf101, 101, {1: (9_537, 3_783), 2: (9_586, 3_734), 3: (9_624, 3_696)}
+    ),
     "hmdb51": DataSet(_hmdb51, 51, dict.fromkeys((1, 2, 3), (3_570, 1_530))),
 }
 
 
-def read_lists(kind: str, root: str | Path, split: int = 1, report: str | Path | None = None) -> Lists:
+def read_lists(
+    kind: str, root: str | Path, split: int = 1, report: str | Path | None = None
+) -> Lists:
     """Reads a data set's annotations, and does not look for the clips.
 
     Args:
@@ -197,10 +275,13 @@ def read_lists(kind: str, root: str | Path, split: int = 1, report: str | Path |
         report: a report of `vidattn data`, whose clips are left out.
 
     Raises:
-        UserError: no such split or annotation file, one that cannot be read, or a report of other lists.
+        UserError: no such split or annotation file, one that cannot be read, or a
+            report of other lists.
     """
     if split not in DATASETS[kind].clips:
-        raise UserError(f"split: {kind} has {', '.join(map(str, DATASETS[kind].clips))}, not {split}")
+        raise UserError(
+            f"split: {kind} has {', '.join(map(str, DATASETS[kind].clips))}, not {split}"
+        )
     lists = DATASETS[kind].read(Path(root), split)
     if report is None:
         return lists
@@ -209,15 +290,20 @@ def read_lists(kind: str, root: str | Path, split: int = 1, report: str | Path |
     left_out = {tuple(row[:2]) for _, row in rows}
     unknown = left_out - {clip[:2] for clip in (*lists.train, *lists.test)}
     if header != REPORT or unknown:
-        raise UserError(f"{report}: not a report of these lists; `vidattn data` makes one")
-    kept = ([clip for clip in listed if clip[:2] not in left_out] for listed in lists[1:])
+        raise UserError(
+            f"{report}: not a report of these lists; `vidattn data` makes one"
+        )
+    kept = (
+        [clip for clip in listed if clip[:2] not in left_out] for listed in lists[1:]
+    )
     return Lists(lists.classes, *kept)
 
 
 def read_dataset(
     kind: str, root: str | Path, split: int = 1, report: str | Path | None = None
 ) -> tuple[Clips, Clips]:
-    """Reads a data set's training and test clips; one that is listed twice, in either list, is a fault.
+    """Reads a data set's training and test clips; one that is listed twice, in either
+    list, is a fault.
 
     Args and errors are those of `read_lists`.
     """

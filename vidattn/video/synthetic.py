@@ -1,34 +1,44 @@
-"""Synthetic clips with labels: small films whose class is a *relation* between distant places and times.
+"""Synthetic clips with labels: small films whose class is a *relation* between distant
+places and times.
 
-Every clip is rendered with numpy, written as a real H.264 file and later read back through the same
-decoder as any other video. The tasks share one renderer:
+Every clip is rendered with numpy, written as a real H.264 file and later read back
+through the same decoder as any other video. The tasks share one renderer:
 
-- ``lone``: one disc, square or diamond moves; the class is its colour and direction (24 classes). It asks
-  for no relation and serves to pre-train a backbone, as every paper starts from a pre-trained one.
-- ``colours``: the same, but the class is its colour alone, or that there is no object (7 classes): the order
-  of the frames says nothing. (Without the seventh a network need not see one of the six colours.)
-- ``ways``: the same, but it goes to the left or to the right, and that is the class: only the order of the
-  frames tells.
-- ``cue``: for the first and the last frames a hollow ring shows a colour; in between, several objects move,
-  each in a direction and a colour of its own. The class is the direction of *the object that has the ring's
-  colour* (4 classes). The ring and the object are never visible together, and the ring's centre lies
-  ``gap`` pixels or more from the object's path where there is room, so the answer needs two distant places
-  at two distant times; the other objects are distractors, whose directions are the wrong answers.
-- ``sizes``: the same, but ring, object and distractor always differ in size, from a few pixels to about half
-  of the picture, in any order. What must be related is now as small as a position of a feature map or as
-  large as a region of many. The smaller of two objects is drawn in front, whichever it is.
-- ``axes``: as ``sizes``, but the class is the axis along which the object moves (2 classes), and the others
-  move along the other one: for networks that do not see which frame came first.
-- ``apart``: as ``cue``, with small objects that move past each other within one corner of the picture while
-  the ring stands in the opposite one: ring and objects share no row, no column and no frame, so no line and
-  no plane. The ground is one grey, there are two colours and two directions only, and the other object has
-  the other ones: the class is the exclusive or of the ring's colour and of the way that the red object goes.
-  Some frames are empty between ring and objects.
-- ``aligned``: the same, but the ring stands in the middle of where the objects move: it shares rows, columns
-  and lines along time with them. Neither is to be cropped: the corners are used.
+- ``lone``: one disc, square or diamond moves; the class is its colour and direction (24
+  classes). It asks for no relation and serves to pre-train a backbone, as every paper
+  starts from a pre-trained one.
+- ``colours``: the same, but the class is its colour alone, or that there is no object
+  (7 classes): the order of the frames says nothing. (Without the seventh a network need
+  not see one of the six colours.)
+- ``ways``: the same, but it goes to the left or to the right, and that is the class:
+  only the order of the frames tells.
+- ``cue``: for the first and the last frames a hollow ring shows a colour; in between,
+  several objects move, each in a direction and a colour of its own. The class is the
+  direction of *the object that has the ring's colour* (4 classes). The ring and the
+  object are never visible together, and the ring's centre lies ``gap`` pixels or more
+  from the object's path where there is room, so the answer needs two distant places at
+  two distant times; the other objects are distractors, whose directions are the wrong
+  answers.
+- ``sizes``: the same, but ring, object and distractor always differ in size, from a few
+  pixels to about half of the picture, in any order. What must be related is now as
+  small as a position of a feature map or as large as a region of many. The smaller of
+  two objects is drawn in front, whichever it is.
+- ``axes``: as ``sizes``, but the class is the axis along which the object moves (2
+  classes), and the others move along the other one: for networks that do not see which
+  frame came first.
+- ``apart``: as ``cue``, with small objects that move past each other within one corner
+  of the picture while the ring stands in the opposite one: ring and objects share no
+  row, no column and no frame, so no line and no plane. The ground is one grey, there
+  are two colours and two directions only, and the other object has the other ones: the
+  class is the exclusive or of the ring's colour and of the way that the red object
+  goes. Some frames are empty between ring and objects.
+- ``aligned``: the same, but the ring stands in the middle of where the objects move: it
+  shares rows, columns and lines along time with them. Neither is to be cropped: the
+  corners are used.
 
-``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn symmetrically about
-its middle, the ring stands at both ends of the clip, and nothing else depends on time.
+``left``/``right`` and ``up``/``down`` are each other's time reversal: a path is drawn
+symmetrically about its middle, the ring stands at both ends of the clip, and nothing
+else depends on time.
 """
 
 import csv
@@ -67,30 +77,39 @@ COLOURS = {
 RED, CYAN = 0, 3  # the two that "apart" and "aligned" use: opposite hues
 RINGLESS = ("lone", "colours", "ways")
 RADII = (3.5, 6.0, 10.0)  # of ring and objects in "sizes", in pixels
-_STEP = {"left": (0.0, -1.0), "right": (0.0, 1.0), "up": (-1.0, 0.0), "down": (1.0, 0.0)}
+_STEP = {
+    "left": (0.0, -1.0),
+    "right": (0.0, 1.0),
+    "up": (-1.0, 0.0),
+    "down": (1.0, 0.0),
+}
 
 
 class SyntheticSpec(BaseModel):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
-        task: ``"lone"``, ``"colours"``, ``"ways"``, ``"cue"``, ``"sizes"``, ``"axes"``, ``"apart"`` or
-            ``"aligned"``.
+        task: ``"lone"``, ``"colours"``, ``"ways"``, ``"cue"``, ``"sizes"``, ``"axes"``,
+            ``"apart"`` or ``"aligned"``.
         clips: number of clips; classes are balanced.
         seed: seed of the whole set.
         size: height and width in pixels (even, for yuv420p).
         frames: frames a clip.
-        noise: standard deviation of Gaussian pixel noise, in units of the full range [0, 1].
-        distractors: objects besides the target (none where there is no ring; 0 leaves the answer in plain
-            sight: the oracle's data).
-        alone: share of the clips that show the target alone, as if ``distractors`` were 0.
-        gap: least distance in pixels between the ring's centre and the target's path, where there is room for
-            it; else the farthest of 64 places is taken.
+        noise: standard deviation of Gaussian pixel noise, in units of the full range
+            [0, 1].
+        distractors: objects besides the target (none where there is no ring; 0 leaves
+            the answer in plain sight: the oracle's data).
+        alone: share of the clips that show the target alone, as if ``distractors`` were
+            0.
+        gap: least distance in pixels between the ring's centre and the target's path,
+            where there is room for it; else the farthest of 64 places is taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: Literal["lone", "colours", "ways", "cue", "sizes", "axes", "apart", "aligned"] = "cue"
+    task: Literal[
+        "lone", "colours", "ways", "cue", "sizes", "axes", "apart", "aligned"
+    ] = "cue"
     clips: int = Field(ge=1)
     seed: int = Field(ge=0)
     size: int = Field(default=48, ge=32, multiple_of=2)
@@ -101,22 +120,35 @@ class SyntheticSpec(BaseModel):
     alone: float = Field(default=0.0, ge=0.0, le=1.0)
 
     @model_serializer(mode="wrap")
-    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Records are matched by the dump: a field that came after them must not show where it is unused.
+    def _without_later_defaults(
+        self, dump: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        # Records are matched by the dump: a field that came after them must not show
+        # where it is unused.
         dumped: dict[str, Any] = dump(self)
-        return dumped if self.alone else {name: dumped[name] for name in dumped if name != "alone"}
+        return (
+            dumped
+            if self.alone
+            else {name: dumped[name] for name in dumped if name != "alone"}
+        )
 
     @model_validator(mode="after")
     def _lone_has_no_distractors(self) -> "SyntheticSpec":
         if self.task in RINGLESS and self.distractors != 0:
-            raise ValueError(f"task {self.task!r} has exactly one object: set distractors to 0")
+            raise ValueError(
+                f"task {self.task!r} has exactly one object: set distractors to 0"
+            )
         return self
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the labels."""
         if self.task == "lone":
-            return tuple(f"{colour} {direction}" for colour in COLOURS for direction in DIRECTIONS)
+            return tuple(
+                f"{colour} {direction}"
+                for colour in COLOURS
+                for direction in DIRECTIONS
+            )
         if self.task == "colours":
             return (*COLOURS, "nothing")
         if self.task in ("ways", "apart", "aligned"):
@@ -124,8 +156,12 @@ class SyntheticSpec(BaseModel):
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
 
     def key(self) -> str:
-        """Sixteen hexadecimal digits for generator version and description, not for encoded bytes."""
-        return hashlib.sha256(f"{VERSION} {self.model_dump_json()}".encode()).hexdigest()[:16]
+        """Sixteen hexadecimal digits for generator version and description, not for
+        encoded bytes.
+        """
+        return hashlib.sha256(
+            f"{VERSION} {self.model_dump_json()}".encode()
+        ).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -136,7 +172,8 @@ class Scene:
         frames: uint8 ``(T, H, W, 3)``.
         label: index into the classes of the description.
         target: boolean ``(T, H, W)``, where the object that decides the class is seen.
-        ring: boolean ``(T, H, W)``, where the ring is seen (all false where there is none).
+        ring: boolean ``(T, H, W)``, where the ring is seen (all false where there is
+            none).
     """
 
     frames: np.ndarray
@@ -145,28 +182,46 @@ class Scene:
     ring: np.ndarray
 
 
-def _cover(kind: str, rows: np.ndarray, columns: np.ndarray, radius: float) -> np.ndarray:
-    """Share of each pixel, in [0, 1], that a shape covers; offsets from its centre in pixels."""
+def _cover(
+    kind: str, rows: np.ndarray, columns: np.ndarray, radius: float
+) -> np.ndarray:
+    """Share of each pixel, in [0, 1], that a shape covers; offsets from its centre in
+    pixels.
+    """
     if kind == "square":
-        distance = np.maximum(np.abs(rows), np.abs(columns)) * 1.13  # about the area of the disc
+        distance = (
+            np.maximum(np.abs(rows), np.abs(columns)) * 1.13
+        )  # about the area of the disc
     elif kind == "diamond":
         distance = (np.abs(rows) + np.abs(columns)) * 0.8
     else:
         distance = np.hypot(rows, columns)
-    edge = np.abs(distance - 0.72 * radius) - 0.28 * radius if kind == "ring" else distance - radius
+    edge = (
+        np.abs(distance - 0.72 * radius) - 0.28 * radius
+        if kind == "ring"
+        else distance - radius
+    )
     return np.clip(0.5 - edge, 0.0, 1.0)
 
 
 def _smooth_background(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A still, grey, low-frequency texture ``(H, W, 1)`` that says nothing about the class."""
+    """A still, grey, low-frequency texture ``(H, W, 1)`` that says nothing about the
+    class.
+    """
     coarse = rng.uniform(0.25, 0.55, (5, 5))
     position = np.linspace(0, 4, size)
     along = np.array([np.interp(position, np.arange(5), row) for row in coarse])
-    return np.array([np.interp(position, np.arange(5), column) for column in along.T]).T[:, :, None]
+    return np.array(
+        [np.interp(position, np.arange(5), column) for column in along.T]
+    ).T[:, :, None]
 
 
-def _place_ring(rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray, margin: float) -> np.ndarray:
-    """A ring position at least ``gap`` pixels from the whole path; the farthest of 64 if none is."""
+def _place_ring(
+    rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray, margin: float
+) -> np.ndarray:
+    """A ring position at least ``gap`` pixels from the whole path; the farthest of 64
+    if none is.
+    """
     candidates = rng.uniform(margin, spec.size - margin, (64, 2))
     nearest = np.linalg.norm(candidates[:, None] - path[None], axis=2).min(axis=1)
     good = np.flatnonzero(nearest >= spec.gap)
@@ -174,9 +229,15 @@ def _place_ring(rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray,
 
 
 def _path(
-    rng: np.random.Generator, spec: SyntheticSpec, direction: str, margin: float, steps: int
+    rng: np.random.Generator,
+    spec: SyntheticSpec,
+    direction: str,
+    margin: float,
+    steps: int,
 ) -> np.ndarray:
-    """A straight path ``(steps, 2)`` anywhere, whole inside the picture but for ``margin``."""
+    """A straight path ``(steps, 2)`` anywhere, whole inside the picture but for
+    ``margin``.
+    """
     length = rng.uniform(0.35, 0.55) * spec.size
     middle = rng.uniform(8, spec.size - 8, 2)
     way = np.array(_STEP[direction])
@@ -188,18 +249,27 @@ def _path(
 def _small_paths(
     rng: np.random.Generator, spec: SyntheticSpec, directions: list[str], steps: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """The paths of small objects and the place of the ring, in ``"apart"`` and ``"aligned"``."""
+    """The paths of small objects and the place of the ring, in ``"apart"`` and
+    ``"aligned"``.
+    """
     size, length = spec.size, spec.size / 4
     low, high = size * 0.52, size - 4  # of all that an object's centre passes
     turned = rng.random(2) < 0.5  # which corner
-    place = rng.uniform(5.5, size * 0.155, 2) if spec.task == "apart" else np.full(2, (low + high) / 2)
+    place = (
+        rng.uniform(5.5, size * 0.155, 2)
+        if spec.task == "apart"
+        else np.full(2, (low + high) / 2)
+    )
     along = np.linspace(-0.5, 0.5, steps)[:, None] * length
     ways = np.array([_STEP[direction] for direction in directions])
     best, widest = np.zeros(0), -1.0
     for _ in range(64):  # objects that hide each other would make another task of it
         half = np.abs(ways) * length / 2
         middles = rng.uniform(low + half, high - half)
-        paths = np.where(turned, size - 1 - middles, middles)[:, None] + along * ways[:, None]
+        paths = (
+            np.where(turned, size - 1 - middles, middles)[:, None]
+            + along * ways[:, None]
+        )
         apart = np.linalg.norm(paths[:, None] - paths[None], axis=-1).min(axis=-1)
         nearest = apart[~np.eye(len(paths), dtype=bool)].min(initial=np.inf)
         if nearest > widest:
@@ -221,15 +291,23 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     """
     rng = np.random.default_rng([VERSION, spec.seed, index])
     ringless = spec.task in RINGLESS
-    # Labels run through the classes in turn, so any prefix of the set is balanced to within one clip.
+    # Labels run through the classes in turn, so any prefix of the set is balanced to
+    # within one clip.
     label = index % len(spec.classes)
     colours = list(rng.permutation(len(COLOURS)))
-    way = index // len(spec.classes) if spec.task == "colours" else label  # each colour in all directions
+    way = (
+        index // len(spec.classes) if spec.task == "colours" else label
+    )  # each colour in all directions
     directions = [DIRECTIONS[way % 4]]
-    directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][: spec.distractors]
+    directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][
+        : spec.distractors
+    ]
     if spec.task == "axes":
         both = DIRECTIONS[:2], DIRECTIONS[2:]
-        directions = [str(rng.choice(both[label])), *rng.choice(both[1 - label], spec.distractors)]
+        directions = [
+            str(rng.choice(both[label])),
+            *rng.choice(both[1 - label], spec.distractors),
+        ]
     if spec.task == "lone":
         colours[0] = label // 4
     if spec.task == "colours":
@@ -244,7 +322,11 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         directions = directions[:1]
 
     grid = np.arange(spec.size, dtype=float)
-    back = np.full((spec.size, spec.size, 1), 0.4) if lines else _smooth_background(rng, spec.size)
+    back = (
+        np.full((spec.size, spec.size, 1), 0.4)
+        if lines
+        else _smooth_background(rng, spec.size)
+    )
     image = np.repeat(back[None], spec.frames, axis=0).repeat(3, axis=3)
     target = np.zeros(image.shape[:3], dtype=bool)
     ring = np.zeros_like(target)
@@ -252,10 +334,13 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     # The ring's frames at either end; the objects move in the frames between.
     end = start = 0 if ringless else spec.frames // 4
     if lines:
-        # With a pause, so that a network that looks a few frames ahead does not see ring and object at once.
+        # With a pause, so that a network that looks a few frames ahead does not see
+        # ring and object at once.
         end, start = spec.frames // 10, 3 * spec.frames // 10
     moving = np.arange(start, spec.frames - start)
-    sizes: np.ndarray | None = None  # of the objects, then of the ring; None: drawn while painting
+    sizes: np.ndarray | None = (
+        None  # of the objects, then of the ring; None: drawn while painting
+    )
     place: np.ndarray | None = None  # of the ring; None: where there is room
     # Painted from last to first: the target is never hidden by a distractor.
     order = np.arange(len(directions))
@@ -265,11 +350,15 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         order = rng.permutation(order)
     else:
         if spec.task in ("sizes", "axes"):
-            # Large objects overlap often, and which is in front would tell the target: the smaller one is.
+            # Large objects overlap often, and which is in front would tell the target:
+            # the smaller one is.
             sizes = np.resize(rng.permutation(RADII), len(directions) + 1)
             order = np.argsort(sizes[:-1], kind="stable")
         margins = [6.0] * len(directions) if sizes is None else sizes
-        paths = [_path(rng, spec, *pair, len(moving)) for pair in zip(directions, margins, strict=False)]
+        paths = [
+            _path(rng, spec, *pair, len(moving))
+            for pair in zip(directions, margins, strict=False)
+        ]
 
     for i in order[::-1]:
         kind = ("disc", "square", "diamond")[rng.integers(3)]
@@ -281,7 +370,9 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
                 target[t] = cover > 0.5
     if not ringless:
         radius, margin = (6.5, 7) if sizes is None else (sizes[-1], max(sizes[-1], 7))
-        row, column = _place_ring(rng, spec, paths[0], margin) if place is None else place
+        row, column = (
+            _place_ring(rng, spec, paths[0], margin) if place is None else place
+        )
         cover = _cover("ring", grid[:, None] - row, grid[None] - column, radius)
         for t in [*range(end), *range(spec.frames - end, spec.frames)]:
             image[t] += cover[:, :, None] * (palette[colours[0]] - image[t])
@@ -291,7 +382,9 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     return Scene(frames, label, target, ring)
 
 
-def write_clips(spec: SyntheticSpec, root: Path | str = "data", progress: bool = False) -> Path:
+def write_clips(
+    spec: SyntheticSpec, root: Path | str = "data", progress: bool = False
+) -> Path:
     """Write a data set as H.264 files, or find it again.
 
     Args:
@@ -300,9 +393,9 @@ def write_clips(spec: SyntheticSpec, root: Path | str = "data", progress: bool =
         progress: print a line every 200 clips.
 
     Returns:
-        The data set's folder: ``00000.mp4`` ..., ``index.csv`` (``path,label``) and ``classes.txt``. It
-        appears under its name only when complete; a run that was killed leaves nothing that could be
-        mistaken for it.
+        The data set's folder: ``00000.mp4`` ..., ``index.csv`` (``path,label``) and
+        ``classes.txt``. It appears under its name only when complete; a run that was
+        killed leaves nothing that could be mistaken for it.
     """
     folder = Path(root) / f"{spec.task}-{spec.key()}"
     if folder.is_dir():
@@ -324,7 +417,9 @@ def write_clips(spec: SyntheticSpec, root: Path | str = "data", progress: bool =
     (partial / "spec.json").write_text(spec.model_dump_json(indent=1) + "\n")
     try:
         partial.rename(folder)
-    except OSError:  # another process finished the same set first: its files are as good
+    except (
+        OSError
+    ):  # another process finished the same set first: its files are as good
         shutil.rmtree(partial)
         if not folder.is_dir():
             raise
