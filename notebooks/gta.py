@@ -665,9 +665,7 @@ def attention_row(names, size, y, start, end, number):
     return at, arrows, said | {f"M{number}": f"softmax\n{size}"}
 
 
-at, arrows, said = attention_row(
-    ("q", "k", "v", "out"), f"{n_}×{n_}", 0, "x", "y", 0
-)
+at, arrows, said = attention_row(("q", "k", "v", "out"), f"{n_}×{n_}", 0, "x", "y", 0)
 figures.diagram(
     axes[0],
     ran["NL"],
