@@ -2,8 +2,8 @@
 or with reversal?
 
 TABLE has what is known of the papers' blocks; what follows for a network is asked of
-every block. What commutes with a permutation gives a permuted clip the permuted output, and the mean
-over all positions, which a network ends in, does not change at all.
+every block. What commutes with a permutation gives a permuted clip the permuted output,
+and the mean over all positions, which a network ends in, does not change at all.
 """
 
 import itertools
