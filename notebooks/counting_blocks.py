@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.counting_parameters:Parameters
+#     parameters: notebooks.kit.parameters:CountingParameters
 # ---
 
 # %% [markdown]
@@ -38,16 +38,17 @@ import pandas as pd
 import sympy
 import torch
 
-from vidattn import bench, figures
+from notebooks.kit import bench
+from notebooks.kit.drawings import say, show_table
+from notebooks.kit.parameters import CountingParameters
+from notebooks.kit.printed.models import DATA
+from vidattn import figures
 from vidattn.backbones import BACKBONES, place
 from vidattn.blocks import make_block
 from vidattn.cost import activation_bytes, count
-from vidattn.figures import say, show_table
-from vidattn.papers.counting_parameters import Parameters
-from vidattn.papers.models import DATA
 from vidattn.yamlfile import read_yaml
 
-parameters = Parameters(rounds=rounds)
+parameters = CountingParameters(rounds=rounds)
 figures.use_style()
 torch.manual_seed(0)
 RECORDS = Path("book/results/counting")

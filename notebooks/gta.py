@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.gta_parameters:Parameters
+#     block: global_temporal_attention
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -84,27 +85,14 @@ from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
+from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
+from notebooks.kit.drawings import say
 from vidattn import figures
 from vidattn.backbones import BACKBONES, insertion, place
-from vidattn.figures import say
-from vidattn.papers.gta_parameters import Parameters
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    frames=frames,
-    groups=groups,
-    cross_channel=cross_channel,
-    paths=paths,
-    regions=regions,
-    spatial=spatial,
-    places=places,
-    backbone=backbone,
-    data=data,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("gta", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -123,7 +111,7 @@ torch.manual_seed(0)
 # The cell shows it, for a network with random weights, before any training: the scores, the bound, and for comparison the same architecture with a temporal shift {cite}`lin2019tsm`, which does see its neighbouring frames.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "A clip (above) and its reversal (below), time running to the right. A network of single frames with a mean at its end gives both the same scores.", "name": "fig-gta-task"}, "image": {"alt": "Two film strips of the same six frames in opposite order. A coloured shape moves across a grey ground, to one side above and back below."}}
-from vidattn.measures import reversed_pairs
+from notebooks.kit.claims.probes import reversed_pairs
 from vidattn.training import within_pairs
 from vidattn.video import augment
 from vidattn.video.sample import sample
@@ -622,9 +610,9 @@ table.pivot_table(
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figure 2, read off the library's blocks at res3 of a ResNet-50 on 8 frames: (a) NL, (b) DNL, above in space and below in time, (c) GTA behind its spatial attention, above the pixel path and below the region path. Filled boxes are layers that ran, each with the shape (channels, frames, rows, columns) that leaves it. Residual connections are left out, as in the paper.", "name": "fig-gta-2"}, "image": {"alt": "Five rows of boxes from left to right. a: x, three projections, one softmax over all positions, a product, W O, y. b: the same twice, with a softmax over the places of a frame and one over the frames of a place. c: spatial attention, then above V, a learned matrix and W O; below region weights and V, a product, a learned matrix, a product that hands the regions back, and W O."}}
 shape = (1, 512, 8, 28, 28)
 ran = {
-    "NL": figures.layers_that_ran(NonLocal(512), shape),
-    "DNL": figures.layers_that_ran(DecoupledNonLocal(512), shape),
-    "GTA": figures.layers_that_ran(GlobalTemporalAttention(512), shape),
+    "NL": drawings.layers_that_ran(NonLocal(512), shape),
+    "DNL": drawings.layers_that_ran(DecoupledNonLocal(512), shape),
+    "GTA": drawings.layers_that_ran(GlobalTemporalAttention(512), shape),
 }
 matrices = {
     name: "×".join(map(str, (m.shape[0] * 8,) * 2))
@@ -666,7 +654,7 @@ def attention_row(names, size, y, start, end, number):
 
 
 at, arrows, said = attention_row(("q", "k", "v", "out"), f"{n_}×{n_}", 0, "x", "y", 0)
-figures.diagram(
+drawings.diagram(
     axes[0],
     ran["NL"],
     at | {"x": (0, 0), "y": (6.7, 0)},
@@ -693,7 +681,7 @@ for part, (size, y, start, end) in enumerate(
         part,
     )
     at, arrows, said = at | more[0], arrows + more[1], said | more[2]
-figures.diagram(
+drawings.diagram(
     axes[1],
     ran["DNL"],
     at,
@@ -734,7 +722,7 @@ said |= {
     "MR": f"$\\hat{{M}}_R$\n{matrices['region']}",
 }
 said |= {"out.pixel.0": "$W_O$", "out.region.0": "$W_O$"}
-figures.diagram(axes[2], ran["GTA"], at, arrows, said)
+drawings.diagram(axes[2], ran["GTA"], at, arrows, said)
 assert {name for name, layer in ran["GTA"].items() if layer.kernel} - {*at} == {
     f"spatial.{name}" for name in ("q", "k", "v", "out")
 }
@@ -1259,9 +1247,9 @@ by_place.style.format(precision=2).set_caption(
 # Training again with another seed, of which the paper says nothing, comes on top.
 
 # %%
-from vidattn.papers import printed_accuracy
-from vidattn.papers.gta import efficiency
-from vidattn.papers.models import says
+from notebooks.kit.printed import printed_accuracy
+from notebooks.kit.printed.gta import efficiency
+from notebooks.kit.printed.models import says
 
 costs_printed = efficiency()
 verdicts = pd.Series([figure.verdict for figure in costs_printed]).value_counts()
@@ -1378,9 +1366,9 @@ pd.DataFrame(
 # %% tags=["hide-input"]
 from pathlib import Path
 
-from vidattn import evidence
+from notebooks.kit.claims import evidence
+from notebooks.kit.claims.ledger import load_study, run_all
 from vidattn.training import Placed, build_data, load_trained
-from vidattn.training.study import load_study, run_all
 
 study, card, records = evidence.open_records(Path("."), "gta")
 judged = evidence.judge(study, records, card)
@@ -1437,7 +1425,7 @@ say(
 for name in ("baseline", "NL", "DNL", "SA", "TA"):
     for told in evidence.values(records, name, "within reversals").values():
         assert abs(told - 0.5) < 0.005
-figures.run_card(
+drawings.run_card(
     [row for row in records if row["variant"] in study.primary],
     versions=card["versions"],
 )
@@ -1451,8 +1439,8 @@ def as_parameters_say(name, placed):
     """A block at the ledger's usual place moves to this page's; GTA itself takes all of
     its options.
     """
-    own = {"frames": parameters.frames} if placed.kind == parameters.kind else {}
-    own = parameters.options() if name in ("GTA", "GTA colours") else own
+    own = {"frames": parameters.frames} if placed.kind == parameters.block else {}
+    own = parameters.options if name in ("GTA", "GTA colours") else own
     places = parameters.places if placed.places == usual else placed.places
     return Placed(kind=placed.kind, options={**placed.options, **own}, places=places)
 
@@ -1490,7 +1478,7 @@ results = dict(
 replayed = next((row for row in records if row["variant"] == "GTA"), None)
 if parameters.scale == "reduced" and replayed:
     say(evidence.replayed(study, replayed))
-display(figures.run_card([*results.values()]))
+display(drawings.run_card([*results.values()]))
 trained = {
     name: load_trained(results[name, seed].folder).eval()
     for name in parameters.variants

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vidattn.book import at_scale
+from notebooks.kit.build import at_scale
+from notebooks.kit.notebook import read_notebook, resolve
 from vidattn.errors import UserError
-from vidattn.notebook import read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "rnl.py")
@@ -47,10 +47,7 @@ def test_a_kernel_is_three_odd_numbers(kernel):
 
 
 def test_a_kernel_of_texts():
-    assert (
-        refusal(kernel=[3, 3, "5"])
-        == "rnl: kernel[2]: must be a valid integer, not '5'"
-    )
+    assert refusal(kernel=[3, 3, "5"]).startswith("rnl: kernel=[3, 3, '5'] is not")
 
 
 @pytest.mark.parametrize(
