@@ -104,6 +104,16 @@ def test_an_older_torch_stays_as_it_is(wheel: Path, tmp_path: Path) -> None:
     assert len(would) == 1 and re.fullmatch(r"vidattn-\S+", would[0]), done.stdout
 
 
+def test_a_notebook_finds_what_pages_share_from_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()  # a folder of the same name is not in the way
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    command = [sys.executable, "-c", "import vidattn, notebooks.full"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=clean, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"pip install -e . -e ./notebooks\n{done.stderr}"
+
+
 def closure(*names: str) -> set[str]:
     """Return distributions and all that they ask for here, at whatever remove."""
     found, waiting = set(), [*names]
