@@ -132,5 +132,5 @@ serve: $(READY) ## show the built book at http://127.0.0.1:8000
 
 .PHONY: clean
 clean: ## remove what was built; runs/, data/ and .venv stay
-	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache build *.egg-info notebooks/*.egg-info
 	find vidattn tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
