@@ -92,6 +92,13 @@ def test_what_moved_is_found(
     assert "moved   cost, cell 5 -> other, cell 2: share = 14%" in said
 
 
+def test_what_stands_twice_has_not_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare(tmp_path, {"again": OLD["cost"], **OLD}) == 0
+    assert "nothing moved to another page" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "old, new",
     [
@@ -118,6 +125,7 @@ def test_what_may_differ_is_not_missing(tmp_path: Path, old: str, new: str) -> N
         ("'14%'", "'15%'", "glued: share = 14%"),
         ("glued share", "glued part", "glued: share = 14%"),
         ("1.8e-16", "1.8e-15", "line: relative error 1.8e-16"),
+        ("1.8e-16", "1.9e-16", "line: relative error 1.8e-16"),
         ("3 of 3 runs: nl", "3 of 3 runs: rnl", "line: 3 of 3 runs: nl, 93 s"),
         ("scale of 10", "scale", "caption: Costs, on a scale of 10."),
         ("figure fig-cost", "figure fig-costs", "figure: fig-cost"),
