@@ -253,20 +253,21 @@ def skips(root: Path = ROOT) -> list[str]:
 @cache
 def unformatted(root: Path = ROOT) -> list[str]:
     """Return the files whose lines cannot be counted: not as `ruff format` has them."""
-    command = [sys.executable, "-m", "ruff", "format", "--check", "--line-length"]
-    done = subprocess.run(
-        [*command, str(CODE), *map(str, python_files(root))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode > 1 or done.stderr.strip().startswith("error"):
-        raise RuntimeError(done.stderr)
-    found = [
-        line.removeprefix("Would reformat: ").removeprefix(f"{root}/")
-        for line in done.stdout.splitlines()
-        if line.startswith("Would reformat: ")
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "format",
+        "--check",
+        f"--line-length={CODE}",
     ]
+    command += ["--output-format=concise", *map(str, python_files(root))]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=root, check=False
+    )
+    found = re.findall(r"^(\S+\.py):\d+:\d+: unformatted", done.stdout, re.MULTILINE)
+    if done.returncode and not found:
+        raise RuntimeError(done.stdout + done.stderr)
     for name in sources(root):
         lines = (root / name).read_text().splitlines() if name.suffix == ".js" else []
         found += [str(name)] if max(map(len, lines), default=0) > CODE else []
