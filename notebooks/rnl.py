@@ -926,7 +926,8 @@ pd.DataFrame(
 from pathlib import Path
 
 from notebooks.kit.claims import evidence
-from notebooks.kit.claims.ledger import load_study, run_all
+from notebooks.kit.claims.ledger import load_ledger
+from notebooks.kit.claims.running import run_all
 
 study, card, records = evidence.open_records(Path("."), "rnl")
 judged = evidence.judge(study, records, card)
@@ -960,7 +961,7 @@ gain = [
     for s, v in evidence.values(records, "NL").items()
 ]
 glue("nl-gain", f"{np.mean(gain):+.1f}", display=False)
-glue("steps", records[0]["steps"], display=False)
+glue("steps", records[0].steps, display=False)
 glue("clips", study.base["data"]["train"]["clips"], display=False)
 glue(
     "verdicts",
@@ -972,8 +973,8 @@ glue(
     display=False,
 )
 drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
+    [row for row in records if row.variant in study.primary],
+    versions=card.versions,
 )
 
 # %% [markdown]
@@ -986,7 +987,7 @@ drawings.run_card(
 from notebooks.kit.claims.ledger import at_noise
 from vidattn.training import Placed, build_data, evaluate, load_trained
 
-live = load_study("book/ledgers/rnl_full.yaml") if parameters.data else study
+live = load_ledger("book/ledgers/rnl_full.yaml") if parameters.data else study
 block = Placed(kind="region", options=parameters.options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "RNL": (block,)}})
 changes = {
@@ -1003,7 +1004,7 @@ elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
 jobs = [
     (name, seed)
-    for seed in card["seeds"][: parameters.seeds]
+    for seed in card.seeds[: parameters.seeds]
     for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
@@ -1015,7 +1016,7 @@ results = dict(
         strict=True,
     )
 )
-recorded = next(row for row in records if row["variant"] == "RNL")
+recorded = next(row for row in records if row.variant == "RNL")
 if parameters.scale == "reduced":
     say(evidence.replayed(study, recorded))
 display(drawings.run_card(list(results.values())))
@@ -1111,7 +1112,7 @@ if trained and parameters.data is None:
 # 1×1×1 kernel, which has the equal query and key but no region, stands beside it as the control.
 
 # %% tags=["hide-input"]
-from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit.claims import mean_interval
 
 columns = {
     "maps alike": "maps alike",

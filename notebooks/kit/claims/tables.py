@@ -46,19 +46,15 @@ def claims_table(
 
 def uncommitted(records: Sequence[Record]) -> str:
     """Say which records were made from code that differed from the commit they name."""
-    sides = [
-        [one for one in records if one.committed is said] for said in (False, True)
-    ]
-    without, with_commit = sides
-    if not without:
+    dirty = [one for one in records if not one.committed]
+    clean = [one for one in records if one.committed]
+    if not dirty:
         return ""
-    fewer = min(sides, key=len)
-    names = "; ".join(map(str, fewer))
-    which = (
-        names if fewer is without else f"all but {names}" if names else "all of them"
-    )
+    which = "; ".join(map(str, dirty if len(dirty) <= len(clean) else clean))
+    if len(clean) < len(dirty):
+        which = f"all but {which}" if clean else "all of them"
     return (
-        f"{len(without)} of {len(records)} records were made from uncommitted code: "
+        f"{len(dirty)} of {len(records)} records were made from uncommitted code: "
         f"files differed from the commit that they name ({which})."
     )
 
