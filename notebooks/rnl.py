@@ -1,12 +1,9 @@
 # ---
 # jupyter:
 #   jupytext:
-#     notebook_metadata_filter: language_info,vidattn
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -558,15 +555,11 @@ of_this_run = place(
     page.places,
     partial(RegionNonLocal, **page.options),
 )
-side = 40 if page.synthetic else 224
-drawings.show_architecture(
-    paper, 224, "Table I: five RNL blocks in ResNet-50, 8 frames of 224 × 224"
-)
-drawings.show_architecture(
-    of_this_run,
-    side,
-    f"The network of this run, {page.backbone}, 8 frames of {side} × {side}",
-)
+side, short = 40 if page.synthetic else 224, {"RegionNonLocal": "RNL"}
+of_paper = "Table I: five RNL blocks in ResNet-50, 8 frames of 224 × 224"
+drawings.show_architecture(paper, 224, of_paper, short)
+of_run = f"The network of this run, {page.backbone}, 8 frames of {side} × {side}"
+drawings.show_architecture(of_this_run, side, of_run, short)
 
 # %% [markdown]
 # ## Properties

@@ -110,4 +110,6 @@ class Seen:
     def position(self, mask: np.ndarray) -> tuple[int, ...]:
         """Return the position of the features that a mask fills most."""
         filled = F.avg_pool2d(from_numpy(self.cut(mask)).float(), self._cell)
-        return tuple(int(i) for i in np.unravel_index(int(filled.argmax()), filled.shape))
+        return tuple(
+            int(i) for i in np.unravel_index(int(filled.argmax()), filled.shape)
+        )
