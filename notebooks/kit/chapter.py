@@ -16,6 +16,7 @@ from torch import nn
 
 from notebooks.kit import claims
 from notebooks.kit.claims import Card, Judgement, Ledger, Record
+from notebooks.kit.claims.ledger import at_noise
 from notebooks.kit.claims.running import run_all
 from notebooks.kit.drawings import run_card, say
 from notebooks.kit.drawings.card import Html
@@ -228,7 +229,7 @@ class Chapter:
         for (name, seed), result in self.results.items():
             network = load_trained(str(result.folder))
             tests = [
-                build_data(claims.at_noise(self.experiments[name, seed], level))[1]
+                build_data(at_noise(self.experiments[name, seed], level))[1]
                 for level in levels
             ]
             tested = [result.top1 or 0, *(evaluate(network, x).top1 for x in tests)]

@@ -45,9 +45,11 @@ def film_strips(
 def _mark(axis: Axes, mask: np.ndarray) -> None:
     if mask.any():
         rows, columns = np.nonzero(mask)
-        corner = columns.min() - 2, rows.min() - 2
-        size = np.ptp(columns) + 4, np.ptp(rows) + 4
-        box = plt.Rectangle(corner, *size, fill=False, ec="white", ls="--", lw=1.2)
+        corner = float(columns.min() - 2), float(rows.min() - 2)
+        width, height = (float(np.ptp(side) + 4) for side in (columns, rows))
+        box = plt.Rectangle(
+            corner, width, height, fill=False, ec="white", ls="--", lw=1.2
+        )
         axis.add_patch(box)
 
 

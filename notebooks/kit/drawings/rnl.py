@@ -1,5 +1,7 @@
 """Figures of the RNL paper, drawn from modules that ran."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from torch import nn
@@ -32,8 +34,11 @@ def figure_2() -> Figure:
         layers_that_ran(RegionNonLocal(512), AFTER_RES3),
         {"x": (0, 0.2), "v": (0, -0.7), "f_theta": (-0.55, -1.7), "⊗": (-0.55, -2.7)}
         | TAIL,
-        [("x", "v"), ("v", "f_theta"), ("f_theta", "⊗"), ("⊗", "softmax"), ("v", "⊗'")]
-        + TAIL_ARROWS,
+        [
+            *pairwise(("x", "v", "f_theta", "⊗", "softmax")),
+            ("v", "⊗'"),
+            *TAIL_ARROWS,
+        ],
         {"v": "$W_g$"},
     )
     side_by_side = {"q": (-1.08, -1.2), "k": (0, -1.2), "v": (1.08, -1.2)}
@@ -41,8 +46,12 @@ def figure_2() -> Figure:
         right,
         layers_that_ran(NonLocal(512), AFTER_RES3),
         {"x": (0, 0.2), **side_by_side, "⊗": (-0.55, -2.7)} | TAIL,
-        [("x", "q"), ("x", "k"), ("x", "v"), ("q", "⊗"), ("k", "⊗"), ("⊗", "softmax")]
-        + [("v", "⊗'"), *TAIL_ARROWS],
+        [
+            *pairwise(("x", "q", "⊗", "softmax")),
+            *pairwise(("x", "k", "⊗")),
+            *pairwise(("x", "v", "⊗'")),
+            *TAIL_ARROWS,
+        ],
         {"q": r"$\theta$", "k": r"$\phi$", "v": "$g$"},
     )
     for axis in (left, right):  # the residual connection
