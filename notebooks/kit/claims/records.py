@@ -159,9 +159,10 @@ def values(
     Raises:
         UserError: The metric is unknown, or none of the records has it.
     """
-    if records and not any(known_metric(metric) in one.metrics for one in records):
-        have = ", ".join(dict.fromkeys(name for one in records for name in one.metrics))
-        raise UserError(f"no record has {metric!r}; they have {have}")
+    recorded = {name for one in records for name in one.metrics}
+    if known_metric(metric) not in recorded and records:
+        have = ", ".join(sorted(recorded))
+        raise UserError(f"none of the records has {metric!r}; they have {have}")
     return {
         one.seed: one.metrics[metric]
         for one in records
