@@ -16,7 +16,7 @@ from notebooks.kit.claims.ledger import (
     plan,
 )
 from vidattn.errors import UserError
-from vidattn.training.experiment import Experiment, make_experiment
+from vidattn.training.experiment import make_experiment
 from vidattn.training.key import file_key
 from vidattn.training.validation import Part, explain
 from vidattn.yamlfile import read_yaml
@@ -174,10 +174,11 @@ def _means(record: Record, ledger: Ledger) -> bool:
     """Say whether a record's description, if it has one, is that of its ledger."""
     if not record.description:
         return True
-    planned = ledger.experiment(record.variant, record.seed)
-    return _decisive(make_experiment(record.description)) == _decisive(planned)
-
-
-def _decisive(experiment: Experiment) -> dict[str, Any]:
-    """Return what of a description decides the result, without names and places."""
-    return experiment.model_dump(exclude={"name": True, "data": {"root", "cache"}})
+    runs = (
+        make_experiment(record.description),
+        ledger.experiment(record.variant, record.seed),
+    )
+    # Without names and places: what decides the result.
+    left_out: Any = {"name": True, "data": {"root", "cache"}}
+    recorded, planned = (run.model_dump(exclude=left_out) for run in runs)
+    return recorded == planned
