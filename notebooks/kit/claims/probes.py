@@ -4,7 +4,9 @@ Does it see which frame came first, how do its attention maps depend on the quer
 do its regions cover?
 """
 
+import copy
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,13 +120,14 @@ def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, f
     data = experiment.data
     assert isinstance(data, Synthetic)
     seen = data.model_copy(update={"test": data.train})
-    block = insertion(model, *_first_place(experiment))
-    w_g = block.get_parameter("w_g.weight").detach()
-    drawn = torch.randn(w_g.shape, generator=torch.Generator().manual_seed(0)).to(w_g)
+    block: Any = insertion(model, *_first_place(experiment))
+    untrained, w_g = copy.deepcopy(block), block.w_g.weight.data
+    drawn = torch.randn(w_g.shape, generator=torch.Generator().manual_seed(0))
+    untrained.w_g.weight.data = drawn.to(w_g)
     found = {}
-    for name, weight in {"overlap": w_g, "overlap, untrained": drawn}.items():
+    for name, judged in {"overlap": block, "overlap, untrained": untrained}.items():
         train, test = (
-            _maps_and_masks(model, each, clips, weight)
+            _maps_and_masks(model, each, clips, judged)
             for each in (experiment.model_copy(update={"data": seen}), experiment)
         )
         filled = torch.stack([masks for _, masks in train]).sum(dim=-1).double()
@@ -139,17 +142,16 @@ def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, f
 
 
 def _maps_and_masks(
-    model: nn.Module, experiment: Experiment, clips: int, w_g: Tensor
+    model: nn.Module, experiment: Experiment, clips: int, judged: Any
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return each clip's region weights of both signs `(2K, THW)` and where ring and
-    object are `(2, THW)`.
+    """Return each clip's region weights of both signs `(2K, THW)`, as the judged block
+    gives them, and where ring and object are `(2, THW)`.
     """
     block = insertion(model, *_first_place(experiment))
     found = []
     for index, clip, shape in _clips(model, experiment, clips):
         with torch.no_grad():
-            x = block.get_submodule("spatial")(capture(model, block, clip))
-            g_r = F.conv3d(x, w_g)[0].flatten(1).cpu()
+            g_r = judged.regions(capture(model, block, clip))[0].flatten(1).cpu()
         cells = torch.stack(_cells(experiment, index, shape)).flatten(1)
         found.append((torch.cat([g_r, -g_r]), cells > 0.5))
     return found

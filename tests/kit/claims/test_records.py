@@ -257,9 +257,7 @@ def test_one_pass_or_none_is_never_right_on_more_than_three_of_four_cases() -> N
     assert max(values(records, "aligned RCCA R=1").values()) > 0.9
 
 
-def test_networks_that_commute_with_reversal_have_half_of_clips_and_their_reversals() -> (
-    None
-):
+def test_networks_that_commute_with_reversal_are_right_on_half_of_both() -> None:
     ledger, _, records = open_records(ROOT, "gta")
     seeing = ("global_temporal_attention",)
     blind = [
