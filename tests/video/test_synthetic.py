@@ -299,12 +299,19 @@ def test_every_field_counts_in_the_key() -> None:
         "noise": 0.2,
         "distractors": 2,
         "gap": 12.0,
+        "alone": 0.5,
     }
     keys = {
         SyntheticSpec(**{**base, name: value}).key() for name, value in changes.items()
     }  # type: ignore[arg-type]
     keys.add(SyntheticSpec(**base).key())  # type: ignore[arg-type]
     assert len(keys) == len(changes) + 1
+
+
+def test_clips_on_disk_keep_the_names_that_they_had() -> None:
+    # As rendered before the field `alone` came, and after it.
+    assert SyntheticSpec(clips=4, seed=2).key() == "5805bc5f33d04edd"
+    assert SyntheticSpec(clips=4, seed=2, alone=0.5).key() == "3671239d65549335"
 
 
 @pytest.mark.parametrize(

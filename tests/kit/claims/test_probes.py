@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from notebooks.kit.claims import probes as measures
 from notebooks.kit.claims.ledger import Measures
 from vidattn.backbones import place, resnet_mini
-from vidattn.blocks import NonLocal, PyramidNonLocal
+from vidattn.blocks import (
+    GlobalTemporalAttention,
+    NonLocal,
+    PyramidNonLocal,
+    RegionNonLocal,
+)
 from vidattn.training.experiment import Experiment, Synthetic, make_experiment
 from vidattn.video.synthetic import SyntheticSpec, render
 
@@ -218,6 +223,22 @@ def test_the_clip_that_is_played_backwards_is_the_clip(experiment: Experiment) -
     measures.order(Watch([[0.0] * 4] * 8), experiment)
     for clip, turned in zip(seen[::2], seen[1::2], strict=True):
         assert torch.equal(clip.flip(2), turned) and not torch.equal(clip, turned)
+
+
+def test_regions_are_looked_for_where_a_block_has_them(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "overlap", lambda *_: {"object overlap": 0.5})
+    wanted = Measures(map_clips=0, region_clips=1)
+    both = ("pixel", "region")
+    for paths, found in (
+        (both, {"object overlap": 0.5}),
+        (both[1:], {"object overlap": 0.5}),
+        (both[:1], {}),
+    ):
+        block = GlobalTemporalAttention(96, paths=paths)
+        assert measures.measure(network(block), experiment, wanted) == found
+    assert measures.measure(network(RegionNonLocal(96)), experiment, wanted) == {}
 
 
 class Regions(nn.Module):
