@@ -114,13 +114,18 @@ test-cluster: $(READY) $(BATCH)/.ready ## a batch under a real SLURM of two node
 	VIDATTN_CLUSTER=1 OMP_NUM_THREADS=1 $(BATCH)/bin/python -m pytest -q -rs tests/cluster
 
 .PHONY: lint
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## layout (ruff format), ruff and mypy
+	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 
 .PHONY: house
 house: $(READY) ## measure the house: lines of code, cells, prose (tests/house holds the limits)
 	$(PYTHON) -m tests.house.measure
+
+.PHONY: house
+house: $(READY) ## how large the library and each page are, in lines of code
+	@$(PYTHON) -m tests.house.measure
 
 .PHONY: bench
 bench: $(READY) ## time and memory of every block on this machine
