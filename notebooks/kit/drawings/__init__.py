@@ -1,5 +1,6 @@
 """What pages draw and show: plots with intervals, diagrams, tables, run cards."""
 
+from notebooks.kit.drawings.bars import stacked_bars
 from notebooks.kit.drawings.card import run_card
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
 from notebooks.kit.drawings.page import say, show_table
@@ -13,4 +14,5 @@ __all__ = [
     "run_card",
     "say",
     "show_table",
+    "stacked_bars",
 ]
