@@ -1,6 +1,6 @@
 """What pages draw and show: plots with intervals, diagrams, tables, run cards."""
 
-from notebooks.kit.drawings.bars import stacked_bars
+from notebooks.kit.drawings.bars import parts_of_costs, stacked_bars
 from notebooks.kit.drawings.card import run_card
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
 from notebooks.kit.drawings.page import say, show_table
@@ -11,6 +11,7 @@ __all__ = [
     "dot_plot",
     "interval_plot",
     "layers_that_ran",
+    "parts_of_costs",
     "run_card",
     "say",
     "show_table",

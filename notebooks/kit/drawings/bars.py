@@ -5,7 +5,18 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from vidattn.cost import Cost
 from vidattn.figures.style import COLOURS, WIDTH
+
+
+def parts_of_costs(costs: Mapping[str, Cost]) -> pd.DataFrame:
+    """Return the convolutions and the products of each cost, in GMAC."""
+    parts = {
+        name: (cost.by_kind["conv"], cost.macs - cost.by_kind["conv"])
+        for name, cost in costs.items()
+    }
+    columns = ["convolutions", "products"]
+    return pd.DataFrame.from_dict(parts, orient="index", columns=columns) / 1e9
 
 
 def stacked_bars(

@@ -215,11 +215,16 @@ class Bottlenecked(GlobalTemporalAttention):
         )
 
 
+def c2d(classes: int) -> nn.Module:
+    """Return the C2D ResNet-50."""
+    return BACKBONES["resnet50"](num_classes=classes, temporal="pool")
+
+
 def with_descriptors(classes: int) -> nn.Module:
     """Return the C2D ResNet-50 with CGD behind the first convolution of every
     bottleneck, as in its code.
     """
-    model = BACKBONES["resnet50"](num_classes=classes, temporal="pool")
+    model = c2d(classes)
     for block in list(model.modules()):
         if isinstance(block, Bottleneck):
             descriptor = CompactGlobalDescriptor(block.conv1.out_channels)
@@ -227,9 +232,10 @@ def with_descriptors(classes: int) -> nn.Module:
     return model
 
 
-def quartered(build: Callable[[int], nn.Module], classes: int) -> nn.Module:
-    """Return a C2D network with all shortening of time in its first pooling."""
-    model = build(classes)
+def quartered(model: nn.Module) -> nn.Module:
+    """Move all shortening of time in a C2D network into its first pooling; return
+    it.
+    """
     model.pool1, model.pool2 = nn.MaxPool3d(3, (4, 2, 2), 1), nn.Identity()
     return model
 
@@ -255,9 +261,6 @@ BARE: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda classes: nn.Identity(),
     "frame_scores": FrameScores,
     "described": with_descriptors,
-    "quartered": partial(
-        quartered,
-        lambda classes: BACKBONES["resnet50"](num_classes=classes, temporal="pool"),
-    ),
-    "quartered_described": partial(quartered, with_descriptors),
+    "quartered": lambda classes: quartered(c2d(classes)),
+    "quartered_described": lambda classes: quartered(with_descriptors(classes)),
 }
