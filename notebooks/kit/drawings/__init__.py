@@ -1,7 +1,7 @@
 """What pages draw and show: plots with intervals, diagrams, tables, run cards."""
 
-from notebooks.kit.drawings.bars import parts_of_costs, stacked_bars
 from notebooks.kit.drawings.card import run_card
+from notebooks.kit.drawings.costs import parts_of_costs, stacked_bars
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
 from notebooks.kit.drawings.page import say, show_table
 from notebooks.kit.drawings.plots import dot_plot, interval_plot
