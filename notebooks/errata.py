@@ -164,11 +164,7 @@ say(f"{len(ERRATA)} in all: {by_way}.")
 # %% tags=["hide-input"]
 # erratum: rnl_eq_4
 block = RegionNonLocal(64)
-gets, gives, takes = (
-    block.w_g.in_channels,
-    block.w_g.out_channels,
-    block.w_z.in_channels,
-)
+gets, gives, takes = block.v.in_channels, block.v.out_channels, block.out.in_channels
 assert takes == gives != gets
 shows("rnl_eq_4", gets=gets, gives=gives, takes=takes)
 
@@ -278,8 +274,9 @@ shows("pnl_cubes", **sizes, two=two, printed_two=printed_two)
 # %% tags=["hide-input"]
 # erratum: pnl_conv_g
 names = [name for name, of in NonLocal(8).named_children() if isinstance(of, Conv3d)]
-assert names == ["theta", "phi", "g", "w_z"]
-shows("pnl_conv_g", number=len(names), names=", ".join(names))
+assert names == ["q", "k", "v", "out"]
+papers = "theta, phi, g, w_z"  # as the paper has them
+shows("pnl_conv_g", number=len(names), names=papers)
 
 # %% tags=["hide-input"]
 # erratum: pnl_sizes
