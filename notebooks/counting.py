@@ -70,10 +70,10 @@ from notebooks.kit.printed import (
 from notebooks.kit.printed.choices import CHOICES, ORIGINS
 from notebooks.kit.printed.readings import readings
 from notebooks.kit.printed.tables import decisions
+from notebooks.kit.printed.thop import count
 from vidattn import figures
 from vidattn.backbones import place, resnet50
 from vidattn.blocks import NonLocal, PyramidNonLocal, make_block
-from vidattn.cost import count
 
 started = time.perf_counter()
 figures.use_style()

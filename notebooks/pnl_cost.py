@@ -39,8 +39,8 @@ from notebooks.kit.printed.report import (
     show_costs,
     show_ways,
 )
+from notebooks.kit.printed.thop import count
 from vidattn import figures
-from vidattn.cost import count
 
 figures.use_style()
 

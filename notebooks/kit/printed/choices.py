@@ -1,8 +1,8 @@
 """What a reading takes to be so beyond the text, one choice each, by id:
 `data/choices.yaml`.
 
-The ways of counting are choices, too. A reading is a tuple of ids, in the order in which
-`says` tells them; the empty one is the text's.
+The ways of counting are choices, too. A reading is a tuple of ids, in the order in
+which `says` tells them; the empty one is the text's.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a metric of the printed costs counts, and in which unit: `data/readings.yaml`."""
+"""What each metric of the printed costs counts, and its unit: `data/readings.yaml`."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple

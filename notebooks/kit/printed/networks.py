@@ -184,7 +184,8 @@ class Bottlenecked(GlobalTemporalAttention):
     counting only.
 
         Z = X W_Z,   W_Z of C x C'                    C' = C / 4
-        V_P = Z W_V,   V_R = (G_R Z) W_V              W_V of each path, C' x C'; G_R = W_G X^T, K = C / 8
+        G_R = W_G X^T                                 K = C / 8
+        V_P = Z W_V,   V_R = (G_R Z) W_V              W_V of each path, C' x C'
         Y = X + BN(A_P W_O + A_R W_O)                 W_O of each path, C' x C
 
     Shape:

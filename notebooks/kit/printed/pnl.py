@@ -1,7 +1,7 @@
 """Every printed cost of the PNL paper, recomputed.
 
 The paper does not say how it counts. Its MFNet costs 11.176 G under the convention of
-`vidattn.cost` called `"modules, linear layers once"`: the tool of RNL's tables, a
+`thop.count` called `"modules, linear layers once"`: the tool of RNL's tables, a
 little later. All FLOPs are counted so.
 
 Three rows of Table 5 (Res50-NL, -CGD, -CGNL) are quoted: that paper's own networks are
@@ -24,10 +24,10 @@ from notebooks.kit.printed.metrics import METRICS
 from notebooks.kit.printed.networks import MakeBlock
 from notebooks.kit.printed.readings import comparisons, readings
 from notebooks.kit.printed.rows import cell, comparison, row_of
+from notebooks.kit.printed.thop import Convention
 from notebooks.kit.printed.verdict import PrintedCost, Recounted
 from notebooks.kit.printed.ways import Way, ways_of_counting
 from vidattn.blocks import NonLocal
-from vidattn.cost import Convention
 
 CONVENTION: Convention = "modules, linear layers once"
 IMAGENET = 1000

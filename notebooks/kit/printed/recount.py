@@ -10,8 +10,9 @@ from torch import nn
 
 from notebooks.kit.printed.metrics import Amount
 from notebooks.kit.printed.networks import BARE, MakeBlock
+from notebooks.kit.printed.thop import Convention, count
 from vidattn.backbones import BACKBONES, place
-from vidattn.cost import Convention, Cost, count
+from vidattn.cost import Cost
 
 
 class Backbone(NamedTuple):
@@ -125,6 +126,6 @@ def recount(
         given: What of: the number of channels, or the backbone and the number of
             classes.
         shape: Shape of the input.
-        convention: As for `vidattn.cost.count`.
+        convention: as for `thop.count`.
     """
     return count(lambda: build(*given), shape, convention)

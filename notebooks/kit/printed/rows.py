@@ -8,8 +8,8 @@ from notebooks.kit.printed.choices import TEXT, Reading
 from notebooks.kit.printed.metrics import METRICS
 from notebooks.kit.printed.readings import Key, Row, comparisons, readings
 from notebooks.kit.printed.recount import RowNetwork
+from notebooks.kit.printed.thop import Convention
 from notebooks.kit.printed.verdict import PrintedCost, Recounted, judge
-from vidattn.cost import Convention
 
 
 def cell(printed: Mapping[str, str], more: Sequence[Recounted] = ()) -> PrintedCost:
