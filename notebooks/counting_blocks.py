@@ -311,22 +311,14 @@ say(
 # of which 8 reach the blocks), for 400 classes. Percentages are of the bare network.
 
 # %%
-TSM, FIVE = "TSM ResNet-50", ((1, 3), (1, 3, 5))
+TSM, AT = "TSM ResNet-50", ((1, 3), (1, 3, 5))
 NETWORKS = {  # backbone, options, places; frames of a clip; channels at the places
     TSM: (
-        (
-            "resnet50",
-            {"temporal": "tsm"},
-            dict(zip(("res3", "res4"), FIVE, strict=True)),
-        ),
+        ("resnet50", {"temporal": "tsm"}, {"res3": AT[0], "res4": AT[1]}),
         8,
         (512, 1024),
     ),
-    "MFNet": (
-        ("mfnet", {}, dict(zip(("conv3", "conv4"), FIVE, strict=True))),
-        16,
-        (192, 384),
-    ),
+    "MFNet": (("mfnet", {}, {"conv3": AT[0], "conv4": AT[1]}), 16, (192, 384)),
 }
 
 
@@ -341,6 +333,7 @@ def network(which, name=None):
     return count(build, (1, 3, frames, 224, 224))
 
 
+# %%
 bare = {which: network(which) for which in NETWORKS}
 in_networks = {}
 for (which, (_, _, widths)), name in product(NETWORKS.items(), BLOCKS):

@@ -34,6 +34,12 @@ import pandas as pd
 from notebooks.kit.bench import ratios
 from notebooks.kit.drawings import parts_of_costs, say, show_table, stacked_bars
 from notebooks.kit.printed import Verdict, agrees, efficiency, says
+from notebooks.kit.printed.compositions import (
+    OPTIONS,
+    PLACES,
+    Composition,
+    compositions,
+)
 from notebooks.kit.printed.networks import Bottlenecked
 from notebooks.kit.printed.readings import readings
 from notebooks.kit.printed.report import (
@@ -254,122 +260,39 @@ say(
 # paths, and normalisations may be none to three. Four figures are to come out: R2D's and
 # SlowFast's, FLOPs and parameters.
 
-# %% tags=["hide-input"]
-PLACES = {
-    "R2D": (8, ((2, 512, 6272), (3, 1024, 1568))),
-    "SlowFast": (16, ((2, 512, 16384), (3, 1024, 4096))),
-}
-REGIONS = {
-    f"C/{k}" if k > 1 else "C": (lambda c, k=k: c // k)
-    for k in (1, 2, 4, 8, 16, 32, 64)
-}
-REGIONS |= {f"{k}": (lambda c, k=k: k) for k in (4, 8, 16, 32, 64, 128)}
-OPTIONS = {
-    "first": (0, 2, 4, 8, 16),
-    "width": (1, 2, 4, 8, 16),
-    "pixel value": (True, False),
-    "W_G reads": ("X", "V", "first"),
-    "region value": (
-        "on places",
-        "on regions",
-        "V's regions",
-        "on V's regions",
-        "none",
-        "W_V of pixels",
-    ),
-    "K": REGIONS,
-    "G": (1, 2, 4, 8, 16),
-    "a matrix for each": ("pair", "head"),
-    "outputs": ("two", "two, one on regions", "one"),
-}
-
-
-def possible(first, over, pixel, reads, region, k, g, matrix, outputs):
-    """Whether a composition has what it names, and under one name only."""
-    nothing = (reads == "first" and not first) or (not pixel and reads == "V")
-    twice = (g == 1 and matrix == "head") or (
-        not pixel and over > 1 and region in ("V's regions", "on V's regions", "none")
-    )
-    return not nothing and not twice and (pixel or region != "W_V of pixels")
-
 
 # %% tags=["hide-input"]
-def composed(c, n, t, first, over, pixel, reads, region, k, g, matrix, outputs):
-    """Multiply-adds and weights of GTA after spatial attention, without its matrices;
-    None if widths clash.
-    """
-    source, width, k = c // first if first else c, c // over, REGIONS[k](c)
-    v = width if pixel else source  # width of the pixels' values
-    weights = [(n, c * source if first else 0), (n, source * width if pixel else 0)]
-    weights.append((n, {"X": c, "V": v, "first": source}[reads] * k))
-    gathered, r = {
-        "on places": (width, width),
-        "V's regions": (v, v),
-        "on V's regions": (v, v),
-        "none": (source, source),
-    }.get(region, (source, width))
-    if region in ("on places", "on regions"):
-        weights.append((n if region == "on places" else t * k, source * width))
-    if region == "on V's regions":
-        weights.append((t * k, v * v))
-    if outputs == "one" and v != r:
-        return None
-    weights.append((n, v * c))
-    if outputs != "one":
-        weights.append((t * k if "regions" in outputs else n, r * c))
-    back = c if "regions" in outputs else r
-    mixed = t * (n * v + t * k * r) * (g if matrix == "pair" else 1)
-    shared = t * k * source * width if region == "W_V of pixels" else 0
-    macs = sum(at * w for at, w in weights) + n * k * (gathered + back) + mixed + shared
-    return macs, sum(w for _, w in weights)
-
-
 def network(name, way):
     """10^9 multiply-adds, and 10^6 parameters without matrices and GTA's
     normalisations.
     """
-    t, places = PLACES[name]
-    own = [composed(c, n, t, *way) for _, c, n in places]
-    if None in own:
+    added = way.added(name)
+    if added is None:
         return None
-    macs, params = (
-        sum(k * one[i] for (k, *_), one in zip(places, own, strict=True))
-        for i in (0, 1)
-    )
-    return SPATIAL[name].macs + macs / 1e9, SPATIAL[name].params + params / 1e6
+    return SPATIAL[name].macs + added.macs, SPATIAL[name].params + added.params
 
 
-# %% tags=["hide-input"]
 goal = {
     name: [cost["Fig3", f"{name}+GTA", metric].printed for metric in METRICS]
     for name in PLACES
 }
 searched, by_flops, found, nearest = 0, 0, {}, {}
-for way in filter(lambda way: possible(*way), product(*OPTIONS.values())):
+for way in compositions():
     searched += 1
     r2d = network("R2D", way)
     if r2d is None or abs(r2d[0] - float(goal["R2D"][0])) > 0.15:
         continue
     amounts = {"R2D": r2d, "SlowFast": network("SlowFast", way)}
     by_flops += all(agrees(goal[name][0], amounts[name][0]) for name in amounts)
-    groups = way[6]
     for paths, norms in product((1, 2), range(4)):
-        matrices = 5 * paths * groups ** (2 if way[7] == "pair" else 1) / 1e6
-        ours = {
-            name: (
-                macs,
-                params + matrices * PLACES[name][0] ** 2 + (norms - 1) * 0.008192,
-            )
-            for name, (macs, params) in amounts.items()
-        }
-        pairs = [
-            (wanted, value)
-            for name in ours
-            for wanted, value in zip(goal[name], ours[name], strict=True)
-        ]
+        pairs, ours = [], []
+        for name, (macs, params) in amounts.items():
+            params += paths * way.matrices(PLACES[name][0]) + (norms - 1) * 0.008192
+            pairs += zip(goal[name], (macs, params), strict=True)
+            ours += macs, params
         away = max(abs(value - float(wanted)) for wanted, value in pairs)
-        if away < nearest.get(groups, (9,))[0]:
-            nearest[groups] = (away, way, *ours["R2D"], *ours["SlowFast"])
+        if away < nearest.get(way.g, (9,))[0]:
+            nearest[way.g] = (away, way, *ours)
         if all(agrees(wanted, value) for wanted, value in pairs):
             found.setdefault(way, []).append((paths, norms))
 say(
@@ -378,7 +301,7 @@ say(
 )
 
 # %% tags=["hide-input"]
-assert found and all(way[6] == (way[1] if way[2] else way[0]) for way in found)
+assert found and all(way.g == (way.over if way.pixel else way.first) for way in found)
 lines = [
     (*way, *(f"{network(name, way)[0]:.2f}" for name in PLACES), len(found[way]))
     for way in found
@@ -401,9 +324,9 @@ show_table(pd.DataFrame(lines, columns=names))
 # groups.
 
 # %% tags=["hide-input"]
-guess = (4, 4, True, "X", "on regions", "C/8", 4, "pair", "two")
-library = (0, 4, True, "X", "on places", "C/8", 8, "pair", "two")
-as_text = [way for way in found if way[3] == "X" and way[5] == "C/8"]
+guess = Composition(4, 4, True, "X", "on regions", "C/8", 4, "pair", "two")
+library = Composition(0, 4, True, "X", "on places", "C/8", 8, "pair", "two")
+as_text = [way for way in found if (way.reads, way.k) == ("X", "C/8")]
 assert guess in as_text and len({network("R2D", way) for way in as_text}) == 1
 for (name, keys), (choice, way) in product(
     KEYS.items(), {"guess": guess, "library": library}.items()
