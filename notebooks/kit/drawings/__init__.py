@@ -1,5 +1,6 @@
 """What pages draw and show: plots with intervals, diagrams, tables, run cards."""
 
+from notebooks.kit.drawings.architecture import show_architecture
 from notebooks.kit.drawings.card import run_card
 from notebooks.kit.drawings.costs import parts_of_costs, stacked_bars
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
@@ -14,6 +15,7 @@ __all__ = [
     "parts_of_costs",
     "run_card",
     "say",
+    "show_architecture",
     "show_table",
     "stacked_bars",
 ]
