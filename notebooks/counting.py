@@ -55,7 +55,7 @@ import torch
 from myst_nb import glue
 from ptflops import get_model_complexity_info
 
-from notebooks.kit.drawings import say, show_table
+from notebooks.kit.drawings import say, show_rows, show_table
 from notebooks.kit.drawings.costs import printed_against_recomputed
 from notebooks.kit.printed import (
     Verdict,
@@ -179,7 +179,7 @@ for paper, (ways, used, networks) in SEARCHES.items():
 # %% tags=["hide-input"]
 names = ["paper", "networks", "ways tried", "figures that the best give"]
 names += ["different ones", "equally good ways", "the next gives"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, names)
 
 # %% [markdown]
 # RNL's way is sharp: one of sixteen gives all seven figures, with the networks of the public code
@@ -315,7 +315,7 @@ lines = [
     (ORIGINS[CHOICES[choice].origin], CHOICES[choice].says, number)
     for choice, number in used.most_common()
 ]
-show_table(pd.DataFrame(lines, columns=["from", "choice", "figures that need it"]))
+show_rows(lines, ["from", "choice", "figures that need it"])
 
 # %% [markdown]
 # (count-your-own)=
@@ -380,7 +380,7 @@ for name in ("bare", *kinds):
     lines.append((name, *(f"{n:,}" if isinstance(n, int) else n for n in numbers)))
 names = ["blocks", "ours, MACs", "ptflops", "off by", "ours: fused attention"]
 names += ["theirs: biases", "off by, without attention"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, names)
 
 # %% [markdown]
 # Two differences, and they are all of it, to the unit. ptflops does not know PyTorch's fused

@@ -44,7 +44,7 @@ import sympy
 import torch
 
 from notebooks.kit import bench
-from notebooks.kit.drawings import say, show_table
+from notebooks.kit.drawings import say, show_rows
 from notebooks.kit.parameters import CountingParameters
 from notebooks.kit.printed.choices import DATA
 from vidattn import figures
@@ -155,7 +155,7 @@ for where in PLACES:
         )
         lines.append((name, f"{cost.params / 1e6:.3f}", millions(cost.macs), *shares))
     say(f"**{OF[where]}**")
-    show_table(pd.DataFrame(lines, columns=[*names, "kept, MiB", "NL = 1 "]))
+    show_rows(lines, [*names, "kept, MiB", "NL = 1 "])
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places, on a logarithmic axis, ordered by the first. NL and the papers' blocks are filled, others hollow. The gates (GC, CBAM, CGD and both SE) do less than a hundredth of a GMAC and are left out.", "name": "fig-all-blocks"}, "image": {"alt": "Two panels of dots, a row for each block. At res3 NL, RNL and SE + RNL lead with over 20 GMAC, GloRe in space and time follows with 15, the pooled forms of NL and RCCA-3D have 7 to 8, PNL, GTA and SA + TA about 5, the others 1.5 to 3. At res4 GloRe in space and time is far ahead with 25, RCCA-3D second with 8, and PNL last with 1."}}
 MECHANISMS = {"NL": "nonlocal", "RNL": "region", "SE + RNL": "chain", "PNL": "pyramid"}
@@ -214,8 +214,9 @@ for name, terms in TERMS.items():
         ruling = max(values, key=values.get)
         row += [ruling, f"{float(values[ruling] / sum(values.values())):.0%}"]
     lines.append(row)
-names = ["block", "res3: largest term", "share", "res4: largest term", "share "]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(
+    lines, ["block", "res3: largest term", "share", "res4: largest term", "share "]
+)
 
 
 # %% tags=["hide-input"]
@@ -296,7 +297,7 @@ for name, cost in COSTS.items():
     lines.append(row)
 columns = product("THC", ("res3", "res4", "far out"))
 names = [f"{letter}: {where}" for letter, where in columns]
-show_table(pd.DataFrame(lines, columns=["block", *names]))
+show_rows(lines, ["block", *names])
 assert all(slopes[name, T][-1] == 2 for name in ("NL", "PNL", "RCCA-3D"))
 say(
     "RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more frames "
@@ -362,7 +363,7 @@ for which, plain in bare.items():
         work = f"{macs / 1e9:.2f}", f"{macs / plain.macs - 1:+.1%}"
         lines.append((name, *weights, *work))
     names = ["block × 5", "parameters, M", "more", "GMAC", "more "]
-    show_table(pd.DataFrame(lines, columns=names))
+    show_rows(lines, names)
 assert in_networks[TSM, "NL"][0] > 2.5 * bare[TSM].macs
 assert in_networks[TSM, "A2"][0] < 1.3 * bare[TSM].macs
 

@@ -25,9 +25,7 @@
 # %% tags=["hide-input"]
 from collections import Counter
 
-import pandas as pd
-
-from notebooks.kit.drawings import say, show_table
+from notebooks.kit.drawings import say, show_rows
 from notebooks.kit.printed import Verdict, agrees, efficiency, printed_efficiency, says
 from notebooks.kit.printed.choices import CHOICES, ORIGINS
 from notebooks.kit.printed.readings import readings
@@ -77,7 +75,7 @@ lines = [
 assert sum(of.verdicts.total() for of in tables) == len(costs)
 names = ["table", *MARKS.values(), "free choices", "distinct figures"]
 names.append("which, and for how many figures")
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, names)
 weak = [
     f"{of.paper}, {of.table}"
     for of in tables
@@ -104,8 +102,7 @@ lines = [
     for choice, where in departing.items()
     for of in [CHOICES[choice]]
 ]
-names = ["from", "choice", "figures of a table that need it", "why not all"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, ["from", "choice", "figures of a table that need it", "why not all"])
 
 # %% [markdown]
 # ## What is not explained
@@ -126,8 +123,9 @@ lines = [
     )
     for of in unexplained
 ]
-names = ["row", "metric", "printed", "nearest", "under the reading", "others tried"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(
+    lines, ["row", "metric", "printed", "nearest", "under the reading", "others tried"]
+)
 papers = Counter(of.paper for of in unexplained)
 by_paper = ", ".join(f"{number} of {paper}" for paper, number in papers.items())
 say(f"{len(unexplained)} of {len(costs)}: {by_paper}.")

@@ -32,8 +32,14 @@ from pathlib import Path
 import pandas as pd
 
 from notebooks.kit.bench import ratios
-from notebooks.kit.drawings import parts_of_costs, say, show_table, stacked_bars
-from notebooks.kit.printed import Verdict, agrees, efficiency, says
+from notebooks.kit.drawings import (
+    parts_of_costs,
+    say,
+    show_rows,
+    show_table,
+    stacked_bars,
+)
+from notebooks.kit.printed import Verdict, agrees, efficiency, report, says
 from notebooks.kit.printed.compositions import (
     OPTIONS,
     PLACES,
@@ -42,13 +48,6 @@ from notebooks.kit.printed.compositions import (
 )
 from notebooks.kit.printed.networks import Bottlenecked
 from notebooks.kit.printed.readings import readings
-from notebooks.kit.printed.report import (
-    agreements,
-    fitted,
-    named,
-    show_choices,
-    show_readings,
-)
 from notebooks.kit.printed.tables import letters, shown
 from vidattn import figures
 from vidattn.blocks import (
@@ -78,7 +77,7 @@ KEYS = {"R2D": "after", "SlowFast": "before"}  # which keys are pooled
 
 # %% tags=["hide-input"]
 printed = efficiency("GTA")
-cost = named(printed)
+cost = report.named(printed)
 
 
 def cell(of):
@@ -115,7 +114,7 @@ say(
     f"With blocks as the text has them the networks would cost {min(over):.1f} to "
     f"{max(over):.1f} times what is printed."
 )
-show_readings(printed)
+report.show_readings(printed)
 
 # %% [markdown]
 # ## How many choices explain how many figures
@@ -126,7 +125,7 @@ show_readings(printed)
 # own rows are another matter: eight figures, and a composition that was searched for.
 
 # %% tags=["hide-input"]
-agreeing, by_fit, unexplained = agreements(printed)
+agreeing, by_fit, unexplained = report.agreements(printed)
 quoted = [of for of in printed if of.reading == ("not_built",)]
 assert unexplained == len(quoted)
 say(
@@ -143,12 +142,12 @@ choices = {
     "tens": "a percentage rounded to tens",
     "seen": "TSM's row, quoted: 16 frames of 256 pixels, counted as RNL's tables are",
 }
-for of in fitted(printed):
+for of in report.fitted(printed):
     assert of.row == "TSM" or of.reading[:2] in (
         ("narrow", "after"),
         ("narrow", "before"),
     )
-show_choices(printed, choices)
+report.show_choices(printed, choices)
 
 # %% [markdown]
 # ## Which widths, which keys
@@ -306,8 +305,7 @@ lines = [
     (*way, *(f"{network(name, way)[0]:.2f}" for name in PLACES), len(found[way]))
     for way in found
 ]
-names = [*OPTIONS, "R2D, G", "SlowFast, G", "ways to share or normalise"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, [*OPTIONS, "R2D, G", "SlowFast, G", "ways to share or normalise"])
 
 # %% [markdown]
 # Two things can be said. All of them have $G C' = C$ (four groups at $C/4$, or two at $C/2$),
@@ -345,7 +343,7 @@ lines = [
 ]
 names = ["G", "farthest figure is off by", "nearest composition"]
 names += ["R2D: G, M", "SlowFast: G, M"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, names)
 
 # %% [markdown]
 # What else was tried, with the library's block or close to the guess:
@@ -361,7 +359,7 @@ for table, row in (
     for reading, net in ((), ROWS[table, row].text), *ROWS[table, row].others.items():
         macs, params = net.amount()
         lines.append((row, says(reading), f"{macs:.2f}", f"{params:.2f}"))
-show_table(pd.DataFrame(lines, columns=["row", "reading", "GMAC", "M"]))
+show_rows(lines, ["row", "reading", "GMAC", "M"])
 
 # %% [markdown]
 # ## Three findings in the figures
@@ -469,8 +467,7 @@ lines = [
     for place in SHAPES
     for name, c in counted[place].items()
 ]
-names = ["place", "block", "GMAC", "of which convolutions", "parameters, M"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, ["place", "block", "GMAC", "of which convolutions", "parameters, M"])
 nl, sa, _, dnl, gta, guessed = (
     [c[n].macs / 1e9 for c in counted.values()] for n in BLOCKS
 )

@@ -28,17 +28,10 @@ from itertools import product
 
 import pandas as pd
 
-from notebooks.kit.drawings import say, show_table, stacked_bars
-from notebooks.kit.printed import agrees, efficiency
+from notebooks.kit.drawings import say, show_rows, show_table, stacked_bars
+from notebooks.kit.printed import agrees, efficiency, report
 from notebooks.kit.printed.networks import narrow_pyramid, quartered
 from notebooks.kit.printed.pnl import IMAGENET, ROWS, conventions
-from notebooks.kit.printed.report import (
-    agreements,
-    named,
-    show_choices,
-    show_costs,
-    show_ways,
-)
 from notebooks.kit.printed.thop import count
 from vidattn import figures
 
@@ -56,8 +49,8 @@ figures.use_style()
 
 # %% tags=["hide-input"]
 printed = efficiency("PNL")
-cost = named(printed)
-show_costs(printed)
+cost = report.named(printed)
+report.show_costs(printed)
 
 # %% [markdown]
 # ## How many choices explain how many figures
@@ -67,7 +60,7 @@ show_costs(printed)
 # section 3.2, which shares the convolutions; it carries most.
 
 # %% tags=["hide-input"]
-agreeing, by_fit, unexplained = agreements(printed)
+agreeing, by_fit, unexplained = report.agreements(printed)
 say(
     f"{agreeing} of {len(printed)} figures agree with the model that the text "
     f"describes, {by_fit} under a fitted reading, {unexplained} not at all."
@@ -80,7 +73,7 @@ choices = {
     "cut_two": "a figure cut off, not rounded",
     "decimal_point": "a decimal point one place off",
 }
-show_choices(printed, choices)
+report.show_choices(printed, choices)
 
 # %% [markdown]
 # ## Which way of counting
@@ -101,7 +94,7 @@ assert len(best) == 2 and all(
     and not way["products"]
     for way in best
 )
-show_ways(ways, "FLOPs of MFNet's rows that agree")
+report.show_ways(ways, "FLOPs of MFNet's rows that agree")
 
 # %% [markdown]
 # ## Which way of building
@@ -241,14 +234,16 @@ for row in ("Res50-NL", "Res50-CGD", "Res50-CGNL"):
     hit = "✓" if agrees(of.printed, once) else "✗"
     lines.append((row, of.printed, f"{of.text:.3f}", f"{once:.3f}", hit))
 assert [hit for *_, hit in lines] == ["✗", "✗", "✓"]
-names = [
-    "row",
-    "printed, G",
-    "PNL's ResNet-50",
-    "T quartered in pool1, 1000 classes",
-    "hit",
-]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(
+    lines,
+    [
+        "row",
+        "printed, G",
+        "PNL's ResNet-50",
+        "T quartered in pool1, 1000 classes",
+        "hit",
+    ],
+)
 
 # %% [markdown]
 # ## Everything counted

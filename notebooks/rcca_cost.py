@@ -30,8 +30,14 @@ from pathlib import Path
 import pandas as pd
 
 from notebooks.kit.bench import SUITES, build, ratios
-from notebooks.kit.drawings import parts_of_costs, say, show_table, stacked_bars
-from notebooks.kit.printed import Verdict, agrees, efficiency, says
+from notebooks.kit.drawings import (
+    parts_of_costs,
+    say,
+    show_rows,
+    show_table,
+    stacked_bars,
+)
+from notebooks.kit.printed import Verdict, agrees, efficiency, report, says
 from notebooks.kit.printed.rcca import (
     KINETICS,
     MFNET,
@@ -43,13 +49,6 @@ from notebooks.kit.printed.rcca import (
     conventions,
 )
 from notebooks.kit.printed.recount import RowNetwork
-from notebooks.kit.printed.report import (
-    agreements,
-    named,
-    show_choices,
-    show_readings,
-    show_ways,
-)
 from notebooks.kit.printed.tables import letters, shown
 from vidattn import figures
 from vidattn.blocks import NonLocal, RecurrentCrissCross3d
@@ -70,7 +69,7 @@ figures.use_style()
 
 # %% tags=["hide-input"]
 printed = efficiency("RCCA-3D")
-cost = named(printed)
+cost = report.named(printed)
 METRICS = ["FLOPs G", "FLOPs %", "params M", "params %"]
 TABLES = ["I", "III", "IV", "V", "VI"]
 
@@ -107,7 +106,7 @@ lines = [
     if c.table not in TABLES
 ]
 show_table(pd.DataFrame(lines))
-show_readings(printed)
+report.show_readings(printed)
 
 # %% [markdown]
 # ## How many choices explain how many figures
@@ -117,7 +116,7 @@ show_readings(printed)
 # the way of counting is known; it is a fit itself, and the next section shows how sharp.
 
 # %% tags=["hide-input"]
-agreeing, by_fit, unexplained = agreements(printed)
+agreeing, by_fit, unexplained = report.agreements(printed)
 hundreds = [c for c in printed if c.printed == "100.0"]
 assert len(hundreds) == 12
 assert all(c.agreement is Verdict.AGREES for c in hundreds)
@@ -135,7 +134,7 @@ choices = {
     "cut": "cut off, not rounded",
     "in_mfnet": "the abstract's 11% are MF-Net's",
 }
-show_choices(printed, choices)
+report.show_choices(printed, choices)
 
 # %% [markdown]
 # ## Which way of counting
@@ -165,7 +164,7 @@ left_out = [
 ]
 assert left_out == ["c", "TSM+NL*5", "TSM+RCCA*5"]
 assert best.rows - best.agreeing == len(left_out)
-show_ways(ways, "FLOPs that agree")
+report.show_ways(ways, "FLOPs that agree")
 
 # %% [markdown]
 # ## Five findings in the figures
@@ -198,8 +197,7 @@ for name, backbone in {"TSM": TSM, "MF-Net": MFNET}.items():
     lines.append((name, *(f"{c.macs:.2f} G, {c.params:.3f} M" for c in counted)))
 assert not agrees("24.30", bare(TSM, KINETICS).params)
 assert agrees("8.00", bare(MFNET, KINETICS).params)
-names = ["backbone", "as printed", "101 classes", "400 classes"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(lines, ["backbone", "as printed", "101 classes", "400 classes"])
 
 # %% [markdown]
 # **Structure c is not the text's.** The text reduces $V$ to $C'$ and restores $C$ with a further
@@ -315,7 +313,7 @@ for spot, (backbone, at) in SPOTS.items():
     lines.append((spot, *(f"{share:.1%}" for share in (weights, *flops))))
 ways = ["FLOPs, paper's", "MACs, all"]
 names = [f"{way}; NL {rival}" for rival in RIVALS for way in ways]
-show_table(pd.DataFrame(lines, columns=["modules in", "parameters saved", *names]))
+show_rows(lines, ["modules in", "parameters saved", *names])
 
 # %% tags=["hide-input"]
 claim = cost["abstract", "RCCA vs NL", "FLOPs saved %"]
@@ -384,8 +382,9 @@ lines = [
     )
     for (place, label), c in counted.items()
 ]
-names = ["map", "block", "GMAC", "of which convolutions", "NL = 1", "parameters, M"]
-show_table(pd.DataFrame(lines, columns=names))
+show_rows(
+    lines, ["map", "block", "GMAC", "of which convolutions", "NL = 1", "parameters, M"]
+)
 NL, POOLED, ONE, THREE = suite.blocks
 g = {key: c.macs / 1e9 for key, c in counted.items()}
 assert g["res3", THREE] < g["res3", POOLED] < g["res3", NL]

@@ -28,16 +28,8 @@ from pathlib import Path
 import pandas as pd
 
 from notebooks.kit.drawings import say, stacked_bars
-from notebooks.kit.printed import efficiency
+from notebooks.kit.printed import efficiency, report
 from notebooks.kit.printed.networks import channel_wise_region
-from notebooks.kit.printed.report import (
-    agreements,
-    fitted,
-    named,
-    show_choices,
-    show_costs,
-    show_ways,
-)
 from notebooks.kit.printed.rnl import conventions, network
 from vidattn import figures
 from vidattn.blocks import NonLocal, RegionNonLocal
@@ -63,8 +55,8 @@ def counted(make):
 
 # %% tags=["hide-input"]
 printed = efficiency("RNL")
-cost = named(printed)
-show_costs(printed)
+cost = report.named(printed)
+report.show_costs(printed)
 
 # %% [markdown]
 # ## How many choices explain how many figures
@@ -74,7 +66,7 @@ show_costs(printed)
 # Kinetics' classes) and which carry one or two.
 
 # %% tags=["hide-input"]
-agreeing, by_fit, unexplained = agreements(printed)
+agreeing, by_fit, unexplained = report.agreements(printed)
 say(
     f"{agreeing} of {len(printed)} figures agree with the model that the text "
     f"describes, {by_fit} under a fitted reading, {unexplained} not at all."
@@ -87,13 +79,13 @@ choices = {
     "cbam_gate": "CBAM with that gate and a batch normalisation (a guess)",
     "bare_context": "GC without its layer normalisation (a guess)",
 }
-distinct = {(c.row, c.metric.split()[0], c.printed) for c in fitted(printed)}
+distinct = {(c.row, c.metric.split()[0], c.printed) for c in report.fitted(printed)}
 say(
     f"{len(choices)} choices stand behind {by_fit} fitted figures, {len(distinct)} of "
     "them distinct: the rows on Something-Something repeat those on Kinetics digit for "
     "digit."
 )
-show_choices(printed, choices)
+report.show_choices(printed, choices)
 
 # %% [markdown]
 # ## Which way of counting
@@ -107,7 +99,7 @@ show_choices(printed, choices)
 # %%
 ways = conventions()
 assert sum(way.agreeing == way.rows for way in ways) == 1
-show_ways(ways, "FLOPs of Table III that agree")
+report.show_ways(ways, "FLOPs of Table III that agree")
 
 # %% [markdown]
 # ## Three findings in the figures

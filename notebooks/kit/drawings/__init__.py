@@ -4,7 +4,7 @@ from notebooks.kit.drawings.architecture import show_architecture
 from notebooks.kit.drawings.card import run_card
 from notebooks.kit.drawings.costs import parts_of_costs, stacked_bars
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
-from notebooks.kit.drawings.page import say, show_table
+from notebooks.kit.drawings.page import say, show_rows, show_table
 from notebooks.kit.drawings.plots import dot_plot, interval_plot
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "run_card",
     "say",
     "show_architecture",
+    "show_rows",
     "show_table",
     "stacked_bars",
 ]

@@ -1,5 +1,8 @@
 """What a page says and shows beside its figures."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import pandas as pd
 
 
@@ -23,3 +26,13 @@ def show_table(frame: pd.DataFrame, index: bool = False, wrap: bool = True) -> N
     style = "font-size: 0.85em; white-space: " + ("normal" if wrap else "nowrap")
     shown = frame.style.set_table_attributes(f'style="{style}"')
     display(shown if index else shown.hide(axis="index"))
+
+
+def show_rows(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
+    """Show rows as a table.
+
+    Args:
+        rows: The rows, their cells as they are to be read.
+        columns: What the columns are called.
+    """
+    show_table(pd.DataFrame(list(rows), columns=list(columns)))
