@@ -132,8 +132,8 @@ shown.loc["what it costs"] = ["", *(f"{n:,}" for n in answers)]
 show_table(shown, index=True)
 least, most = min(answers), max(answers)
 say(
-    f"Four counters, four answers, from {least:,} to {most:,}: {most / least:.1f} times "
-    "as much for the same block on the same map."
+    f"Four counters, four answers, from {least:,} to {most:,}: {most / least:.1f} "
+    "times as much for the same block on the same map."
 )
 
 # %% [markdown]
@@ -306,10 +306,10 @@ ones = [choice for choice in free if used[choice] == 1]
 say(
     f"{len(used)} readings beyond the texts' networks stand behind "
     f"{total[Verdict.FITTED]} figures: {origin['code']} that public code shows, and "
-    f"{origin['fit']} that nothing but the figures speaks for. Some of these are several "
-    f"decisions in one; they are {decisions(free)}. To these come the ways of counting. "
-    f"{len(ones)} of the fitted readings explain a single figure each, and are worth no "
-    "more than that."
+    f"{origin['fit']} that nothing but the figures speaks for. Some of these are "
+    f"several decisions in one; they are {decisions(free)}. To these come the ways of "
+    f"counting. {len(ones)} of the fitted readings explain a single figure each, and "
+    "are worth no more than that."
 )
 lines = [
     (ORIGINS[CHOICES[choice].origin], CHOICES[choice].says, number)
@@ -394,8 +394,8 @@ by_modules = count(
 )
 say(
     f"The block after the fifth of res4 does {layer['MACs'] / 1e9:.3f} GMAC, "
-    f"{layer['attention'] / layer['MACs']:.0%} of them attention; counted as PNL's tables "
-    f"are it would be {by_modules.macs / 1e9:.3f} G."
+    f"{layer['attention'] / layer['MACs']:.0%} of them attention; counted as PNL's "
+    f"tables are it would be {by_modules.macs / 1e9:.3f} G."
 )
 glue("seconds", f"{time.perf_counter() - started:.0f}", display=False)
 threads = torch.get_num_threads()
@@ -436,15 +436,15 @@ more = kinds["norm"] + kinds["pool"] + kinds["linear"] - once
 assert more == round(1e9 * (bare.amount().macs - of_gta.amount().macs))
 norm, pool, linear = (kinds[kind] / 1e9 for kind in ("norm", "pool", "linear"))
 print(
-    f"Exercise 1: normalisation {norm:.3f} G, pooling {pool:.3f} G and {linear:.3f} G of "
-    f"the classifier, less {once / 1e9:.4f} G."
+    f"Exercise 1: normalisation {norm:.3f} G, pooling {pool:.3f} G and {linear:.3f} G "
+    f"of the classifier, less {once / 1e9:.4f} G."
 )
 # exercise 2
 module, base = rcca.added(rcca.ROWS["R=3"]).macs, rcca.bare(rcca.TSM).macs
 assert agrees(prints["RCCA-3D", "R=3", "FLOPs G"], base + 2 * module)
 print(
-    f"Exercise 2: {base} + {module:.2f} = {base + module:.1f} GMAC, {module / base:.0%} "
-    f"more and not {2 * module / base:.0%}."
+    f"Exercise 2: {base} + {module:.2f} = {base + module:.1f} GMAC, "
+    f"{module / base:.0%} more and not {2 * module / base:.0%}."
 )
 # exercise 3
 narrow = [count(NonLocal(8), (1, 8, 8, 56, 56), way).macs for way in ("modules", "all")]

@@ -190,12 +190,12 @@ assert res3["RCCA-3D"] < res3[pooled] < res3["NL"] and res4["RCCA-3D"] > res4["N
 assert res3["GTA"] < res3[pooled] and res4["GTA"] < res4[pooled]
 least = min(("RNL", "PNL", "RCCA-3D", "GTA"), key=res4.get)
 say(
-    f"Of the four papers' blocks {least} does least at res4 ({res4[least]:.2f} GMAC), and "
-    f"RCCA-3D most ({res4['RCCA-3D']:.2f}, more than NL's {res4['NL']:.2f}). At res3 PNL "
-    f"does {res3['PNL']:.2f}, GTA {res3['GTA']:.2f}, RCCA-3D {res3['RCCA-3D']:.2f}, RNL "
-    f"{res3['RNL']:.2f}, NL {res3['NL']:.2f} and NL with pooled keys {res3[pooled]:.2f}. "
-    f"A2 and GloRe, which relate no pairs of positions, do {res3['A2']:.2f} and "
-    f"{res3['GloRe']:.2f}."
+    f"Of the four papers' blocks {least} does least at res4 ({res4[least]:.2f} GMAC), "
+    f"and RCCA-3D most ({res4['RCCA-3D']:.2f}, more than NL's {res4['NL']:.2f}). At "
+    f"res3 PNL does {res3['PNL']:.2f}, GTA {res3['GTA']:.2f}, RCCA-3D "
+    f"{res3['RCCA-3D']:.2f}, RNL {res3['RNL']:.2f}, NL {res3['NL']:.2f} and NL with "
+    f"pooled keys {res3[pooled]:.2f}. A2 and GloRe, which relate no pairs of "
+    f"positions, do {res3['A2']:.2f} and {res3['GloRe']:.2f}."
 )
 
 # %% [markdown]
@@ -231,11 +231,11 @@ def equal(name, first, second, letter):
 (frames,) = equal("SA + TA", "pairs of frames", "convolutions", T)
 assert (pairs, frames) == (2 * C, 4 * C)
 say(
-    f"Where two terms are equal: NL's at $N = {sympy.latex(pairs)}$; RCCA-3D's, with $H = "
-    f"W$, at $H = {sympy.latex(sympy.simplify(side))}$, a side of "
-    f"{float(at(side, PLACES['res3'])):.0f} positions at res3's width and 8 frames; the "
-    f"pairs of frames of SA + TA reach its convolutions at $T = {sympy.latex(frames)}$ "
-    "frames."
+    f"Where two terms are equal: NL's at $N = {sympy.latex(pairs)}$; RCCA-3D's, with "
+    f"$H = W$, at $H = {sympy.latex(sympy.simplify(side))}$, a side of "
+    f"{float(at(side, PLACES['res3'])):.0f} positions at res3's width and 8 frames; "
+    "the pairs of frames of SA + TA reach its convolutions at $T = "
+    f"{sympy.latex(frames)}$ frames."
 )
 
 # %% [markdown]
@@ -300,8 +300,8 @@ names = [f"{letter}: {where}" for letter, where in columns]
 show_rows(lines, ["block", *names])
 assert all(slopes[name, T][-1] == 2 for name in ("NL", "PNL", "RCCA-3D"))
 say(
-    "RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more frames "
-    f"costs it {slopes['RCCA-3D', T][0]}%, NL {slopes['NL', T][0]}%."
+    "RCCA-3D has a square in $T$, too, but a small one: at res3 one percent more "
+    f"frames costs it {slopes['RCCA-3D', T][0]}%, NL {slopes['NL', T][0]}%."
 )
 
 # %% [markdown]
@@ -406,8 +406,8 @@ if "blocks" in tables:
         rows = [(counted[name, where].macs, *ratio[name, where]) for name in order]
         forward, _, training, memory = pd.DataFrame(rows).rank().corr()[0][1:]
         found.append(
-            f"{forward:.2f} and {training:.2f} at {where}, with the memory of a training "
-            f"pass {memory:.2f}"
+            f"{forward:.2f} and {training:.2f} at {where}, with the memory of a "
+            f"training pass {memory:.2f}"
         )
     say(
         "Are multiply-adds time? Over all blocks but the gates the rank correlation of "

@@ -128,10 +128,11 @@ def shows(erratum, **computed):
         FIELD.sub(lambda field: field[0].format(**computed), of[part])
         for part in ("is", "shows")
     )
+    where = f"**{of['paper']}, {of['where']}** ({of['kind']}, by {of['by']})."
+    introduced = "The figures" if of["by"] == "fit" else "It is:"
     say(
-        f'<span id="{erratum}"></span>**{of["paper"]}, {of["where"]}** ({of["kind"]}, by '
-        f"{of['by']}). Printed: {of['printed']}. "
-        f"{'The figures' if of['by'] == 'fit' else 'It is:'} {found}.\n\n{evidence}"
+        f'<span id="{erratum}"></span>{where} Printed: {of["printed"]}. '
+        f"{introduced} {found}.\n\n{evidence}"
     )
 
 
@@ -401,8 +402,8 @@ for row, value in zip(rows, shared, strict=True):
     assert {"unshared", "narrow_linear"} <= set(row.reading)
     assert agrees(row.printed, row.computed)
     lines.append(
-        f"{row.row}: {row.printed} M printed, {value:.3f} shared, {row.computed:.3f} not "
-        "shared and to C'/8"
+        f"{row.row}: {row.printed} M printed, {value:.3f} shared, {row.computed:.3f} "
+        "not shared and to C'/8"
     )
 half = [row.others["unshared",] for row in rows[:2]]
 assert min(short) > 0
@@ -588,7 +589,8 @@ for of in rows:
     assert of.reading[0] == "narrow" and agrees(of.printed, of.computed)
     assert not agrees(of.printed, of.text)
 lines = "; ".join(
-    f"{of.row}: {of.printed} M printed, {of.computed:.2f} narrow, {of.text:.2f} with C × C"
+    f"{of.row}: {of.printed} M printed, {of.computed:.2f} narrow, {of.text:.2f} with C "
+    "× C"
     for of in rows
 )
 shows("gta_widths", lines=lines, wide=rows[0].text)
@@ -605,8 +607,8 @@ for row, right, wrong in (
     assert of.reading == ("narrow", right) and agrees(of.printed, of.computed)
     assert not agrees(of.printed, other)
     lines.append(
-        f"{row}: {of.printed} G printed, {of.computed:.1f} with keys pooled {right} their "
-        f"projections, {other:.1f} {wrong}"
+        f"{row}: {of.printed} G printed, {of.computed:.1f} with keys pooled {right} "
+        f"their projections, {other:.1f} {wrong}"
     )
 shows("gta_two_nl", lines="; ".join(lines))
 

@@ -102,7 +102,8 @@ show_table(pd.DataFrame(list(rows.values())).fillna(""))
 for of in printed:
     if of.table == "text":
         say(
-            f"Text, {of.row}: {cell(of)} ({of.metric}); the text's models {of.text:.1f}."
+            f"Text, {of.row}: {cell(of)} ({of.metric}); the text's models "
+            f"{of.text:.1f}."
         )
 over = [
     of.text / float(of.printed)
@@ -129,9 +130,9 @@ agreeing, by_fit, unexplained = report.agreements(printed)
 quoted = [of for of in printed if of.reading == ("not_built",)]
 assert unexplained == len(quoted)
 say(
-    f"{agreeing} of {len(printed)} figures agree with what the text describes, {by_fit} "
-    f"under a fitted reading; {len(quoted)} are quoted from other papers. None of the "
-    "authors' own is left over."
+    f"{agreeing} of {len(printed)} figures agree with what the text describes, "
+    f"{by_fit} under a fitted reading; {len(quoted)} are quoted from other papers. "
+    "None of the authors' own is left over."
 )
 choices = {
     "narrow": "NL at C/2, SA and TA at C/4 (the text: C)",
@@ -295,8 +296,8 @@ for way in compositions():
         if all(agrees(wanted, value) for wanted, value in pairs):
             found.setdefault(way, []).append((paths, norms))
 say(
-    f"{searched} compositions; {by_flops} give both FLOPs, {len(found)} all four figures "
-    "for some number of normalisations."
+    f"{searched} compositions; {by_flops} give both FLOPs, {len(found)} all four "
+    "figures for some number of normalisations."
 )
 
 # %% tags=["hide-input"]
@@ -419,9 +420,9 @@ tsm = cost["Fig4", "TSM", "GFLOPs"]
 everything = tsm.others["tsm_16_256",]
 assert agrees(tsm.printed, tsm.computed) and not agrees(tsm.printed, everything)
 say(
-    f"TSM is quoted with {tsm.printed}; ours costs {everything:.2f} GMAC on 16 frames of "
-    f"256 pixels, and {tsm.computed:.2f} counted as RNL's tables are, with biases and "
-    "normalisations."
+    f"TSM is quoted with {tsm.printed}; ours costs {everything:.2f} GMAC on 16 frames "
+    f"of 256 pixels, and {tsm.computed:.2f} counted as RNL's tables are, with biases "
+    "and normalisations."
 )
 
 # %% [markdown]
@@ -479,7 +480,8 @@ for costs in counted.values():
 say(
     f"At res3 NL with pooled keys takes {nl[0]:.2f} GMAC, DNL {dnl[0]:.2f}, the "
     f"library's GTA {gta[0]:.2f}; at res4 {nl[1]:.2f}, {dnl[1]:.2f} and {gta[1]:.2f}: "
-    "the decoupled attentions save where maps are large, and little where they are small."
+    "the decoupled attentions save where maps are large, and little where they are "
+    "small."
 )
 
 # %% [markdown]
@@ -507,10 +509,10 @@ ratio = ratios(recorded)
 )
 assert max(time3, train3, time4, train4) < 1 < min(memory3, kept3, memory4, kept4)
 say(
-    "**Fewer multiply-adds are less time here, but more memory:** beside NL with pooled "
-    f"keys, both as the paper counts them, GTA takes {time3:.0%} of the forward time and "
-    f"{train3:.0%} of the training time at res3, {time4:.0%} and {train4:.0%} at res4, "
-    f"and {memory3:.1f} to {memory4:.1f} times the memory forward, {kept3:.1f} to "
-    f"{kept4:.1f} times in training: it keeps more maps of the input's size, and the "
-    "library's NL keeps no matrix of pairs."
+    "**Fewer multiply-adds are less time here, but more memory:** beside NL with "
+    f"pooled keys, both as the paper counts them, GTA takes {time3:.0%} of the forward "
+    f"time and {train3:.0%} of the training time at res3, {time4:.0%} and {train4:.0%} "
+    f"at res4, and {memory3:.1f} to {memory4:.1f} times the memory forward, "
+    f"{kept3:.1f} to {kept4:.1f} times in training: it keeps more maps of the input's "
+    "size, and the library's NL keeps no matrix of pairs."
 )

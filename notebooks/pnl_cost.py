@@ -66,7 +66,9 @@ say(
     f"describes, {by_fit} under a fitted reading, {unexplained} not at all."
 )
 choices = {
-    "narrow_linear": "convolutions of its own for each scale, linear layers from C' to C'/8",
+    "narrow_linear": (
+        "convolutions of its own for each scale, linear layers from C' to C'/8"
+    ),
     "classes_200_101": "UCF101 with a classifier for 200 classes (it has 101)",
     "frames_16": "16 frames for Table 6 (the text: 32)",
     "classes_1000": "quoted networks with a classifier for 1000 classes",
@@ -170,8 +172,9 @@ narrow_step = best_way["self-attention"] - best_way["concatenation"]
 said = cost["text", "self-attn vs concat", "params M"]
 assert round(said.text, 3) == round(step, 3) and narrow_step < step / 3
 say(
-    f"Printed: {pair[1]} − {pair[0]} = {step:.3f} M (the text says {said.printed} M, ten "
-    f"times that). Linear layers to C'/2: {said.text:.4f} M; to C'/8: {narrow_step:.4f} M."
+    f"Printed: {pair[1]} − {pair[0]} = {step:.3f} M (the text says {said.printed} M, "
+    f"ten times that). Linear layers to C'/2: {said.text:.4f} M; to C'/8: "
+    f"{narrow_step:.4f} M."
 )
 
 # %% [markdown]
@@ -286,6 +289,6 @@ assert one.all_counted < nl.all_counted < five.all_counted
 assert float(five.printed) < float(nl.printed)
 say(
     f"Printed: five PNL modules {five.printed} G, one NL block {nl.printed} G. "
-    f"Everything counted: {five.all_counted:.2f} and {nl.all_counted:.2f} GMAC; one PNL "
-    f"module {one.all_counted:.2f}."
+    f"Everything counted: {five.all_counted:.2f} and {nl.all_counted:.2f} GMAC; one "
+    f"PNL module {one.all_counted:.2f}."
 )

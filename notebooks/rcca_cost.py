@@ -121,9 +121,9 @@ hundreds = [c for c in printed if c.printed == "100.0"]
 assert len(hundreds) == 12
 assert all(c.agreement is Verdict.AGREES for c in hundreds)
 say(
-    f"{agreeing} of {len(printed)} figures agree with the model that the text describes "
-    f"({len(hundreds)} of them by definition), {by_fit} under a fitted reading, "
-    f"{unexplained} not at all."
+    f"{agreeing} of {len(printed)} figures agree with the model that the text "
+    f"describes ({len(hundreds)} of them by definition), {by_fit} under a fitted "
+    f"reading, {unexplained} not at all."
 )
 choices = {
     "quoted": "TSM's figures taken from elsewhere: the text has them with a reference",
@@ -257,8 +257,8 @@ for metric, unit in (("FLOPs G", "G"), ("params M", "M")):
         f"{nl.printed} printed, {nl.text:.2f} recounted."
     )
 say(
-    f"None of {len(tried)} combinations gives both figures of the five RCCA-3D modules; "
-    f"the nearest gives {total[0]:.2f} G and {total[1]:.2f} M."
+    f"None of {len(tried)} combinations gives both figures of the five RCCA-3D "
+    f"modules; the nearest gives {total[0]:.2f} G and {total[1]:.2f} M."
 )
 
 # %% [markdown]
@@ -329,19 +329,21 @@ assert five[1] > 0 > saved["TSM, five", "pooled", 1]
 assert conv3 > 0 > conv4
 say(
     f"From the printed totals of MF-Net: 1 − ({ours.printed} − 11.1) / ({nl.printed} − "
-    f"11.1) = {by_print:.1%}; recounted {five[1]:.1%}, and {five[3]:.1%} with everything "
-    "counted (rounded, that is 11%, too, but Table IV does not count so). Of the whole "
-    f"networks it is {1 - float(ours.printed) / float(nl.printed):.1%} as printed and "
-    f"{1 - ours.all_counted / nl.all_counted:.1%} in one unit. It comes from conv3 "
-    f"({conv3:.0%}); at conv4 the modules cost more than NL ({-conv4:.0%} more)."
+    f"11.1) = {by_print:.1%}; recounted {five[1]:.1%}, and {five[3]:.1%} with "
+    "everything counted (rounded, that is 11%, too, but Table IV does not count so). "
+    f"Of the whole networks it is {1 - float(ours.printed) / float(nl.printed):.1%} as "
+    f"printed and {1 - ours.all_counted / nl.all_counted:.1%} in one unit. It comes "
+    f"from conv3 ({conv3:.0%}); at conv4 the modules cost more than NL ({-conv4:.0%} "
+    "more)."
 )
 one = [cost["VI", f"TSM+{name}*1", "FLOPs G"].printed for name in ("RCCA", "NL")]
 assert float(one[0]) > float(one[1])
 say(
-    f"In TSM the paper's own Table VI says the opposite: one RCCA-3D module {one[0]} G, "
-    f"one NL block {one[1]} G, though they stand at different places. At the same place, "
-    f"conv3_3, RCCA-3D saves {saved['TSM, conv3_3', 'all keys', 1]:.0%} beside NL with "
-    f"all keys and {saved['TSM, conv3_3', 'pooled', 1]:.0%} beside NL with pooled keys."
+    f"In TSM the paper's own Table VI says the opposite: one RCCA-3D module {one[0]} "
+    f"G, one NL block {one[1]} G, though they stand at different places. At the same "
+    f"place, conv3_3, RCCA-3D saves {saved['TSM, conv3_3', 'all keys', 1]:.0%} beside "
+    f"NL with all keys and {saved['TSM, conv3_3', 'pooled', 1]:.0%} beside NL with "
+    "pooled keys."
 )
 
 # %% [markdown]
@@ -394,8 +396,8 @@ say(
     f"**Where the claim holds and where not:** at {maps['res3']} RCCA-3D takes "
     f"{g['res3', THREE]:.2f} GMAC, far less than NL ({g['res3', NL]:.2f}) and "
     f"{1 - g['res3', THREE] / g['res3', POOLED]:.0%} less than NL with pooled keys "
-    f"({g['res3', POOLED]:.2f}); at {maps['res4']} it takes {g['res4', THREE]:.2f}, more "
-    f"than NL ({g['res4', NL]:.2f}) and nearly twice NL with pooled keys "
+    f"({g['res3', POOLED]:.2f}); at {maps['res4']} it takes {g['res4', THREE]:.2f}, "
+    f"more than NL ({g['res4', NL]:.2f}) and nearly twice NL with pooled keys "
     f"({g['res4', POOLED]:.2f})."
 )
 
@@ -418,11 +420,11 @@ for place in maps:
     ours, pooled = (ratio[label, place] for label in ("RCCA-3D, R = 3", POOLED))
     assert all(more > less for more, less in zip(ours, pooled, strict=True))
 say(
-    "**Measured, the claim holds for less:** beside NL without pooling three passes take "
-    f"{time3:.0%} of the forward time and {train3:.0%} of the training time at "
+    "**Measured, the claim holds for less:** beside NL without pooling three passes "
+    f"take {time3:.0%} of the forward time and {train3:.0%} of the training time at "
     f"{maps['res3']}, with {g['res3', THREE] / g['res3', NL]:.0%} of the MACs, and "
     f"{time4:.1f} and {train4:.1f} times as long at {maps['res4']}; they need "
     f"{memory3:.1f} to {memory4:.1f} times the memory forward and {kept4:.1f} to "
-    f"{kept3:.1f} times in training; and NL with pooled keys is faster and smaller than "
-    "they are at both places."
+    f"{kept3:.1f} times in training; and NL with pooled keys is faster and smaller "
+    "than they are at both places."
 )

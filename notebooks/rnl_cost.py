@@ -172,8 +172,8 @@ say(
 )
 share = kinds["attention"]["+5 NL"] / kinds.sum(axis=1)["+5 NL"]
 say(
-    f"{share:.0%} of what NL's network does is attention, which its printed figure does "
-    "not contain."
+    f"{share:.0%} of what NL's network does is attention, which its printed figure "
+    "does not contain."
 )
 
 # %% [markdown]
