@@ -247,11 +247,11 @@ def test_each_row_builds_its_network_and_costs_what_its_paper_prints(
                 if agrees(figure.printed, own):
                     found["digits"] += 1
                 elif math.isclose(own, figure.all_counted, rel_tol=3e-4):
-                    found[figure.verdict] += 1
+                    found[figure.agreement] += 1
                 else:
                     dearer.add(name)
                     assert (
-                        figure.verdict == "agrees, fitted"
+                        figure.agreement == "agrees, fitted"
                         and 1 < own / float(figure.printed) < 1.03
                     )
     assert dearer == (DEARER if of is gta else set())

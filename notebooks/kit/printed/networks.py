@@ -1,8 +1,5 @@
-"""The models behind the printed figures, as data: `data/readings.yaml` describes the
-network of every row.
-
-Beside the library's blocks and backbones there are some here that exist to be counted
-only: what public code has instead of the text's, and what was found to fit.
+"""Blocks and backbones that exist to be counted only: what public code has instead of
+the text's, and what was found to fit.
 
 Source:
     RNL's public code: guoxih/region-based-non-local-network, files ops/rnl.py and
@@ -10,21 +7,16 @@ Source:
     every bottleneck. Both read for their facts.
 """
 
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache, partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import einsum
 from torch import Tensor, nn
 
-from notebooks.kit.printed.explain import Reading, in_unit
-from vidattn.backbones import BACKBONES, ResNet, place
+from vidattn.backbones import BACKBONES, ResNet
 from vidattn.backbones.resnet import Bottleneck
 from vidattn.blocks import (
     AdditiveSqueezeExcite,
@@ -34,13 +26,7 @@ from vidattn.blocks import (
     PyramidNonLocal,
     RecurrentCrissCross3d,
     RegionNonLocal,
-    make_block,
 )
-from vidattn.cost import Convention, Cost, count
-from vidattn.yamlfile import read_yaml
-
-DATA = Path(__file__).parent / "data"
-CHOICES: dict[str, dict[str, str]] = read_yaml(DATA / "choices.yaml")["choices"]
 
 MakeBlock = Callable[[int], nn.Module]
 
@@ -167,9 +153,9 @@ class Averages(nn.AdaptiveAvgPool3d):
     only.
     """
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: Tensor, kernel: tuple[int, int, int], ceil_mode: bool
-    ) -> Tensor:  # type: ignore[override]
+    ) -> Tensor:
         return F.avg_pool3d(x, kernel, ceil_mode=ceil_mode)
 
 
@@ -198,7 +184,8 @@ class Bottlenecked(GlobalTemporalAttention):
     counting only.
 
         Z = X W_Z,   W_Z of C x C'                    C' = C / 4
-        V_P = Z W_V,   V_R = (G_R Z) W_V              W_V of each path, C' x C'; G_R = W_G X^T, K = C / 8
+        G_R = W_G X^T                                 K = C / 8
+        V_P = Z W_V,   V_R = (G_R Z) W_V              W_V of each path, C' x C'
         Y = X + BN(A_P W_O + A_R W_O)                 W_O of each path, C' x C
 
     Shape:
@@ -229,11 +216,16 @@ class Bottlenecked(GlobalTemporalAttention):
         )
 
 
-def described(classes: int) -> nn.Module:
+def c2d(classes: int) -> nn.Module:
+    """Return the C2D ResNet-50."""
+    return BACKBONES["resnet50"](num_classes=classes, temporal="pool")
+
+
+def with_descriptors(classes: int) -> nn.Module:
     """Return the C2D ResNet-50 with CGD behind the first convolution of every
     bottleneck, as in its code.
     """
-    model = BACKBONES["resnet50"](num_classes=classes, temporal="pool")
+    model = c2d(classes)
     for block in list(model.modules()):
         if isinstance(block, Bottleneck):
             descriptor = CompactGlobalDescriptor(block.conv1.out_channels)
@@ -241,9 +233,10 @@ def described(classes: int) -> nn.Module:
     return model
 
 
-def quartered(build: Callable[[int], nn.Module], classes: int) -> nn.Module:
-    """Return a C2D network with all shortening of time in its first pooling."""
-    model = build(classes)
+def quartered(model: nn.Module) -> nn.Module:
+    """Move all shortening of time in a C2D network into its first pooling; return
+    it.
+    """
     model.pool1, model.pool2 = nn.MaxPool3d(3, (4, 2, 2), 1), nn.Identity()
     return model
 
@@ -268,188 +261,7 @@ BLOCKS: dict[str, Callable[..., nn.Module]] = {
 BARE: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda classes: nn.Identity(),
     "frame_scores": FrameScores,
-    "described": described,
-    "quartered": partial(
-        quartered,
-        lambda classes: BACKBONES["resnet50"](num_classes=classes, temporal="pool"),
-    ),
-    "quartered_described": partial(quartered, described),
+    "described": with_descriptors,
+    "quartered": lambda classes: quartered(c2d(classes)),
+    "quartered_described": lambda classes: quartered(with_descriptors(classes)),
 }
-
-
-class Backbone(NamedTuple):
-    """A network without blocks.
-
-    Attributes:
-        kind: A key of `BARE` or of `vidattn.backbones.BACKBONES`.
-        temporal: How the latter mixes frames.
-        frames: Frames of a clip.
-        side: Height and width of a clip in pixels.
-        inner: Frames where blocks may stand.
-        width: C of stage n (res2, conv3, ...) over 2^n; a map has `side` / 2^n rows and
-            columns there.
-    """
-
-    kind: str
-    temporal: str = "none"
-    frames: int = 8
-    side: int = 224
-    inner: int = 8
-    width: int = 64
-
-    def build(self, classes: int) -> nn.Module:
-        """Return the network for a number of classes."""
-        if self.kind in BARE:
-            return BARE[self.kind](classes)
-        return BACKBONES[self.kind](num_classes=classes, temporal=self.temporal)
-
-
-@dataclass(frozen=True)
-class Network:
-    """What a row's network is taken to be.
-
-    Attributes:
-        backbone: The network without blocks.
-        make: Makes a block for a number of channels; None: there is none.
-        at: For each stage, by its name or n, how many blocks it has, or after which of
-            its own they stand.
-        classes: Number of classes.
-        convention: How it is counted.
-    """
-
-    backbone: Backbone
-    make: MakeBlock | None = None
-    at: Mapping[Any, Any] = field(default_factory=dict)
-    classes: int = 400
-    convention: Convention = "all"
-
-    @property
-    def frames(self) -> int:
-        """Frames of a clip."""
-        return self.backbone.frames
-
-    def build(self, classes: int) -> nn.Module:
-        """Return the whole network; it must be said after which blocks its own
-        stand.
-        """
-        model = self.backbone.build(classes)
-        return model if self.make is None else place(model, self.at, self.make)
-
-    def parts(self, convention: Convention | None = None) -> list[tuple[int, Cost]]:
-        """Return what the backbone and a block of each stage cost, each with how many
-        there are of it.
-        """
-        backbone, way = self.backbone, convention or self.convention
-        clip = (1, 3, backbone.frames, backbone.side, backbone.side)
-        found = [(1, recount(Backbone.build, (backbone, self.classes), clip, way))]
-        for stage, blocks in self.at.items() if self.make else ():
-            n, number = (
-                int(str(stage)[-1]),
-                blocks if isinstance(blocks, int) else len(blocks),
-            )
-            side, channels = backbone.side >> n, backbone.width << n
-            assert self.make is not None
-            shape = (1, channels, backbone.inner, side, side)
-            found.append((number, recount(self.make, (channels,), shape, way)))
-        return found
-
-    def value(self, metric: str, convention: Convention | None = None) -> float:
-        """Return its cost in 10^6 parameters or 10^9 MACs, whichever the metric
-        names.
-        """
-        return sum(
-            number * in_unit(cost, metric) for number, cost in self.parts(convention)
-        )
-
-    def by_kind(self, convention: Convention | None = None) -> Counter[str]:
-        """Return its MACs of each kind of operation."""
-        kinds = Counter[str]()
-        for number, cost in self.parts(convention):
-            kinds.update({kind: number * macs for kind, macs in cost.by_kind.items()})
-        return kinds
-
-    def products(self) -> int:
-        """Return its MACs of products of two activations, which no module does."""
-        kinds, weights = (
-            self.by_kind("all"),
-            self.by_kind("modules, linear layers once")["linear"],
-        )
-        return kinds["attention"] + kinds["matmul"] - weights
-
-
-@cache
-def recount(
-    build: Callable[..., nn.Module],
-    given: tuple[Any, ...],
-    shape: tuple[int, ...],
-    convention: Convention,
-) -> Cost:
-    """Return what a model costs: every recomputed figure is made of such costs.
-
-    Args:
-        build: Makes the model.
-        given: What of: the number of channels, or the backbone and the number of
-            classes.
-        shape: Shape of the input.
-        convention: As for `vidattn.cost.count`.
-    """
-    return count(lambda: build(*given), shape, convention)
-
-
-@cache
-def readings(paper: str) -> dict[tuple[str, str], Reading[Network]]:
-    """Return the networks of each row that has one, by table and row."""
-    data = read_yaml(DATA / "readings.yaml")
-    found = {}
-    for table, rows in data[paper]["rows"].items():
-        for row, described_so in rows.items():
-            text = data[paper]["common"] | described_so
-            others = text.pop("others", [])
-            if "difference" not in text:
-                likely = {
-                    says(*o["choices"]): _network(data["backbones"], text | o)
-                    for o in others
-                }
-                found[table, row] = Reading(_network(data["backbones"], text), likely)
-    return found
-
-
-@cache
-def differences(paper: str) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Return the two rows of each row that is a difference, the larger first."""
-    rows = read_yaml(DATA / "readings.yaml")[paper]["rows"].get("text", {})
-    return {
-        ("text", row): [*map(tuple, of["difference"])]
-        for row, of in rows.items()
-        if "difference" in of
-    }
-
-
-def says(*choices: str) -> str:
-    """Return what a reading takes to be so: the words of choices, by their keys or as
-    they are.
-    """
-    return "; ".join(
-        CHOICES[choice]["says"] if choice in CHOICES else choice for choice in choices
-    )
-
-
-def _network(backbones: Mapping[str, Any], of: Mapping[str, Any]) -> Network:
-    options = json.dumps(
-        of.get("options", {}), sort_keys=True
-    )  # a text can be the key of a cache
-    make = _maker(of["block"], options) if "block" in of else None
-    backbone = Backbone(**backbones[of["backbone"]])
-    return Network(backbone, make, of["at"], of["classes"], of.get("convention", "all"))
-
-
-@cache
-def _maker(kind: str, options: str) -> MakeBlock:
-    given = json.loads(options)
-    wide = given.pop("wide", False)  # GTA's text: projections from C to C
-    make: Callable[..., nn.Module] = (
-        BLOCKS[kind] if kind in BLOCKS else make_block(kind)
-    )
-    return lambda channels: make(
-        channels, **given, **({"inner": channels} if wide else {})
-    )
