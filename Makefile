@@ -56,7 +56,7 @@ $(READY): requirements.txt
 	@touch $(VENV)/.installing
 	@echo "Installing the pinned packages into $(VENV): some minutes, once."
 	$(PYTHON) -m pip install --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
-	$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e . -e notebooks
 	@rm $(VENV)/.installing && touch $@
 
 .PHONY: setup
@@ -64,7 +64,7 @@ setup: $(READY) ## create .venv from the pins (every other target does it when n
 
 .PHONY: book
 book: $(READY) ## execute the notebooks and build the book (SCALE=smoke for a quick look)
-	$(PYTHON) -m vidattn book --scale $(SCALE) --build $(BUILD)
+	$(PYTHON) -m notebooks book --scale $(SCALE) --build $(BUILD)
 
 .PHONY: test
 test: $(READY) ## run all tests
@@ -72,15 +72,15 @@ test: $(READY) ## run all tests
 
 .PHONY: smoke
 smoke: $(READY) ## the book at smoke scale, beside the real one
-	$(PYTHON) -m vidattn book --scale smoke --build $(BUILD)
+	$(PYTHON) -m notebooks book --scale smoke --build $(BUILD)
 
 .PHONY: notebook
 notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p epochs 2'
-	@$(PYTHON) -m vidattn notebook $(NB) $(if $(strip $(YAML)),--yaml $(strip $(YAML)),--scale $(SCALE)) $(PARAMS)
+	@$(PYTHON) -m notebooks notebook $(NB) $(if $(strip $(YAML)),--yaml $(strip $(YAML)),--scale $(SCALE)) $(PARAMS)
 
 .PHONY: evidence
 evidence: $(READY) ## run what the ledgers list and is not yet recorded (LEDGER=rnl for one; an hour or more each)
-	$(PYTHON) -m vidattn evidence $(LEDGER)
+	$(PYTHON) -m notebooks evidence $(LEDGER)
 
 # Snakemake wants older packages than the pins: it lives in an environment of its own, on top of the project's.
 BATCH := $(VENV)/batch
@@ -106,7 +106,7 @@ full-record: $(READY) ## take what was measured at full scale into the book
 	$(PYTHON) -m notebooks.full.batch record $(SELECT)
 
 .PHONY: full-params
-full-params: $(READY) ## write notebooks/params/full anew from vidattn/papers/data/full.yaml
+full-params: $(READY) ## write notebooks/params/full anew from notebooks/full/rows.yaml
 	$(PYTHON) -m notebooks.full.params
 
 .PHONY: test-cluster
@@ -120,7 +120,7 @@ lint: $(READY) ## ruff and mypy
 
 .PHONY: bench
 bench: $(READY) ## time and memory of every block on this machine
-	OMP_NUM_THREADS=1 $(PYTHON) -m vidattn bench
+	OMP_NUM_THREADS=1 $(PYTHON) -m notebooks bench
 
 .PHONY: serve
 serve: $(READY) ## show the built book at http://127.0.0.1:8000

@@ -48,15 +48,15 @@ import torch
 from myst_nb import glue
 from ptflops import get_model_complexity_info
 
+from notebooks.kit.drawings import say, show_table
+from notebooks.kit.printed import agrees, gta, pnl, printed_efficiency, rcca, rnl
+from notebooks.kit.printed.efficiency import CHOICES, ORIGINS, efficiency
+from notebooks.kit.printed.explain import decimals
+from notebooks.kit.printed.models import readings
 from vidattn import figures
 from vidattn.backbones import place, resnet50
 from vidattn.blocks import PyramidNonLocal, make_block
 from vidattn.cost import count
-from vidattn.figures import say, show_table
-from vidattn.papers import agrees, gta, pnl, printed_efficiency, rcca, rnl
-from vidattn.papers.efficiency import CHOICES, ORIGINS, efficiency
-from vidattn.papers.explain import decimals
-from vidattn.papers.models import readings
 
 started = time.perf_counter()
 figures.use_style()
@@ -407,7 +407,7 @@ cost.picture(1)
 # python -m vidattn.cost region --shape 1 512 8 28 28 -p kernel "[3, 3, 3]"
 # python -m vidattn.cost resnet50 --shape 1 3 8 224 224 --place pyramid "{res4: [5]}" --png cost.png
 # python -m vidattn.cost my_package.my_file:my_function --shape 1 3 224 224 --depth 2
-# python -m vidattn.papers efficiency > costs.csv        # all 225 figures
+# python -m notebooks.kit.printed efficiency > costs.csv        # all 225 figures
 # ```
 #
 # The first counts a block, the second a network with blocks and draws it, the third whatever a function of yours makes. `--convention` counts as the papers do.

@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.counting_parameters:Parameters
+#     parameters: notebooks.kit.parameters.counting:Parameters
 # ---
 
 # %% [markdown]
@@ -38,13 +38,14 @@ import pandas as pd
 import sympy
 import torch
 
-from vidattn import bench, figures
+from notebooks.kit import bench
+from notebooks.kit.drawings import say, show_table
+from notebooks.kit.parameters.counting import Parameters
+from notebooks.kit.printed.models import DATA
+from vidattn import figures
 from vidattn.backbones import BACKBONES, place
 from vidattn.blocks import make_block
 from vidattn.cost import activation_bytes, count
-from vidattn.figures import say, show_table
-from vidattn.papers.counting_parameters import Parameters
-from vidattn.papers.models import DATA
 from vidattn.yamlfile import read_yaml
 
 parameters = Parameters(rounds=rounds)

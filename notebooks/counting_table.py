@@ -28,17 +28,17 @@ from math import isnan
 import pandas as pd
 from IPython.display import HTML
 
-from vidattn.blocks import NonLocal
-from vidattn.figures import say, show_table
-from vidattn.papers.efficiency import (
+from notebooks.kit.drawings import say, show_table
+from notebooks.kit.printed.efficiency import (
     CHOICES,
     ORIGINS,
     beside_tables,
     csv_row,
     efficiency,
 )
-from vidattn.papers.explain import agrees, decimals
-from vidattn.papers.models import readings
+from notebooks.kit.printed.explain import agrees, decimals
+from notebooks.kit.printed.models import readings
+from vidattn.blocks import NonLocal
 
 figures_found = efficiency()
 assert len(figures_found) == 225
@@ -49,7 +49,7 @@ assert len(figures_found) == 225
 #
 # A figure *agrees* if the recomputed one, rounded to as many digits, is the printed one. The last column says why: a choice is *stated* where the paper's text has it, from *public code* where that
 # shows it, and *fitted* where nothing but the figure speaks for it; where nothing fits, it names the nearest reading and all that were tried. The same table comes as CSV from
-# `python -m vidattn.papers efficiency`. In the table ✓ is agreement with the text's own network, (✓) under a reading, = what could not have disagreed since nothing is counted, ✗ none. Click on a heading to sort; type into the box, or choose, to filter.
+# `python -m notebooks.kit.printed efficiency`. In the table ✓ is agreement with the text's own network, (✓) under a reading, = what could not have disagreed since nothing is counted, ✗ none. Click on a heading to sort; type into the box, or choose, to filter.
 
 # %% tags=["hide-input", "full-width"]
 MARKS = {"agrees": "✓", "agrees, fitted": "(✓)", "given": "=", "not explained": "✗"}

@@ -34,6 +34,17 @@ from math import floor, prod
 import sympy
 import torch
 
+from notebooks.kit.drawings import say
+from notebooks.kit.printed import agrees, printed_accuracy, rcca
+from notebooks.kit.printed.efficiency import efficiency
+from notebooks.kit.printed.explain import decimals
+from notebooks.kit.printed.models import (
+    DATA,
+    channel_wise_region,
+    coded_region,
+    readings,
+    says,
+)
 from vidattn.blocks import (
     AdditiveSqueezeExcite,
     NonLocal,
@@ -41,17 +52,6 @@ from vidattn.blocks import (
     RegionNonLocal,
 )
 from vidattn.cost import count
-from vidattn.figures import say
-from vidattn.papers import agrees, printed_accuracy, rcca
-from vidattn.papers.efficiency import efficiency
-from vidattn.papers.explain import decimals
-from vidattn.papers.models import (
-    DATA,
-    channel_wise_region,
-    coded_region,
-    readings,
-    says,
-)
 from vidattn.yamlfile import read_yaml
 
 torch.manual_seed(0)

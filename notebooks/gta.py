@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.gta_parameters:Parameters
+#     parameters: notebooks.kit.parameters.gta:Parameters
 # ---
 
 # %% [markdown]
@@ -84,10 +84,11 @@ from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
+from notebooks.kit import drawings
+from notebooks.kit.drawings import say
+from notebooks.kit.parameters.gta import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, insertion, place
-from vidattn.figures import say
-from vidattn.papers.gta_parameters import Parameters
 
 started = time.perf_counter()
 parameters = Parameters(
@@ -123,7 +124,7 @@ torch.manual_seed(0)
 # The cell shows it, for a network with random weights, before any training: the scores, the bound, and for comparison the same architecture with a temporal shift {cite}`lin2019tsm`, which does see its neighbouring frames.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "A clip (above) and its reversal (below), time running to the right. A network of single frames with a mean at its end gives both the same scores.", "name": "fig-gta-task"}, "image": {"alt": "Two film strips of the same six frames in opposite order. A coloured shape moves across a grey ground, to one side above and back below."}}
-from vidattn.measures import reversed_pairs
+from notebooks.kit.claims.probes import reversed_pairs
 from vidattn.training import within_pairs
 from vidattn.video import augment
 from vidattn.video.sample import sample
@@ -629,9 +630,9 @@ table.pivot_table(
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figure 2, read off the library's blocks at res3 of a ResNet-50 on 8 frames: (a) NL, (b) DNL, above in space and below in time, (c) GTA behind its spatial attention, above the pixel path and below the region path. Filled boxes are layers that ran, each with the shape (channels, frames, rows, columns) that leaves it. Residual connections are left out, as in the paper.", "name": "fig-gta-2"}, "image": {"alt": "Five rows of boxes from left to right. a: x, three projections, one softmax over all positions, a product, W O, y. b: the same twice, with a softmax over the places of a frame and one over the frames of a place. c: spatial attention, then above V, a learned matrix and W O; below region weights and V, a product, a learned matrix, a product that hands the regions back, and W O."}}
 shape = (1, 512, 8, 28, 28)
 ran = {
-    "NL": figures.layers_that_ran(NonLocal(512), shape),
-    "DNL": figures.layers_that_ran(DecoupledNonLocal(512), shape),
-    "GTA": figures.layers_that_ran(GlobalTemporalAttention(512), shape),
+    "NL": drawings.layers_that_ran(NonLocal(512), shape),
+    "DNL": drawings.layers_that_ran(DecoupledNonLocal(512), shape),
+    "GTA": drawings.layers_that_ran(GlobalTemporalAttention(512), shape),
 }
 matrices = {
     name: "×".join(map(str, (m.shape[1] * 8,) * 2))
@@ -675,7 +676,7 @@ def attention_row(names, size, y, start, end, number):
 at, arrows, said = attention_row(
     ("theta", "phi", "g", "w_z"), f"{n_}×{n_}", 0, "x", "y", 0
 )
-figures.diagram(
+drawings.diagram(
     axes[0],
     ran["NL"],
     at | {"x": (0, 0), "y": (6.7, 0)},
@@ -702,7 +703,7 @@ for part, (size, y, start, end) in enumerate(
         part,
     )
     at, arrows, said = at | more[0], arrows + more[1], said | more[2]
-figures.diagram(
+drawings.diagram(
     axes[1],
     ran["DNL"],
     at,
@@ -743,7 +744,7 @@ said |= {
     "MR": f"$\\hat{{M}}_R$\n{matrices['region']}",
 }
 said |= {"w_o.pixel.0": "$W_O$", "w_o.region.0": "$W_O$"}
-figures.diagram(axes[2], ran["GTA"], at, arrows, said)
+drawings.diagram(axes[2], ran["GTA"], at, arrows, said)
 assert {name for name, layer in ran["GTA"].items() if layer.kernel} - {*at} == {
     f"spatial.{name}" for name in ("q", "k", "v", "w_o.0")
 }
@@ -1268,9 +1269,9 @@ by_place.style.format(precision=2).set_caption(
 # Training again with another seed, of which the paper says nothing, comes on top.
 
 # %%
-from vidattn.papers import printed_accuracy
-from vidattn.papers.gta import efficiency
-from vidattn.papers.models import says
+from notebooks.kit.printed import printed_accuracy
+from notebooks.kit.printed.gta import efficiency
+from notebooks.kit.printed.models import says
 
 costs_printed = efficiency()
 verdicts = pd.Series([figure.verdict for figure in costs_printed]).value_counts()
@@ -1387,9 +1388,9 @@ pd.DataFrame(
 # %% tags=["hide-input"]
 from pathlib import Path
 
-from vidattn import evidence
+from notebooks.kit.claims import evidence
+from notebooks.kit.claims.ledger import load_study, run_all
 from vidattn.training import Placed, build_data, load_trained
-from vidattn.training.study import load_study, run_all
 
 study, card, records = evidence.open_records(Path("."), "gta")
 judged = evidence.judge(study, records, card)
@@ -1446,7 +1447,7 @@ say(
 for name in ("baseline", "NL", "DNL", "SA", "TA"):
     for told in evidence.values(records, name, "within reversals").values():
         assert abs(told - 0.5) < 0.005
-figures.run_card(
+drawings.run_card(
     [row for row in records if row["variant"] in study.primary],
     versions=card["versions"],
 )
@@ -1499,7 +1500,7 @@ results = dict(
 replayed = next((row for row in records if row["variant"] == "GTA"), None)
 if parameters.scale == "reduced" and replayed:
     say(evidence.replayed(study, replayed))
-display(figures.run_card([*results.values()]))
+display(drawings.run_card([*results.values()]))
 trained = {
     name: load_trained(results[name, seed].folder).eval()
     for name in parameters.variants

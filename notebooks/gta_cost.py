@@ -30,8 +30,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
+from notebooks.kit.bench import ratios
+from notebooks.kit.drawings import say, show_table
+from notebooks.kit.printed import agrees
+from notebooks.kit.printed.explain import letters
+from notebooks.kit.printed.gta import efficiency
+from notebooks.kit.printed.models import Bottlenecked, readings, says
 from vidattn import figures
-from vidattn.bench import ratios
 from vidattn.blocks import (
     DecoupledNonLocal,
     GlobalTemporalAttention,
@@ -40,11 +45,6 @@ from vidattn.blocks import (
     TemporalAttention,
 )
 from vidattn.cost import count
-from vidattn.figures import say, show_table
-from vidattn.papers import agrees
-from vidattn.papers.explain import letters
-from vidattn.papers.gta import efficiency
-from vidattn.papers.models import Bottlenecked, readings, says
 
 figures.use_style()
 

@@ -30,10 +30,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from vidattn import evidence, figures
-from vidattn.figures import say
-from vidattn.papers import printed_accuracy
-from vidattn.training import mean_interval
+from notebooks.kit import drawings
+from notebooks.kit.claims import evidence
+from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit.drawings import say
+from notebooks.kit.printed import printed_accuracy
+from vidattn import figures
 
 figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "gta")
@@ -69,7 +71,7 @@ Markdown(
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims: mean paired difference in the claimed direction and its 95% interval over the seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-gta-claims"}, "image": {"alt": "Horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 shown = [claim for claim in study.claims if claim.id in judged]
 named = {claim.id: f"{claim.better} over {claim.worse}" for claim in shown}
-figures.interval_plot(
+drawings.interval_plot(
     {named[claim.id]: judged[claim.id].interval for claim in shown},
     "difference, positive as claimed",
     kinds=dict.fromkeys(named.values(), "temporal"),
@@ -103,7 +105,7 @@ KINDS = {
     name: "oracle" if name == "oracle" else "baseline" if name in BLIND else "temporal"
     for name in study.variants
 }
-figures.dot_plot(
+drawings.dot_plot(
     {name: [100 * value for value in found] for name, found in within.items()},
     "accuracy within pairs (%)",
     kinds=KINDS,
@@ -352,7 +354,7 @@ Markdown(evidence.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("GTA", 0).data.key()
-figures.run_card(
+drawings.run_card(
     rows,
     data=f"synthetic, key {data[:12]} (GTA colours: its own)",
     versions=card["versions"],

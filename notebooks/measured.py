@@ -27,7 +27,8 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from notebooks.full import batch
-from vidattn.papers import PAPERS, full
+from notebooks.full import rows as full
+from notebooks.kit.printed import PAPERS
 
 records = batch.gathered(Path("book/results/full"))
 rows = batch.load()

@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.pnl_parameters:Parameters
+#     parameters: notebooks.kit.parameters.pnl:Parameters
 # ---
 
 # %% [markdown]
@@ -88,10 +88,12 @@ from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
+from notebooks.kit import drawings
+from notebooks.kit.drawings import say
+from notebooks.kit.drawings.architecture import describe
+from notebooks.kit.parameters.pnl import Parameters
 from vidattn import figures
-from vidattn.backbones import BACKBONES, describe, mfnet, place, resnet50
-from vidattn.figures import say
-from vidattn.papers.pnl_parameters import Parameters
+from vidattn.backbones import BACKBONES, mfnet, place, resnet50
 
 started = time.perf_counter()
 parameters = Parameters(
@@ -126,7 +128,7 @@ torch.set_num_threads(
 # the object that counts; the network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips of the task, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above a small ring and a large object, below a large ring and a small object.", "name": "fig-pnl-task"}, "image": {"alt": "Two film strips of eight small frames over a grey background. In the upper one a tiny coloured ring is seen in the first and last frames and a large shape of its colour moves in between; in the lower one the ring is large and the shape small. Each time another shape moves as well, and a dashed frame marks the one that has the ring's colour."}}
-from vidattn.training.study import load_study, run_all
+from notebooks.kit.claims.ledger import load_study, run_all
 from vidattn.video.synthetic import SyntheticSpec, render
 
 ledger = load_study("book/ledgers/pnl.yaml")
@@ -605,13 +607,13 @@ shape = (1, 512, 8, 28, 28)
 fig, (left, right) = plt.subplots(
     1, 2, figsize=(figures.WIDTH, 6), layout="constrained", width_ratios=(1, 3.4)
 )
-boxes, texts = column(figures.layers_that_ran(NonLocal(512), shape), 0, "{}", "x")
+boxes, texts = column(drawings.layers_that_ran(NonLocal(512), shape), 0, "{}", "x")
 boxes |= {"bn": (0, -6.4), "⊕": (0, -7.4)}
-figures.diagram(
-    left, figures.layers_that_ran(NonLocal(512), shape), boxes, chain(boxes), texts
+drawings.diagram(
+    left, drawings.layers_that_ran(NonLocal(512), shape), boxes, chain(boxes), texts
 )
 
-ran = figures.layers_that_ran(PyramidNonLocal(512), shape)
+ran = drawings.layers_that_ran(PyramidNonLocal(512), shape)
 ends = {"f": (1.65, -5.7), "bn": (1.65, -6.6), "⊕": (1.65, -7.4)}
 positions, edges = {"x": (1.65, 0.1), **ends}, chain(ends)
 texts |= {"x": "$x$\n512×8×28×28", "f": "$f_{comb}$"}
@@ -619,7 +621,7 @@ for k in range(4):
     boxes, more = column(ran, 1.1 * k, f"operations.0.{{}} {k}", f"X_{k}")
     positions, texts = positions | boxes, texts | more
     edges += [("x", f"X_{k}"), *chain(boxes), ([*boxes][-1], "f")]
-figures.diagram(right, ran, positions, edges, texts)
+drawings.diagram(right, ran, positions, edges, texts)
 for axis, middle, top, edge in ((left, 0, -1, 0.6), (right, 1.65, 0.1, 3.92)):
     around = [middle + 0.5, edge, edge, middle + 0.2], [top, top, -7.4, -7.4]
     axis.plot(*around, color=figures.INK, lw=0.9)
@@ -655,7 +657,7 @@ edges += [
     ("linear_k", "softmax"),
 ]
 edges += [("softmax", "⊗"), ("stack", "⊗"), ("⊗", "reshape")]
-figures.diagram(
+drawings.diagram(
     axis,
     {k: v._replace(kernel="") if "w_z" in k else v for k, v in ran.items()},
     positions,
@@ -787,8 +789,8 @@ table.style.format("{:.0e}").set_caption(
 # happens when $C$ is doubled: the convolutions cost *eight* times as much. The last two checks ask the module, and ask the paper's own Table 5, what one NL block costs.
 
 # %%
+from notebooks.kit.printed import printed_accuracy, printed_efficiency
 from vidattn.cost import count
-from vidattn.papers import printed_accuracy, printed_efficiency
 
 C_s, N_s, n_s, k_s = sympy.symbols("C N n k", positive=True)
 embs_printed = 4 * C_s**2 * N_s * C_s / 2  # (4)
@@ -1007,7 +1009,7 @@ else:
 # open or contradicts: do the scales share their weights, and how wide are the linear layers of $f_{comb}$?
 
 # %%
-from vidattn.papers.pnl import efficiency
+from notebooks.kit.printed.pnl import efficiency
 
 printed = efficiency()
 agreeing, fitted, unexplained = (
@@ -1140,7 +1142,7 @@ say(
 # then lie anywhere between the bare network and nearly everything right. The verdicts hold for the claims' budget; a comparison at a longer one would have to be claimed and run anew ({doc}`pnl_evidence`).
 
 # %% tags=["hide-input"]
-from vidattn import evidence
+from notebooks.kit.claims import evidence
 
 study, card, records = evidence.open_records(Path("."), "pnl")
 judged = evidence.judge(study, records, card)
@@ -1209,7 +1211,7 @@ for key, value in {
     "verdicts": "; ".join([*map(in_words, judged), *longer]) or none,
 }.items():
     glue(key, value, display=False)
-figures.run_card(
+drawings.run_card(
     [row for row in records if row["variant"] in study.primary],
     versions=card["versions"],
 )
@@ -1256,7 +1258,7 @@ results = dict(
 recorded = next((row for row in records if row["variant"] == "PNL"), None)
 if parameters.scale == "reduced" and recorded:
     say(evidence.replayed(study, recorded))
-display(figures.run_card([*results.values()]))
+display(drawings.run_card([*results.values()]))
 trained = {
     name: load_trained(results[name, seed].folder) for name in parameters.variants
 }
@@ -1365,7 +1367,7 @@ if "PNL" in trained and parameters.data is None:
     display(figure)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 4, remade on all classes: accuracy of the recorded networks in each direction, mean over seeds and 95% interval where there are two seeds or more.", "name": "fig-pnl-classes"}, "image": {"alt": "Four groups, one a direction, each with a mark and an interval for the bare network, NL and PNL."}}
-from vidattn.training import mean_interval
+from notebooks.kit.claims.stats import mean_interval
 
 KINDS = {"baseline": "baseline", "NL": "nonlocal", "PNL": "pyramid"}
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 2.6), layout="constrained")

@@ -30,12 +30,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from torch import nn
 
-from vidattn import figures
-from vidattn.cost import count
-from vidattn.figures import say
-from vidattn.papers import agrees, printed_efficiency
-from vidattn.papers.explain import letters, table
-from vidattn.papers.pnl import (
+from notebooks.kit.drawings import say
+from notebooks.kit.printed import agrees, printed_efficiency
+from notebooks.kit.printed.explain import letters, table
+from notebooks.kit.printed.pnl import (
     IMAGENET,
     NARROW,
     ROWS,
@@ -43,6 +41,8 @@ from vidattn.papers.pnl import (
     efficiency,
     narrow_pyramid,
 )
+from vidattn import figures
+from vidattn.cost import count
 
 figures.use_style()
 

@@ -31,9 +31,11 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from vidattn import evidence, figures
-from vidattn.papers import printed_accuracy
-from vidattn.training import mean_interval
+from notebooks.kit import drawings
+from notebooks.kit.claims import evidence
+from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit.printed import printed_accuracy
+from vidattn import figures
 
 figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "pnl")
@@ -90,7 +92,7 @@ SHORT = {
     "attention-over-concatenation": "scale attention over concatenation",
 }
 shown = [claim for claim in study.claims if claim.id in judged and claim.id in SHORT]
-figures.interval_plot(
+drawings.interval_plot(
     {SHORT[claim.id]: judged[claim.id].interval for claim in shown},
     "difference of accuracies, positive as claimed",
     kinds={name: "pyramid" for name in SHORT.values()},
@@ -107,7 +109,7 @@ figures.interval_plot(
 # %% tags=["hide-input"]
 import torch
 
-from vidattn.measures import relation
+from notebooks.kit.claims.probes import relation
 from vidattn.training import build_model
 
 
@@ -155,7 +157,7 @@ pd.DataFrame(lines, columns=["block", "at", "weight on the ring"]).style.hide(
 # three times as many steps. The oracle is the bare backbone on clips without a distractor.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below PNL concat are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-pnl-variants"}, "image": {"alt": "A row of dots for each variant against top-1 accuracy."}}
-figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
+drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% [markdown]
 # The same numbers, with the paper's beside them. Its networks, data and places differ: only the *order* within a table could ever agree.
@@ -255,7 +257,7 @@ Markdown(evidence.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("PNL", 0).data.key()
-figures.run_card(
+drawings.run_card(
     [*rows, *c2d_rows, *axes_rows],
     data=f"synthetic, key {data[:12]} (oracle: its own)",
     versions=card["versions"],

@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.rcca_parameters:Parameters
+#     parameters: notebooks.kit.parameters.rcca:Parameters
 # ---
 
 # %% [markdown]
@@ -81,10 +81,11 @@ from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
+from notebooks.kit import drawings
+from notebooks.kit.drawings import say
+from notebooks.kit.parameters.rcca import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place
-from vidattn.figures import say
-from vidattn.papers.rcca_parameters import Parameters
 
 started = time.perf_counter()
 parameters = Parameters(
@@ -117,8 +118,8 @@ torch.manual_seed(0)
 # Below is one clip of each, every third frame. The dashed frame marks the object that counts; the network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above the ring stands in the opposite corner (apart), below in the middle of where the objects move (aligned).", "name": "fig-rcca-task"}, "image": {"alt": "Two film strips of seven small frames over a grey background. A coloured ring is seen in the first and last frames, two coloured shapes move in between, a dashed frame around the one of the ring's colour. In the upper strip the ring stands in another corner than the shapes, in the lower one among them."}}
+from notebooks.kit.claims.ledger import load_study, run_all
 from vidattn.backbones import insertion
-from vidattn.training.study import load_study, run_all
 from vidattn.video.sample import sample
 from vidattn.video.synthetic import SyntheticSpec, render
 
@@ -628,7 +629,7 @@ table.style.format("{:.1e}").set_caption(
 shape = (1, 512, 8, 28, 28)
 fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 4.2), layout="constrained")
 for axis, reduced in zip(axes, (False, True), strict=True):
-    ran = figures.layers_that_ran(CrissCross3d(512, reduce_values=reduced), shape)
+    ran = drawings.layers_that_ran(CrissCross3d(512, reduce_values=reduced), shape)
     assert ran["q"] == ran["k"] and ran["v"].out[0] == (128 if reduced else 512)
     sizes = {
         name: weight.numel()
@@ -663,7 +664,7 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         ("v", "⊗"),
         *end,
     ]
-    figures.diagram(
+    drawings.diagram(
         axis, {k: v for k, v in ran.items() if v.kernel}, positions, edges, texts
     )
     axis.set(xlim=(-1.75, 1.75), ylim=(-6.1, 0.4))
@@ -675,7 +676,7 @@ network = place(
     {"res3": (3,)},
     RecurrentCrissCross3d,
 )
-ran = figures.layers_that_ran(network, (1, 3, 8, 224, 224))
+ran = drawings.layers_that_ran(network, (1, 3, 8, 224, 224))
 
 
 def took_apart(formula):
@@ -716,7 +717,7 @@ def draw_structure(axis, added, y=0.0, start=0.0, before=(), after=()):
         "x": "$x$",
         "z": "$z$",
     }
-    figures.diagram(axis, {}, at, pairwise(names), texts)
+    drawings.diagram(axis, {}, at, pairwise(names), texts)
     for a, b in arcs:
         style = f"arc3,rad={-0.42 if at[b][0] - at[a][0] < 3 else -0.28}"
         arrow = {
@@ -1227,8 +1228,8 @@ else:
 # The abstract's "25%" and "11%" stand in no table. The cell looks for them: in each pair of rows that Table VI has, how much less do the RCCA modules add than the NL blocks beside them? (The abstract of the journal's version says 25% and 30%.)
 
 # %%
-from vidattn.papers import printed_accuracy, printed_efficiency
-from vidattn.papers.rcca import efficiency
+from notebooks.kit.printed import printed_accuracy, printed_efficiency
+from notebooks.kit.printed.rcca import efficiency
 
 printed = efficiency()
 verdicts = pd.Series([figure.verdict for figure in printed]).value_counts()
@@ -1332,7 +1333,7 @@ assert (
 # {doc}`rcca_evidence` has every run.
 
 # %% tags=["hide-input"]
-from vidattn import evidence
+from notebooks.kit.claims import evidence
 
 study, card, records = evidence.open_records(Path("."), "rcca")
 judged = evidence.judge(study, records, card)
@@ -1400,7 +1401,7 @@ for key, value in {
     or none,
 }.items():
     glue(key, value, display=False)
-figures.run_card(
+drawings.run_card(
     [row for row in records if row["variant"] in study.primary],
     versions=card["versions"],
 )
@@ -1507,7 +1508,7 @@ results = dict(
 recorded = next((row for row in records if row["variant"] == "RCCA"), None)
 if parameters.scale == "reduced" and recorded:
     say(evidence.replayed(study, recorded))
-display(figures.run_card([*results.values()]))
+display(drawings.run_card([*results.values()]))
 trained = {
     name: load_trained(results[name, seed].folder) for name in parameters.variants
 }

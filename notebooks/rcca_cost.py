@@ -29,13 +29,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from vidattn import figures
-from vidattn.bench import SUITES, build, ratios
-from vidattn.cost import count
-from vidattn.figures import say, show_table
-from vidattn.papers import agrees
-from vidattn.papers.explain import letters
-from vidattn.papers.rcca import (
+from notebooks.kit.bench import SUITES, build, ratios
+from notebooks.kit.drawings import say, show_table
+from notebooks.kit.printed import agrees
+from notebooks.kit.printed.explain import letters
+from notebooks.kit.printed.rcca import (
     CLASSES,
     CUT,
     FIVE,
@@ -54,6 +52,8 @@ from vidattn.papers.rcca import (
     conventions,
     efficiency,
 )
+from vidattn import figures
+from vidattn.cost import count
 
 figures.use_style()
 

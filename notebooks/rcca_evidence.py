@@ -30,9 +30,11 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from vidattn import evidence, figures
-from vidattn.figures import say, show_table
-from vidattn.papers import printed_accuracy
+from notebooks.kit import drawings
+from notebooks.kit.claims import evidence
+from notebooks.kit.drawings import say, show_table
+from notebooks.kit.printed import printed_accuracy
+from vidattn import figures
 
 figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "rcca")
@@ -73,7 +75,7 @@ Markdown(
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims: mean paired difference of accuracies in the claimed direction and its 95% interval over the seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-rcca-claims"}, "image": {"alt": "Horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 shown = [claim for claim in study.claims if claim.id in judged]
 named = {claim.id: f"{claim.better} over {claim.worse}" for claim in shown}
-figures.interval_plot(
+drawings.interval_plot(
     {named[claim.id]: judged[claim.id].interval for claim in shown},
     "difference of accuracies, positive as claimed",
     kinds={name: "crisscross" for name in named.values()},
@@ -142,7 +144,7 @@ frame.style.hide(axis="index").format(precision=1)
 # The first four rows are what the claims compare. **Every row below them is exploratory**: few seeds, no verdict, differences of a few points mean nothing. The oracle is the bare backbone on clips without a second object.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips after the last epoch. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below RCCA gamma=0 are exploratory. The line: one half.", "name": "fig-rcca-variants"}, "image": {"alt": "A row of dots for each variant against top-1 accuracy."}}
-figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
+drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% [markdown]
 # The same numbers, with the paper's beside them. Its networks, data and places differ: only the *order* within a table could ever agree.
@@ -244,7 +246,7 @@ Markdown(evidence.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("RCCA", 0).data.key()
-figures.run_card(
+drawings.run_card(
     rows,
     data=f"synthetic, key {data[:12]} (oracle, aligned: their own)",
     versions=card["versions"],

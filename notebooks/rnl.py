@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.rnl_parameters:Parameters
+#     parameters: notebooks.kit.parameters.rnl:Parameters
 # ---
 
 # %% [markdown]
@@ -85,10 +85,12 @@ from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
+from notebooks.kit import drawings
+from notebooks.kit.drawings import say
+from notebooks.kit.drawings.architecture import describe
+from notebooks.kit.parameters.rnl import Parameters
 from vidattn import figures
-from vidattn.backbones import BACKBONES, describe, place, resnet50
-from vidattn.figures import say
-from vidattn.papers.rnl_parameters import Parameters
+from vidattn.backbones import BACKBONES, place, resnet50
 
 started = time.perf_counter()
 parameters = Parameters(
@@ -579,9 +581,9 @@ below = {
 fig, (left, right) = plt.subplots(
     1, 2, figsize=(figures.WIDTH, 5.6), layout="constrained"
 )
-figures.diagram(
+drawings.diagram(
     left,
-    figures.layers_that_ran(RegionNonLocal(512), shape),
+    drawings.layers_that_ran(RegionNonLocal(512), shape),
     {
         "x": (0, 0.2),
         "w_g": (0, -0.7),
@@ -598,9 +600,9 @@ figures.diagram(
         *tail,
     ],
 )
-figures.diagram(
+drawings.diagram(
     right,
-    figures.layers_that_ran(NonLocal(512), shape),
+    drawings.layers_that_ran(NonLocal(512), shape),
     {
         "x": (0, 0.2),
         "theta": (-1.08, -1.2),
@@ -881,7 +883,7 @@ pd.DataFrame(
 # next cell recomputes all printed figures and says how many agree, and under what; {doc}`rnl_cost` shows them one by one.
 
 # %%
-from vidattn.papers.rnl import efficiency
+from notebooks.kit.printed.rnl import efficiency
 
 printed = efficiency()
 verdicts = pd.Series([figure.verdict for figure in printed]).value_counts()
@@ -934,8 +936,8 @@ pd.DataFrame(
 # %% tags=["hide-input"]
 from pathlib import Path
 
-from vidattn import evidence
-from vidattn.training.study import load_study, run_all
+from notebooks.kit.claims import evidence
+from notebooks.kit.claims.ledger import load_study, run_all
 
 study, card, records = evidence.open_records(Path("."), "rnl")
 judged = evidence.judge(study, records, card)
@@ -980,7 +982,7 @@ glue(
     ),
     display=False,
 )
-figures.run_card(
+drawings.run_card(
     [row for row in records if row["variant"] in study.primary],
     versions=card["versions"],
 )
@@ -992,8 +994,8 @@ figures.run_card(
 # the right block is what the comparisons above and the tests' index loops prove.)
 
 # %% tags=["hide-input"]
+from notebooks.kit.claims.ledger import at_noise
 from vidattn.training import Placed, build_data, evaluate, load_trained
-from vidattn.training.study import at_noise
 
 live = load_study("book/ledgers/rnl_full.yaml") if parameters.data else study
 block = Placed(kind="region", options=parameters.options(), places=parameters.places)
@@ -1027,7 +1029,7 @@ results = dict(
 recorded = next(row for row in records if row["variant"] == "RNL")
 if parameters.scale == "reduced":
     say(evidence.replayed(study, recorded))
-display(figures.run_card(list(results.values())))
+display(drawings.run_card(list(results.values())))
 live_seconds = time.perf_counter() - before_runs
 glue("live-seconds", f"{live_seconds:.0f}", display=False)
 levels = () if parameters.data else parameters.noise
@@ -1120,7 +1122,7 @@ if trained and parameters.data is None:
 # 1×1×1 kernel, which has the equal query and key but no region, stands beside it as the control.
 
 # %% tags=["hide-input"]
-from vidattn.training import mean_interval
+from notebooks.kit.claims.stats import mean_interval
 
 columns = {
     "maps alike": "maps alike",

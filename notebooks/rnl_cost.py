@@ -28,17 +28,17 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from vidattn import figures
-from vidattn.figures import say
-from vidattn.papers import agrees
-from vidattn.papers.explain import letters, table
-from vidattn.papers.rnl import (
+from notebooks.kit.drawings import say
+from notebooks.kit.printed import agrees
+from notebooks.kit.printed.explain import letters, table
+from notebooks.kit.printed.rnl import (
     CLIP,
     channel_wise_region,
     conventions,
     efficiency,
     network,
 )
+from vidattn import figures
 
 figures.use_style()
 

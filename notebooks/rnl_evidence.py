@@ -34,9 +34,11 @@ import seaborn as sns
 from IPython.display import Markdown
 from myst_nb import glue
 
-from vidattn import evidence, figures
-from vidattn.papers import printed_accuracy
-from vidattn.training import mean_interval, paired_interval
+from notebooks.kit import drawings
+from notebooks.kit.claims import evidence
+from notebooks.kit.claims.stats import mean_interval, paired_interval
+from notebooks.kit.printed import printed_accuracy
+from vidattn import figures
 
 figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "rnl")
@@ -90,7 +92,7 @@ short = {
     "query-specific-maps": "NL's maps more alike than RNL's",
 }
 shown = [claim for claim in study.claims if claim.id in judged]
-figures.interval_plot(
+drawings.interval_plot(
     {short[claim.id]: judged[claim.id].interval for claim in shown},
     "difference, positive as claimed",
     kinds={name: "region" for name in short.values()},
@@ -106,7 +108,7 @@ figures.interval_plot(
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies alone at the right end, CBAM alone at the left; all others overlap."}}
 accuracy = evidence.accuracies(study, rows)
-figures.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
+drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% [markdown]
 # The same numbers, with the paper's beside them. Its networks are far larger, its data are real and its blocks stand in other places and numbers (five in Table III, one in
@@ -235,7 +237,7 @@ Markdown(evidence.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("RNL", 0).data.key()
-figures.run_card(
+drawings.run_card(
     rows,
     data=f"synthetic, key {data[:12]} (oracle: its own)",
     versions=card["versions"],

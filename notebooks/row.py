@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: vidattn.papers.full:Row
+#     parameters: notebooks.full.rows:Row
 # ---
 
 # %% [markdown]
@@ -60,11 +60,12 @@ import pandas as pd
 import torch
 from IPython.display import display
 
+from notebooks.full import rows as full
 from notebooks.full.measure import measure
+from notebooks.kit import drawings
+from notebooks.kit.printed.cells import printed_accuracy
 from vidattn import figures
 from vidattn.cost import count
-from vidattn.papers import full
-from vidattn.papers.printed import printed_accuracy
 
 parameters = full.Row(
     row=row,
@@ -184,6 +185,6 @@ axis.legend(*([[], []] if not measured["runs"] else []))
 fig.tight_layout()
 
 # %%
-figures.run_card(
+drawings.run_card(
     measured["runs"], parameters={"row": row, "epochs": epochs, "data": dataset}
 )

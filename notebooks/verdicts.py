@@ -23,8 +23,10 @@
 from collections import Counter
 from pathlib import Path
 
-from vidattn import evidence, figures
-from vidattn.figures import say
+from notebooks.kit import drawings
+from notebooks.kit.claims import evidence
+from notebooks.kit.drawings import say
+from vidattn import figures
 
 figures.use_style()
 PAPERS = {"rnl": "region", "pnl": "pyramid", "rcca": "crisscross", "gta": "temporal"}
@@ -55,7 +57,7 @@ for paper, (study, *_) in opened.items():
             value / claim.effect for value in judged[paper][claim.id].interval
         ]
         kinds[name] = PAPERS[paper]
-figure = figures.interval_plot(
+figure = drawings.interval_plot(
     scaled,
     "measured difference / predicted effect",
     kinds=kinds,

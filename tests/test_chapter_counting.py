@@ -2,6 +2,7 @@
 script in a browser.
 """
 
+import ast
 import json
 import re
 import shutil
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from vidattn.book import SCALES
+from notebooks.kit.build import SCALES
+from notebooks.kit.notebook import read_notebook, resolve
+from notebooks.kit.printed.explain import judge
 from vidattn.errors import UserError
-from vidattn.notebook import read_notebook, resolve
-from vidattn.papers.explain import judge
 from vidattn.yamlfile import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +93,9 @@ def table() -> str:
     )
     space: dict[str, object] = {"figures_found": figures}
     imports = [
-        line for line in start.splitlines() if line.startswith(("from", "import"))
+        ast.unparse(line)
+        for line in ast.parse(start).body
+        if isinstance(line, ast.Import | ast.ImportFrom)
     ]
     exec("\n".join(imports), space)
     (cell,) = (

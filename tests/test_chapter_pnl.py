@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from notebooks.kit.build import at_scale
+from notebooks.kit.notebook import read_notebook, resolve
+from notebooks.kit.printed import printed_efficiency
 from vidattn.blocks import NonLocal, PyramidNonLocal
-from vidattn.book import at_scale
 from vidattn.cost import count
 from vidattn.errors import UserError
-from vidattn.notebook import read_notebook, resolve
-from vidattn.papers import printed_efficiency
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "pnl.py")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vidattn.book import at_scale
+from notebooks.kit.build import at_scale
+from notebooks.kit.notebook import read_notebook, resolve
 from vidattn.errors import UserError
-from vidattn.notebook import read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = read_notebook(ROOT / "notebooks" / "rnl.py")

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from vidattn import __main__ as command_line
+from notebooks import __main__ as of_the_book
+from vidattn import __main__ as of_the_library
 
 PROJECT = Path(__file__).resolve().parents[1]
 
 
 def test_an_unknown_notebook_in_a_process_of_its_own() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vidattn", "notebook", "no-such"],
+        [sys.executable, "-m", "notebooks", "notebook", "no-such"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -78,7 +79,8 @@ def test_the_make_target_refuses_wrong_parameters_in_one_line(
 def test_bad_input_is_one_line_and_status_2(
     words: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command_line.main(words) == 2
+    commands = of_the_library if words[0] in ("run", "attend") else of_the_book
+    assert commands.main(words) == 2
     shown = capsys.readouterr()
     assert shown.err.startswith(line)
     assert len(shown.err.splitlines()) == 1
@@ -95,8 +97,8 @@ def test_each_fault_of_a_description_is_a_line(
     def fail(_: object) -> None:
         Two.model_validate({"a": "x", "b": "y"})
 
-    monkeypatch.setattr(command_line, "_bench", fail)
-    assert command_line.main(["bench"]) == 2
+    monkeypatch.setattr(of_the_book, "_bench", fail)
+    assert of_the_book.main(["bench"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == ["a", "b"]
 
@@ -105,9 +107,9 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
     def fail(_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(command_line, "_bench", fail)
+    monkeypatch.setattr(of_the_book, "_bench", fail)
     with pytest.raises(KeyError):
-        command_line.main(["bench"])
+        of_the_book.main(["bench"])
 
 
 def test_a_faulty_experiment_file_is_refused(
@@ -115,5 +117,5 @@ def test_a_faulty_experiment_file_is_refused(
 ) -> None:
     description = tmp_path / "run.yaml"
     description.write_text("name: tiny\nnonsense: 1\n")
-    assert command_line.main(["run", str(description)]) == 2
+    assert of_the_library.main(["run", str(description)]) == 2
     assert "nonsense: unknown" in capsys.readouterr().err

@@ -13,6 +13,8 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from notebooks.kit import drawings
+from notebooks.kit.claims.stats import Interval, mean_interval
 from vidattn import figures
 from vidattn.__main__ import main
 from vidattn.backbones.place import insertion, place
@@ -22,10 +24,9 @@ from vidattn.errors import UserError
 from vidattn.figures import attend, style
 from vidattn.figures.maps import Region, map_similarity, own_weight
 from vidattn.figures.pictures import SCALES
-from vidattn.training import Result, build_model, dump, make_experiment, mean_interval
+from vidattn.training import Result, build_model, dump, make_experiment
 from vidattn.training.checkpoint import save
 from vidattn.training.experiment import Sampling
-from vidattn.training.stats import Interval
 from vidattn.video.augment import normalise, resize
 from vidattn.video.decode import read_frames, write_video
 
@@ -379,7 +380,7 @@ def test_regions_are_drawn_where_they_lie() -> None:
 
 def test_layers_are_noted_as_often_as_they_run() -> None:
     block = make_block("pyramid", scales=2)(16)
-    ran = figures.layers_that_ran(block, (1, 16, 2, 6, 8))
+    ran = drawings.layers_that_ran(block, (1, 16, 2, 6, 8))
     assert ran["operations.0.theta 0"] == ("1×1×1", (8, 2, 6, 8), (4, 2, 6, 8))
     assert ran["operations.0.theta 1"] == ("1×1×1", (8, 2, 3, 4), (4, 2, 3, 4))
     assert ran["linear_q"] == ("matrix", (2, 8), (2, 4))
@@ -389,7 +390,7 @@ def test_layers_are_noted_as_often_as_they_run() -> None:
         and block.training
         and not block.bn._forward_hooks
     )
-    alone = figures.layers_that_ran(
+    alone = drawings.layers_that_ran(
         make_block("pyramid", scales=2, shared=False)(16), (1, 16, 2, 6, 8)
     )
     assert alone["operations.1.theta"] == ran["operations.0.theta 1"]
@@ -397,7 +398,7 @@ def test_layers_are_noted_as_often_as_they_run() -> None:
 
 def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
     axis = matplotlib.figure.Figure().subplots()
-    layers = figures.layers_that_ran(
+    layers = drawings.layers_that_ran(
         make_block("region", kernel=(1, 3, 3))(8), (1, 8, 2, 3, 4)
     )
     positions = {
@@ -407,7 +408,7 @@ def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
         "⊗ first": (0, 1),
         "bn": (0, 0),
     }
-    figures.diagram(
+    drawings.diagram(
         axis, layers, positions, [("x", "w_g"), ("w_g", "f_theta")], {"x": "input"}
     )
     boxes, arrows = axis.texts[:5], axis.texts[5:]
@@ -440,7 +441,7 @@ def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
 
 def test_dots_mean_and_interval_of_each_variant() -> None:
     values = {"baseline": [0.5, 0.6, 0.7], "RNL 1x1x1": [0.8]}
-    figure = figures.dot_plot(
+    figure = drawings.dot_plot(
         values, "accuracy", kinds={"RNL 1x1x1": "region"}, reference=0.25
     )
     (axis,) = figure.axes
@@ -466,7 +467,7 @@ def test_dots_mean_and_interval_of_each_variant() -> None:
 
 def test_differences_with_what_was_predicted() -> None:
     intervals = {"a": Interval(0.1, 0.02, 0.18), "b": Interval(-0.1, -0.3, 0.1)}
-    figure = figures.interval_plot(intervals, "difference", predicted={"b": 0.06})
+    figure = drawings.interval_plot(intervals, "difference", predicted={"b": 0.06})
     zero, low_high, mean, other, other_mean, predicted = figure.axes[0].get_lines()
     assert zero.get_xdata() == [0, 0]
     assert low_high.get_xydata().tolist() == [[0.02, 0], [0.18, 0]]
@@ -587,7 +588,7 @@ def test_the_card_says_where_numbers_come_from() -> None:
         "device": "<gpu>",
         "data": "d1",
     }
-    card = figures.run_card(
+    card = drawings.run_card(
         [result, row], parameters={"steps": 9, "lr": 0.1}, note="live"
     )
     assert card == card._repr_html_()
@@ -605,7 +606,7 @@ def test_the_card_says_where_numbers_come_from() -> None:
         "seconds": "1,500",
         "note": "live",
     }
-    bare = figures.run_card([row])
+    bare = drawings.run_card([row])
     assert "1 run<" in bare and "12,345 weights" in bare
     assert "<dt>commit</dt><dd>not recorded</dd>" in bare
 

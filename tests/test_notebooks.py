@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vidattn.notebook import TAG, Notebook, read_notebook
+from notebooks.kit.notebook import TAG, Notebook, read_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))

@@ -1,18 +1,13 @@
-"""The command line: `python -m vidattn`, or `vidattn` where the package is
-installed.
-"""
+"""The command line of the library: `python -m vidattn`, or `vidattn`."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from vidattn.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -22,8 +17,7 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The command line; default: the process's.
 
     Returns:
-        0; 1 for a cell, a page or a run that failed; 2 for bad input, said in one line
-        a problem on stderr.
+        0; 2 for bad input, said in one line a problem on stderr.
     """
     options = _parser().parse_args(words)
     try:
@@ -35,36 +29,10 @@ def main(words: Sequence[str] | None = None) -> int:
         from vidattn.training.validation import explain
 
         said, status = explain(error), 2
-    except Exception as error:
-        if type(error).__name__ not in (
-            "CellError",
-            "BuildError",
-        ):  # of modules that are slow to import
-            raise
-        said, status = str(error), 1
     except KeyboardInterrupt:
         said, status = "interrupted", 130
     print(said, file=sys.stderr)
     return status
-
-
-def _book(options: argparse.Namespace) -> None:
-    from vidattn.book import build
-
-    html = build(ROOT, options.build.resolve(), options.scale)
-    print(f"The book: {html / 'index.html'} (make serve shows it)")
-
-
-def _notebook(options: argparse.Namespace) -> None:
-    from vidattn.book import run_notebook
-    from vidattn.yamlfile import parse_yaml, read_yaml
-
-    given: dict[str, Any] = read_yaml(options.yaml) if options.yaml else {}
-    given |= {name: parse_yaml(text, f"-p {name}") for name, text in options.p}
-    place = run_notebook(
-        ROOT, options.build.resolve(), options.name, options.scale, given
-    )
-    print(f"The executed notebook: {place}")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -75,18 +43,6 @@ def _run(options: argparse.Namespace) -> None:
         "no accuracy" if result.top1 is None else f"top-1 {100 * result.top1:.2f} %"
     )
     print(f"{result.name}: {accuracy}, in {result.folder}")
-
-
-def _data(options: argparse.Namespace) -> None:
-    from vidattn.training.checkpoint import write_atomically
-    from vidattn.video.check import check_dataset, report
-
-    how = {"quick": options.quick, "workers": options.workers}
-    faults, summary = check_dataset(options.kind, options.root, options.split, **how)
-    write_atomically(options.out, lambda file: file.write(report(faults).encode()))
-    print("\n".join([*map(str, faults), summary]))
-    if faults:
-        raise UserError(f"{len(faults)} clips cannot be used: {options.out} lists them")
 
 
 def _attend(options: argparse.Namespace) -> None:
@@ -103,27 +59,6 @@ def _attend(options: argparse.Namespace) -> None:
         print(f"The attention maps: {out}")
 
 
-def _bench(options: argparse.Namespace) -> None:
-    from vidattn.bench import SUITES, table
-
-    for name, suite in SUITES.items():
-        if options.suite in (None, name):
-            print(table(suite))
-
-
-def _evidence(options: argparse.Namespace) -> None:
-    from vidattn.evidence import ledgers, record
-
-    names = options.ledger or ledgers(ROOT)
-    more = {claim: int(number) for claim, number in options.more if number.isdigit()}
-    if len(more) < len(options.more) or (more and len(names) != 1):
-        raise UserError(
-            "--more: needs one ledger, a claim's id and a whole number of seeds"
-        )
-    for name in names:
-        record(ROOT, name, options.jobs, more)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vidattn", description="Long-range attention for video."
@@ -137,34 +72,6 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(command=command)
         return one
 
-    book = add(
-        "book", _book, "execute the notebooks that have changed and build the book"
-    )
-    book.add_argument(
-        "--scale", default="reduced", help="smoke, reduced (default) or full"
-    )
-
-    notebook = add(
-        "notebook", _notebook, "run one notebook; wrong parameters are refused at once"
-    )
-    notebook.add_argument("name", help="its name in notebooks/, for example rnl")
-    notebook.add_argument(
-        "--scale", default=None, help="take notebooks/params/<name>_<scale>.yaml"
-    )
-    notebook.add_argument("--yaml", type=Path, help="take this file of parameters")
-    pair: dict[str, Any] = {"nargs": 2, "action": "append", "default": []}
-    notebook.add_argument(
-        "-p", **pair, metavar=("NAME", "VALUE"), help="one parameter, as YAML"
-    )
-
-    for command in (book, notebook):
-        command.add_argument(
-            "--build",
-            type=Path,
-            default=ROOT / "book" / "_build",
-            help="where results go",
-        )
-
     run = add("run", _run, "train and test one experiment, unless that has been done")
     run.add_argument("experiment", type=Path, help="a YAML description")
     run.add_argument(
@@ -172,35 +79,6 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("runs"),
         help="folder of the runs (default: runs)",
-    )
-
-    data = add(
-        "data",
-        _data,
-        "say what of a public data set is missing, unreadable or wrong in number",
-    )
-    kinds = (
-        "kinetics400",
-        "mini_kinetics200",
-        "something_v1",
-        "something_v2",
-        "ucf101",
-        "hmdb51",
-    )
-    data.add_argument("kind", choices=kinds, help="which data set")
-    data.add_argument("root", type=Path, help="the data folder")
-    data.add_argument("--split", type=int, default=1, help="1 (default), 2 or 3")
-    data.add_argument(
-        "--quick", action="store_true", help="look at headers and first frames only"
-    )
-    data.add_argument(
-        "--workers", type=int, default=2, help="processes that decode (default: 2)"
-    )
-    data.add_argument(
-        "--out",
-        type=Path,
-        default=Path("faults.csv"),
-        help="the report (default: faults.csv)",
     )
 
     attend = add(
@@ -216,26 +94,6 @@ def _parser() -> argparse.ArgumentParser:
         "--run", type=Path, help="folder of a trained run (default: untrained weights)"
     )
 
-    bench = add(
-        "bench", _bench, "time and memory of the chapters' blocks on this machine"
-    )
-    names = ("rnl", "pnl", "rcca", "gta")
-    bench.add_argument(
-        "--suite", choices=names, help="one chapter's blocks (default: all)"
-    )
-
-    evidence = add(
-        "evidence", _evidence, "run what the ledgers list and is not yet recorded"
-    )
-    evidence.add_argument(
-        "ledger", nargs="*", help="its name in book/ledgers, such as rnl (default: all)"
-    )
-    evidence.add_argument(
-        "--more", **pair, metavar=("CLAIM", "SEEDS"), help="give a claim more seeds"
-    )
-    evidence.add_argument(
-        "--jobs", type=int, default=2, help="runs at a time, a thread each (default: 2)"
-    )
     return parser
 
 

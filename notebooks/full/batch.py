@@ -24,12 +24,12 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
+from notebooks.full import rows as full
+from notebooks.full.datasets.official import DATASETS
+from notebooks.full.rows import Row
 from vidattn.cost import count
 from vidattn.errors import UserError
-from vidattn.papers import full
-from vidattn.papers.full import Row
 from vidattn.training.validation import explain
-from vidattn.video.official import DATASETS
 from vidattn.yamlfile import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ from typing import IO, Any
 import numpy as np
 import torch
 
+from notebooks.full.rows import Row
 from vidattn.errors import UserError
-from vidattn.papers.full import Row
 from vidattn.training import run
 from vidattn.training.checkpoint import write_atomically
 from vidattn.training.distributed import joined, position

@@ -1,5 +1,5 @@
 """Writes notebooks/params/full: a file of parameters for each row of
-vidattn/papers/data/full.yaml.
+notebooks/full/rows.yaml.
 
 python -m notebooks.full.params
 """
@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from vidattn.papers import full, printed_accuracy
+from notebooks.full import rows as full
+from notebooks.kit.printed import printed_accuracy
 
 FOLDER = Path(__file__).resolve().parents[1] / "params" / "full"
 GROUPS = ("sampling", "model", "optim")
@@ -29,7 +30,7 @@ def text(name: str) -> str:
         if full.owner(figure) == name
     ]
     said = [
-        f"# {row['paper']} on {row['printed']}. Written from vidattn/papers/data/full.yaml: change it there.",
+        f"# {row['paper']} on {row['printed']}. Written from notebooks/full/rows.yaml: change it there.",
         "# Behind a field stands the paper's section, or 'ours': our choice where the paper is silent.",
     ]
     said += [f"# The paper's text: {row['text']}."] if "text" in row else []

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from vidattn.backbones import MFNet, describe, mfnet, mfnet_mini, place
+from notebooks.kit.drawings.architecture import describe
+from vidattn.backbones import MFNet, mfnet, mfnet_mini, place
 from vidattn.cost import count
 from vidattn.errors import UserError
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from notebooks.kit.drawings.architecture import describe
 from vidattn.backbones import (
     BACKBONES,
     ResNet,
-    describe,
     place,
     resnet50,
     resnet101,

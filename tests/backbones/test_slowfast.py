@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from notebooks.kit.drawings.architecture import describe
 from vidattn.backbones import (
     SlowFast,
-    describe,
     insertion,
     place,
     slowfast50,

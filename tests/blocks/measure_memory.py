@@ -17,7 +17,7 @@ import sys
 
 import torch
 
-from vidattn.bench import NaiveRegion, peak
+from notebooks.kit.bench import NaiveRegion, peak
 from vidattn.blocks import make_block
 
 SHAPE = (1, 512, 8, 28, 28)

@@ -2,7 +2,6 @@
 attention blocks.
 """
 
-from vidattn.backbones.describe import Row, describe
 from vidattn.backbones.load import load_weights
 from vidattn.backbones.mfnet import MFNet, mfnet, mfnet_mini
 from vidattn.backbones.place import insertion, place, stages
@@ -21,10 +20,8 @@ __all__ = [
     "BACKBONES",
     "MFNet",
     "ResNet",
-    "Row",
     "SlowFast",
     "Stage",
-    "describe",
     "insertion",
     "load_weights",
     "mfnet",

@@ -1,7 +1,6 @@
-"""Runs: described, trained, found again, judged."""
+"""Runs: described, trained, found again."""
 
 from vidattn.training.build import build_data, build_model, check
-from vidattn.training.claims import Claim
 from vidattn.training.evaluate import Evaluation, evaluate, within_pairs
 from vidattn.training.experiment import (
     Experiment,
@@ -17,16 +16,9 @@ from vidattn.training.experiment import (
 )
 from vidattn.training.fit import load_trained, replay, run, run_folder
 from vidattn.training.result import Result, read_result
-from vidattn.training.stats import (
-    mean_interval,
-    paired_interval,
-    seeds_from_commit,
-    verdict,
-)
 from vidattn.training.validation import explain
 
 __all__ = [
-    "Claim",
     "Evaluation",
     "Experiment",
     "Folder",
@@ -45,13 +37,9 @@ __all__ = [
     "load_experiment",
     "load_trained",
     "make_experiment",
-    "mean_interval",
-    "paired_interval",
     "read_result",
     "replay",
     "run",
     "run_folder",
-    "seeds_from_commit",
-    "verdict",
     "within_pairs",
 ]

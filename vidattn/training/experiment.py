@@ -12,6 +12,7 @@ import pydantic
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from notebooks.full.datasets.official import read_dataset, read_lists
 from vidattn.backbones import BACKBONES
 from vidattn.blocks import BLOCKS
 from vidattn.errors import UserError
@@ -19,7 +20,6 @@ from vidattn.training.checkpoint import write_atomically
 from vidattn.training.key import code_key, digest, file_key
 from vidattn.training.validation import FrozenList, Part, explain, frozen_list
 from vidattn.video.index import Clips, read_index
-from vidattn.video.official import read_dataset, read_lists
 from vidattn.video.synthetic import SyntheticSpec, write_clips
 from vidattn.yamlfile import read_yaml
 
@@ -113,7 +113,7 @@ class Official(Part):
     it is distributed.
 
     Args:
-        kind: Its name in `vidattn.video.official.DATASETS`.
+        kind: Its name in `notebooks.full.datasets.official.DATASETS`.
         root: The data folder.
         split: Which of its official splits.
         leave_out: Report of `vidattn data`: train and test without the clips that it

@@ -4,7 +4,7 @@ are named.
 The index of a folder of one's own is a CSV file with the header `path,label`: a path
 relative to the folder (a video file or a folder of JPEG frames) and a class number.
 `classes.txt` beside it names the classes, one a line, number 0 first. The annotations
-of the six public data sets are read in `vidattn.video.official`.
+of the six public data sets are read in `notebooks.full.datasets.official`.
 """
 
 import csv

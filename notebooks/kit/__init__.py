@@ -1,0 +1,1 @@
+"""What pages share: chapters, proofs, claims and their records, printed costs, drawings."""

@@ -1,0 +1,1 @@
+"""Claims that are written before their runs, the records of these runs, and verdicts."""

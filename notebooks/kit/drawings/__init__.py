@@ -1,0 +1,16 @@
+"""What pages draw and show: plots with intervals, diagrams, tables, run cards."""
+
+from notebooks.kit.drawings.card import run_card
+from notebooks.kit.drawings.diagram import diagram, layers_that_ran
+from notebooks.kit.drawings.page import say, show_table
+from notebooks.kit.drawings.plots import dot_plot, interval_plot
+
+__all__ = [
+    "diagram",
+    "dot_plot",
+    "interval_plot",
+    "layers_that_ran",
+    "run_card",
+    "say",
+    "show_table",
+]

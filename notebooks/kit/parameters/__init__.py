@@ -1,0 +1,1 @@
+"""The parameters of the notebooks: what a run of one may change."""
