@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from vidattn.errors import UserError
 
+HEADER = ["path", "label"]  # of an index
+
 
 class Listed(NamedTuple):
     """A clip as an annotation lists it.
@@ -184,7 +186,7 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
     """
     index = Path(folder) / split_file
     rows = read_rows(index)
-    if next(rows, (1, []))[1] != ["path", "label"]:
+    if next(rows, (1, []))[1] != HEADER:
         raise UserError(f"{index}, line 1: the header must be path,label")
     listed = []
     for number, row in rows:

@@ -10,6 +10,9 @@ from filelock import FileLock
 from notebooks.full.datasets.official import read_dataset
 from vidattn.errors import UserError
 from vidattn.training.checkpoint import write_atomically
+from vidattn.video.index import HEADER, read_rows
+
+INDICES = ("train.csv", "val.csv")
 
 
 def write_lists(
@@ -34,9 +37,13 @@ def write_lists(
             Without it, one clip that cannot be used is an error.
 
     Raises:
-        UserError: The annotations or the report are faulty, or a clip cannot be used
-            and is not left out.
+        UserError: The annotations or the report are faulty, a clip cannot be used and
+            is not left out, or an annotation of the data set would be overwritten.
     """
+    for name in INDICES:
+        there = Path(folder) / name
+        if there.is_file() and next(read_rows(there), None) != (1, HEADER):
+            raise UserError(f"{there}: is no index file; choose another folder")
     train, test = read_dataset(kind, root, split, report)
     if faults := [*train.faults, *test.faults]:
         raise UserError(
@@ -44,15 +51,15 @@ def write_lists(
             "`python -m notebooks data` reports them all, and leave_out takes its report"
         )
     written = {"classes.txt": "".join(f"{name}\n" for name in train.classes).encode()}
-    for name, clips in (("train.csv", train), ("val.csv", test)):
+    for name, clips in zip(INDICES, (train, test), strict=True):
         text = io.StringIO(newline="")
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["path", "label"])
+        rows.writerow(HEADER)
         rows.writerows((os.path.relpath(c.path, root), c.label) for c in clips.rows)
         written[name] = text.getvalue().encode()
     if report is not None:
         written["left_out.csv"] = Path(report).read_bytes()
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with FileLock(Path(folder) / "lock"):  # processes of one run come at once
+    with FileLock(Path(folder) / ".lock"):  # processes of one run come at once
         for name, content in written.items():
             write_atomically(Path(folder) / name, lambda file, c=content: file.write(c))

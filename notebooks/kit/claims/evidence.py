@@ -56,11 +56,8 @@ NOT_RECORDED = {
 
 
 def ledgers(root: Path) -> list[str]:
-    """Return the names of the ledgers whose runs are recorded here: not those of the
-    papers' own scale.
-    """
-    names = sorted(path.stem for path in (root / "book" / "ledgers").glob("*.yaml"))
-    return [name for name in names if not name.endswith("_full")]
+    """Return the names of the ledgers."""
+    return sorted(path.stem for path in (root / "book" / "ledgers").glob("*.yaml"))
 
 
 def record(

@@ -473,6 +473,21 @@ def test_index_files_hold_what_the_annotations_say(tmp_path: Path) -> None:
     assert (lists / "classes.txt").read_text() == "yoga\n"
 
 
+def test_the_command_writes_index_files_of_what_can_be_used(tmp_path: Path) -> None:
+    lay_out("kinetics400", tmp_path)
+    cut(tmp_path / LAYOUTS["kinetics400"].path("2", "arm wrestling", "train"))
+    out = ["--out", str(tmp_path / "faults.csv"), "--workers", "1", "--lists"]
+    words = ["data", "kinetics400", str(tmp_path), *out, str(tmp_path)]
+    assert main(words) == 2  # a clip cannot be used, which the status says
+    train, test = Folder(root=str(tmp_path)).clips()
+    assert found("kinetics400", train.rows) == [("10", 1), ("3", 1)]
+    assert found("kinetics400", test.rows) == expected("kinetics400", TEST)
+    assert (tmp_path / "left_out.csv").read_text().count("\n") == 2
+    text(tmp_path / "val.csv", ["label,youtube_id,time_start,time_end"])
+    with pytest.raises(UserError, match=r"val\.csv: is no index file; choose another"):
+        write_lists(tmp_path, "kinetics400", tmp_path, report=tmp_path / "faults.csv")
+
+
 def test_a_report_of_other_lists_is_refused(tmp_path: Path) -> None:
     lay_out("something_v1", tmp_path)
     for lines in (
