@@ -67,12 +67,17 @@ def _notebook(options: argparse.Namespace) -> None:
 
 def _data(options: argparse.Namespace) -> None:
     from notebooks.full.datasets.check import check_dataset, report
+    from notebooks.full.datasets.lists import write_lists
     from vidattn.training.checkpoint import write_atomically
 
     how = {"quick": options.quick, "workers": options.workers}
     faults, summary = check_dataset(options.kind, options.root, options.split, **how)
     write_atomically(options.out, lambda file: file.write(report(faults).encode()))
     print("\n".join([*map(str, faults), summary]))
+    if options.lists:
+        write_lists(
+            options.lists, options.kind, options.root, options.split, options.out
+        )
     if faults:
         raise UserError(f"{len(faults)} clips cannot be used: {options.out} lists them")
 
@@ -174,6 +179,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("faults.csv"),
         help="the report (default: faults.csv)",
+    )
+    data.add_argument(
+        "--lists",
+        type=Path,
+        help="a folder for train.csv and val.csv, the clips that can be used",
     )
 
     bench = add(
