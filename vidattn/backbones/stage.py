@@ -1,14 +1,21 @@
-"""A stage: a row of convolution blocks with room for attention blocks between them."""
+"""What backbones share: stages with room for attention blocks, and the clip's shape."""
 
 from collections.abc import Iterable
 from itertools import groupby
 
 from torch import Tensor, nn
 
+from vidattn.errors import UserError
+
+
+def check_clip(x: Tensor) -> None:
+    """Refuse what is no batch of clips `(B, 3, T, H, W)`."""
+    if x.dim() != 5 or x.shape[1] != 3:
+        raise UserError(f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}")
+
 
 class Stage(nn.Module):
-    """A run of blocks at one resolution, after each of which one further block can be
-    placed.
+    """Blocks at one resolution, after each of which a further block can be placed.
 
     Args:
         blocks: The stage's own blocks, in order, each with `channels` output channels.
@@ -22,9 +29,8 @@ class Stage(nn.Module):
     def __init__(self, blocks: Iterable[nn.Module], channels: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        self.placed = (
-            nn.ModuleDict()
-        )  # key "3": runs after the third block, counting from 1 as papers do
+        # The key "3": runs after the third block, counting from 1 as papers do.
+        self.placed = nn.ModuleDict()
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,9 +41,7 @@ class Stage(nn.Module):
         return x
 
     def operation(self) -> str:
-        """Return one line that describes the stage, as a row of a paper's architecture
-        table.
-        """
+        """Return a line on the stage, as in a paper's architecture table."""
         runs = groupby(_kernels(block) for block in self.blocks)
         text = " + ".join(f"[{kernels}] x {len(list(run))}" for kernels, run in runs)
         for number, block in self.placed.items():

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from notebooks.kit.claims.claim import Claim
 from vidattn.errors import UserError
 from vidattn.training.experiment import Experiment, Placed, Synthetic, make_experiment
-from vidattn.training.fit import run
+from vidattn.training.run import run
 from vidattn.training.result import Result
 from vidattn.training.validation import FrozenList, Part, explain
 from vidattn.yamlfile import read_yaml
