@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.rcca:Parameters
+#     block: recurrent_crisscross
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -82,25 +83,13 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
-from notebooks.kit.parameters.rcca import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    passes=passes,
-    structure=structure,
-    gamma=gamma,
-    reduction=reduction,
-    places=places,
-    backbone=backbone,
-    data=data,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("rcca", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -421,9 +410,7 @@ def criss_cross(x, p):
     w = log_f.softmax(dim=-1)  # (2)
     y = einsum(w, v, "b i j, b j c -> b i c")  # (3)
     y = rearrange(y, "b (t h w) c -> b c t h w", t=x.shape[2], h=x.shape[3])
-    return (
-        conv_1x1x1(y, p, "restore") if "restore.weight" in p else y
-    )  # structure c, below
+    return conv_1x1x1(y, p, "out") if "out.weight" in p else y  # structure c, below
 
 
 x, p, L = draw(B, C, T, H, W), {}, on_lines(T, H, W)
@@ -643,7 +630,8 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         "⊗": "⊗",
     }
     texts |= {name: f"${name}$" for name in "qkv"} | {
-        "y": "$y$\n" + "×".join(map(str, shape[1:]))
+        "out": "restore",
+        "y": "$y$\n" + "×".join(map(str, shape[1:])),
     }
     positions = {
         "x": (0, 0),
@@ -653,9 +641,9 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         "A": (-0.57, -2.6),
         "⊗": (0.4, -3.6),
     }
-    end = [("⊗", "restore"), ("restore", "y")] if reduced else [("⊗", "y")]
+    end = [("⊗", "out"), ("out", "y")] if reduced else [("⊗", "y")]
     positions |= (
-        {"restore": (0.4, -4.6), "y": (0.4, -5.7)} if reduced else {"y": (0.4, -4.9)}
+        {"out": (0.4, -4.6), "y": (0.4, -5.7)} if reduced else {"y": (0.4, -4.9)}
     )
     edges = [("x", name) for name in "qkv"] + [
         ("q", "A"),
@@ -1477,7 +1465,7 @@ from vidattn.training import Placed, load_trained
 
 live = load_study("book/ledgers/rcca_full.yaml") if parameters.data else study
 block = Placed(
-    kind="recurrent_crisscross", options=parameters.options(), places=parameters.places
+    kind="recurrent_crisscross", options=parameters.options, places=parameters.places
 )
 live = live.model_copy(update={"variants": {**live.variants, "RCCA": (block,)}})
 changes = {
@@ -1722,7 +1710,7 @@ for structure_ in "abcd":
     )
     random_block(one_)
     other.load_state_dict(one_.state_dict())
-    last = other.crisscross.restore if structure_ == "c" else other.crisscross.v
+    last = other.crisscross.out if structure_ == "c" else other.crisscross.v
     for weight in last.parameters():
         weight.data *= one_.gamma
     nn.init.ones_(other.gamma)

@@ -340,7 +340,7 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
         after("training/schedule.py", "import math\n", "# why\n\nimport math\n")
         == before
     )
-    for name in ("blocks/nonlocal_.py", "backbones/__init__.py", "cost.py"):
+    for name in ("blocks/nonlocal_.py", "blocks/__init__.py", "backbones/__init__.py", "cost.py"):
         assert after(name, "import", "import os\nimport") == before, name
     assert key(package=package) == before
 
