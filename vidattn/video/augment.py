@@ -52,7 +52,7 @@ def scale(clip: Tensor, size: int | tuple[int, int] | None) -> Tensor:
         uint8 `(T, H', W', 3)`.
     """
     if isinstance(size, int):
-        size = _sides(*clip.shape[1:3], size)
+        size = _sides(clip.shape[1], clip.shape[2], size)
     return clip if size is None else resize(clip, *size)
 
 
