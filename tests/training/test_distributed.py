@@ -39,7 +39,8 @@ LAUNCHED = """
 import sys
 from vidattn.training import load_experiment, run
 
-run(load_experiment(sys.argv[1]), sys.argv[2], progress=False, checkpoint_seconds=0, processes=2)
+two = {"checkpoint_seconds": 0, "processes": 2}
+run(load_experiment(sys.argv[1]), sys.argv[2], progress=False, **two)
 """
 ENVIRONMENT = {
     **os.environ,

@@ -91,7 +91,8 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         (
             "speed",
             1,
-            "speed: unknown; allowed are name, data, sampling, model, blocks, optim, seed",
+            "speed: unknown; allowed are name, data, sampling, model, blocks, optim, "
+            "seed",
         ),
         ("name", "a/b", "name 'a/b' must consist of letters, digits"),
     ],
@@ -340,7 +341,12 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
         after("training/schedule.py", "import math\n", "# why\n\nimport math\n")
         == before
     )
-    for name in ("blocks/nonlocal_.py", "blocks/__init__.py", "backbones/__init__.py", "cost.py"):
+    for name in (
+        "blocks/nonlocal_.py",
+        "blocks/__init__.py",
+        "backbones/__init__.py",
+        "cost.py",
+    ):
         assert after(name, "import", "import os\nimport") == before, name
     assert key(package=package) == before
 

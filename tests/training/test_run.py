@@ -1,4 +1,5 @@
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -203,9 +204,10 @@ def test_a_checkpoint_of_another_torch_is_refused(
 def test_a_second_process_is_refused(experiment: Experiment, tmp_path: Path) -> None:
     folder = run_folder(experiment, tmp_path)
     folder.mkdir()
+    holder = rf"is being trained by another process \(process {os.getpid()} on "
     with (
         locked(folder),
-        pytest.raises(UserError, match="is being trained by another process") as caught,
+        pytest.raises(UserError, match=holder) as caught,
     ):
         run(experiment, tmp_path, progress=False, stop_after=1)
     assert "\n" not in str(caught.value)

@@ -1,7 +1,6 @@
 """What backbones share: stages with room for attention blocks, and the clip's shape."""
 
 from collections.abc import Iterable
-from itertools import groupby
 
 from torch import Tensor, nn
 
@@ -39,27 +38,3 @@ class Stage(nn.Module):
             if str(number) in self.placed:
                 x = self.placed[str(number)](x)
         return x
-
-    def operation(self) -> str:
-        """Return a line on the stage, as in a paper's architecture table."""
-        runs = groupby(_kernels(block) for block in self.blocks)
-        text = " + ".join(f"[{kernels}] x {len(list(run))}" for kernels, run in runs)
-        for number, block in self.placed.items():
-            text += f", {type(block).__name__} after block {number}"
-        return text
-
-
-def _kernels(block: nn.Module) -> str:
-    """Return the block's convolutions, without those of its shortcut."""
-    named = block.named_modules()
-    convs = [
-        m
-        for name, m in named
-        if isinstance(m, nn.Conv3d) and not name.startswith("downsample")
-    ]
-    return "; ".join(_kernel(conv) for conv in convs)
-
-
-def _kernel(conv: nn.Conv3d) -> str:
-    groups = f" in {conv.groups} groups" if conv.groups > 1 else ""
-    return "x".join(str(k) for k in conv.kernel_size) + f", {conv.out_channels}{groups}"

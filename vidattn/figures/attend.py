@@ -63,10 +63,10 @@ def attention_figure(
         kinds = {"RNL": "region", "NL": "nonlocal"}
         networks = {name: _untrained(kind, frames) for name, kind in kinds.items()}
     else:
+        model = load_trained(run)
         experiment = load_experiment(Path(run) / "experiment.yaml")
         note = f"trained by the run {experiment.name}"
         frames = _network_frames(clip_path, _of_tests(experiment))
-        model = load_trained(run)
         networks = {type(insertion(model, *_first_place(model))).__name__: model}
     clip = augment.normalise(torch.from_numpy(frames))[None]
     first = next(iter(networks.values()))

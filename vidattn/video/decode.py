@@ -277,10 +277,10 @@ def write_video(
 
     Args:
         path: Where to write, ending in `.mp4`.
-        frames: Pixels, uint8 array `(T, H, W, 3)`, RGB; H and W even, since yuv420p halves both
-            for the colours.
+        frames: RGB as a uint8 array `(T, H, W, 3)`; H and W even, since yuv420p halves
+            both for the colours.
         fps: Frames per second.
-        crf: X264's constant rate factor, 0 (lossless up to the change of colour space)
+        crf: The x264 encoder's constant rate factor, 0 (lossless up to the change of colour space)
             to 51.
 
     Raises:
