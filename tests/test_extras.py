@@ -1,4 +1,4 @@
-"""What a part of the library lacks is said in one line; help and blocks lack nothing."""
+"""What a part of the library lacks is said in one line; help lacks nothing."""
 
 import subprocess
 import sys

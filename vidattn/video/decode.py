@@ -280,8 +280,8 @@ def write_video(
         frames: RGB as a uint8 array `(T, H, W, 3)`; H and W even, since yuv420p halves
             both for the colours.
         fps: Frames per second.
-        crf: The x264 encoder's constant rate factor, 0 (lossless up to the change of colour space)
-            to 51.
+        crf: Constant rate factor of the x264 encoder, 0 (lossless up to the change of
+            colour space) to 51.
 
     Raises:
         UserError: The frames, the rate or the suffix cannot be written.
