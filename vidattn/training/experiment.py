@@ -1,6 +1,5 @@
 """One validated description of a run: all that decides its result, and nothing else."""
 
-import operator
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -297,7 +296,7 @@ class Experiment(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Positive = 1
     device: Literal["cpu", "cuda"] = "cpu"
-    test_every_epoch: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    test_every_epoch: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":

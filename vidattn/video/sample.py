@@ -4,7 +4,6 @@ Frames are sampled uniformly, one of each of T segments, or densely, T frames a 
 step apart.
 """
 
-import operator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -44,10 +43,8 @@ class Sampling(Part):
     stride: Positive = 8
     size: Positive = 224
     resize: Positive | Pair | None = 256
-    # Records are matched by the dump: a field that came after them must not show where
-    # it is unused.
-    scales: Annotated[Pair | None, Field(exclude_if=operator.not_)] = None
-    stretch: Annotated[float, Field(ge=1, exclude_if=(1.0).__eq__)] = 1.0
+    scales: Pair | None = None
+    stretch: Annotated[float, Field(ge=1)] = 1.0
     jitter: bool = False
     flip: bool = False
     test_clips: Positive = 1
