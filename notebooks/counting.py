@@ -342,9 +342,9 @@ cost.picture(1)
 # apart, three tell the blocks in them. From the command line:
 #
 # ```bash
-# python -m vidattn.cost region --shape 1 512 8 28 28 -p kernel "[3, 3, 3]"
-# python -m vidattn.cost resnet50 --shape 1 3 8 224 224 --place pyramid "{res4: [5]}" --png cost.png
-# python -m vidattn.cost my_package.my_file:my_function --shape 1 3 224 224 --depth 2
+# python -m vidattn cost region --shape 1 512 8 28 28 -p kernel "[3, 3, 3]"
+# python -m vidattn cost resnet50 --shape 1 3 8 224 224 --place pyramid "{res4: [5]}" --png cost.png
+# python -m vidattn cost my_package.my_file:my_function --shape 1 3 224 224 --depth 2
 # python -m notebooks costs > costs.csv        # all 225 figures
 # ```
 #
