@@ -39,7 +39,7 @@ class Listed(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """A clip that is there: path, class number, and where it is listed by which name."""
+    """A clip that is there: path, class number, where it is listed, its name there."""
 
     path: str
     label: int
