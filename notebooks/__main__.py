@@ -90,8 +90,15 @@ def _bench(options: argparse.Namespace) -> None:
             print(table(suite))
 
 
+def _costs(options: argparse.Namespace) -> None:
+    from notebooks.kit.printed.audit import write_csv
+
+    write_csv(sys.stdout, options.paper)
+
+
 def _evidence(options: argparse.Namespace) -> None:
-    from notebooks.kit.claims.evidence import ledgers, record
+    from notebooks.kit.claims.ledger import ledgers
+    from notebooks.kit.claims.running import record
 
     names = options.ledger or ledgers(ROOT)
     more = {claim: int(number) for claim, number in options.more if number.isdigit()}
@@ -186,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--suite", choices=names, help="one chapter's blocks (default: all)"
     )
+
+    costs = add("costs", _costs, "every printed cost beside the recomputed one, as CSV")
+    costs.add_argument("--paper", help="RNL, PNL, RCCA-3D or GTA (default: all)")
 
     evidence = add(
         "evidence", _evidence, "run what the ledgers list and is not yet recorded"

@@ -2,26 +2,39 @@
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from IPython.display import display
 from myst_nb import glue
+from pandas.io.formats.style import Styler
 from torch import nn
 
-from notebooks.kit.claims import evidence
-from notebooks.kit.claims.claim import Judgement
-from notebooks.kit.claims.ledger import Study, run_all
+from notebooks.kit import claims
+from notebooks.kit.claims import Card, Judgement, Ledger, Record
+from notebooks.kit.claims.ledger import at_noise
+from notebooks.kit.claims.running import run_all
 from notebooks.kit.drawings import run_card, say
 from notebooks.kit.drawings.card import Html
 from notebooks.kit.notebook import read_notebook
 from notebooks.kit.parameters import ROOT
+from notebooks.kit.printed import PrintedCost, efficiency
+from notebooks.kit.printed.report import agreements
 from vidattn import figures
 from vidattn.errors import UserError
-from vidattn.training import Experiment, Placed, Result, load_trained
+from vidattn.training import (
+    Experiment,
+    Placed,
+    Result,
+    build_data,
+    evaluate,
+    load_trained,
+)
+from vidattn.video.synthetic import SyntheticSpec
 
 NOT_RECORDED = "(not yet recorded)"
 
@@ -84,32 +97,43 @@ class Chapter:
     # The recorded runs
 
     @cached_property
-    def _opened(self) -> tuple[Study, dict[str, Any], list[dict[str, Any]]]:
-        return evidence.open_records(ROOT, self.name)
+    def _opened(self) -> tuple[Ledger, Card, list[Record]]:
+        return claims.open_records(ROOT, self.name)
 
     @property
-    def study(self) -> Study:
+    def ledger(self) -> Ledger:
+        """What was claimed, and what is run to judge it."""
+        return self._opened[0]
+
+    @property
+    def study(self) -> Ledger:
         """The ledger."""
         return self._opened[0]
 
     @property
-    def card(self) -> dict[str, Any]:
+    def test_clips(self) -> SyntheticSpec:
+        """Description of the ledger's test clips."""
+        base: Any = self.ledger.base
+        return SyntheticSpec(**base["data"]["test"])
+
+    @property
+    def card(self) -> Card:
         """The records' card: the ledger's commit, seeds, machine and versions."""
         return self._opened[1]
 
     @property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """The recorded runs."""
         return self._opened[2]
 
     @cached_property
     def judged(self) -> dict[str, Judgement]:
         """The claims that could be judged, by their ids."""
-        return evidence.judge(self.study, self.records, self.card)
+        return claims.judge(self.ledger, self.records, self.card)
 
     def values(self, variant: str, metric: str = "top1") -> dict[int, float]:
         """Return one metric of a variant's recorded runs, by seed."""
-        return evidence.values(self.records, variant, metric)
+        return claims.values(self.records, variant, metric)
 
     def mean(self, variant: str, seeds: Collection[int] | None = None) -> float | None:
         """Return the mean top-1 accuracy of a variant's recorded runs, None if there
@@ -125,34 +149,41 @@ class Chapter:
 
     def claims(
         self,
-        words: Mapping[str, str] | None = None,
+        words: Mapping[str, str] | Callable[[str, Judgement], str] | None = None,
         shown: Collection[str] | None = None,
         seeds: Collection[int] | None = None,
+        further: Sequence[str] = (),
     ) -> None:
         """Show the claims with their verdicts and a line of mean accuracies, and glue
         `verdicts`, `bare`, `oracle`, `steps` and `clips`.
 
         Args:
-            words: What a claim is called in `verdicts`, by its id; the id else.
+            words: What a claim is called in `verdicts`, by its id (default: the id
+                itself), or a function of id and judgement that says it all.
             shown: Variants of the line; default: the primary ones and the oracle.
             seeds: Seeds that the means are over; default: all.
+            further: What `verdicts` says after the verdicts.
         """
-        say(evidence.claims_table(self.study, self.judged, self.card))
-        shown = dict.fromkeys(shown or (*self.study.primary, "oracle"))
-        means = {name: self.mean(name, seeds) for name in self.study.variants}
+        say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
+        shown = dict.fromkeys(shown or (*self.ledger.primary, "oracle"))
+        means = {name: self.mean(name, seeds) for name in self.ledger.variants}
         line = [
             f"{name} {means[name]:.1%}" for name in shown if means.get(name) is not None
         ]
         if line:
             say(f"Mean top-1 accuracy: {', '.join(line)}.")
-        verdicts = [
-            f"{(words or {}).get(id_, id_.replace('-', ' '))}: {judgement.verdict}"
-            for id_, judgement in self.judged.items()
-        ]
-        base: Any = self.study.base
+
+        def told(id_: str, judgement: Judgement) -> str:
+            if callable(words):
+                return words(id_, judgement)
+            called = (words or {}).get(id_, id_.replace("-", " "))
+            return f"{called}: {judgement.verdict}"
+
+        verdicts = [told(*each) for each in self.judged.items()] + [*further]
+        base: Any = self.ledger.base
         self.glue(
             verdicts="; ".join(verdicts) or NOT_RECORDED,
-            steps=self.records[0]["steps"] if self.records else NOT_RECORDED,
+            steps=self.records[0].steps if self.records else NOT_RECORDED,
             clips=base["data"]["train"]["clips"],
             **{
                 key: NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
@@ -160,10 +191,25 @@ class Chapter:
             },
         )
 
+    def printed_costs(self) -> list[PrintedCost]:
+        """Show how many of the paper's printed costs agree with what is counted, and
+        glue `cells`, `agreeing`, `fitted` and `unexplained`.
+        """
+        costs = efficiency(self.ledger.paper)
+        agreeing, fitted, unexplained = agreements(costs)
+        say(
+            f"{agreeing} of {len(costs)} printed figures agree to the last digit with "
+            f"the model that the text describes; {fitted} more agree under a reading "
+            f"that was chosen because it fits; {unexplained} remain unexplained."
+        )
+        self.glue(cells=len(costs), agreeing=agreeing, fitted=fitted)
+        self.glue(unexplained=unexplained)
+        return costs
+
     def run_card(self) -> Html:
         """Return the card of the recorded runs that the claims compare."""
-        rows = [row for row in self.records if row["variant"] in self.study.primary]
-        return run_card(rows, versions=self.card["versions"])
+        rows = [row for row in self.records if row.variant in self.ledger.primary]
+        return run_card(rows, versions=self.card.versions)
 
     # The live networks
 
@@ -185,7 +231,7 @@ class Chapter:
         Returns:
             The networks of the first seed by variant, in evaluation mode.
         """
-        seeds = self.card["seeds"][: self.parameters.seeds]
+        seeds = self.card.seeds[: self.parameters.seeds]
         jobs = [(name, seed) for seed in seeds for name in self.parameters.variants]
         described = self._networks(own, alike)
         self.experiments = {
@@ -195,9 +241,9 @@ class Chapter:
         at_a_time = 2 if self.synthetic else 1
         done = run_all([*self.experiments.values()], jobs=at_a_time)
         self.results = dict(zip(jobs, done, strict=True))
-        recorded = [row for row in self.records if row["variant"] == own[0]]
+        recorded = [row for row in self.records if row.variant == own[0]]
         if self.parameters.scale == "reduced" and recorded:
-            say(evidence.replayed(self.study, recorded[0]))
+            say(claims.replayed(self.ledger, recorded[0]))
         display(run_card([*self.results.values()]))
         trained = {
             name: load_trained(str(self.results[name, seeds[0]].folder)).eval()
@@ -207,13 +253,36 @@ class Chapter:
         self.glue(live_seconds=f"{self._live_seconds:.0f}")
         return trained
 
+    def live_table(self, noise: Sequence[float] = ()) -> Styler:
+        """Return a table of the live networks: steps, accuracy, seconds.
+
+        Args:
+            noise: Pixel noise levels at which they are tested, too; for synthetic
+                clips.
+        """
+        levels = noise if self.synthetic else ()
+        lines = []
+        for (name, seed), result in self.results.items():
+            network = load_trained(str(result.folder))
+            tests = [
+                build_data(at_noise(self.experiments[name, seed], level))[1]
+                for level in levels
+            ]
+            tested = [result.top1 or 0, *(evaluate(network, x).top1 for x in tests)]
+            accuracies = [100 * accuracy for accuracy in tested]
+            lines.append([name, seed, result.steps, *accuracies, result.seconds])
+        noisy = [f"at noise {level:g}" for level in levels]
+        columns = ["network", "seed", "steps", "top-1, %", *noisy, "seconds"]
+        table = pd.DataFrame(lines, columns=columns).style
+        return table.hide(axis="index").format(precision=0)
+
     def _networks(self, own: Collection[str], alike: Collection[str]) -> dict[str, Any]:
         """Return what the parameters make of the blocks of each network."""
         page, described = self.parameters, self.parameters.described()
         if not self.synthetic:
             blocks = {name: one.blocks for name, one in described.items()}
         else:
-            blocks = dict(self.study.variants)
+            blocks = dict(self.ledger.variants)
         usual = next(
             (
                 placed.places
@@ -247,7 +316,7 @@ class Chapter:
             update = {"blocks": blocks, "optim": optim, "model": model, "seed": seed}
             copied: Experiment = described.model_copy(update=update)
             return copied
-        study = self.study.model_copy(update={"variants": {name: blocks}})
+        study = self.ledger.model_copy(update={"variants": {name: blocks}})
         base: Any = study.base
         replaced: dict[str, Any] = {
             "optim": {"epochs": page.epochs},

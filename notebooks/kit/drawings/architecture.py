@@ -1,9 +1,12 @@
 """A backbone's architecture table, printed by the model itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+import pandas as pd
 import torch
+from IPython.display import display
 from torch import Tensor, nn
 
 from vidattn.backbones.stage import Stage
@@ -77,6 +80,27 @@ def describe(
     return rows
 
 
+def show_architecture(
+    network: nn.Module, side: int, caption: str, names: Mapping[str, str] | None = None
+) -> None:
+    """Show the architecture table of a network on 8 frames of `side` x `side` pixels.
+
+    Args:
+        network: The network.
+        side: Height and width of a frame, in pixels.
+        caption: The table's caption.
+        names: What a kind of block is called instead of by its class.
+    """
+    rows = []
+    for row in describe(network, (1, 3, 8, side, side)):
+        operation = row.operation
+        for kind, name in (names or {}).items():
+            operation = operation.replace(f"{kind} after block", f"{name} after")
+        rows.append((row.layer, operation, "×".join(map(str, row.output_size))))
+    table = pd.DataFrame(rows, columns=["layer", "operation", "output size"])
+    display(table.style.hide(axis="index").set_caption(caption))
+
+
 def _parts(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
     """Return the convolutions, poolings and stages below a module, not looking into a
     stage.
@@ -92,14 +116,36 @@ def _parts(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
 
 def _operation(module: nn.Module) -> str:
     if isinstance(module, Stage):
-        return module.operation()
+        return _stage(module)
     kernel, stride = _triple(module.kernel_size), _triple(module.stride)
-    text = (
-        "x".join(map(str, kernel)) + ", CHANNELS"
-    )  # a pooling learns its channels only when it runs
-    return (
-        text if stride == (1, 1, 1) else f"{text}, stride {','.join(map(str, stride))}"
+    # A pooling learns its channels only when it runs.
+    text = "x".join(map(str, kernel)) + ", CHANNELS"
+    if stride == (1, 1, 1):
+        return text
+    return f"{text}, stride {','.join(map(str, stride))}"
+
+
+def _stage(stage: Stage) -> str:
+    """Return one line: the kernels of equal blocks in turn, then the placed blocks."""
+    runs = groupby(_kernels(block) for block in stage.blocks)
+    text = " + ".join(f"[{kernels}] x {len(list(run))}" for kernels, run in runs)
+    for number, block in stage.placed.items():
+        text += f", {type(block).__name__} after block {number}"
+    return text
+
+
+def _kernels(block: nn.Module) -> str:
+    """Return the block's convolutions, without those of its shortcut."""
+    return "; ".join(
+        _kernel(layer)
+        for name, layer in block.named_modules()
+        if isinstance(layer, nn.Conv3d) and not name.startswith("downsample")
     )
+
+
+def _kernel(conv: nn.Conv3d) -> str:
+    groups = f" in {conv.groups} groups" if conv.groups > 1 else ""
+    return "x".join(map(str, conv.kernel_size)) + f", {conv.out_channels}{groups}"
 
 
 def _triple(size: object) -> tuple[int, ...]:
