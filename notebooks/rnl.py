@@ -725,18 +725,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(precision=2)
 # and says how many agree, and under what; {doc}`rnl_cost` shows them one by one.
 
 # %% tags=["hide-input"]
-from notebooks.kit.printed.rnl import efficiency
-
-printed = efficiency()
-verdicts = pd.Series([figure.verdict for figure in printed]).value_counts()
-say(
-    f"{verdicts['agrees']} of {len(printed)} printed figures agree to the last digit "
-    "with the model that the text describes; "
-    f"{verdicts['agrees, fitted']} more agree under a reading that was chosen because "
-    f"it fits; {verdicts.get('not explained', 0)} remain unexplained."
-)
-page.glue(cells=len(printed), agreeing=int(verdicts["agrees"]))
-page.glue(fitted=int(verdicts["agrees, fitted"]))
+printed = page.printed_costs()
 
 # %%
 full = {f.row: f for f in printed if f.table == "III K400" and f.metric == "FLOPs G"}
@@ -830,10 +819,10 @@ if "baseline" in trained and page.synthetic:
         f"the live bare network says {spec.classes[guesses[fooled]]}."
     )
 if looking and page.synthetic:
-    seen = clips.Seen(spec, fooled, frames=8, crop=crop, cell=4)
+    seen, size = clips.Seen(spec, fooled, frames=8, crop=crop), (8, 10, 10)
     queries = {
-        "ring": seen.position(seen.scene.ring),
-        "object": seen.position(seen.scene.target),
+        "ring": seen.position(seen.scene.ring, size),
+        "object": seen.position(seen.scene.target, size),
         "background": (4, 1, 1),
     }
     maps = [
@@ -991,7 +980,7 @@ page.close()
 # ```bash
 # make notebook NB=rnl SCALE=smoke                                   # seconds
 # make notebook NB=rnl PARAMS='-p kernel "[3, 5, 5]" -p seeds 2'     # another region, two seeds
-# make notebook NB=rnl SCALE=full PARAMS='-p data /data/kinetics400' # the paper's network, on your clips
+# make notebook NB=rnl SCALE=full PARAMS='-p data /data/kinetics400' # the paper's, on your clips
 # make evidence                                                      # the recorded runs again
 # ```
 #
