@@ -180,15 +180,17 @@ class Chapter:
             return f"{called}: {judgement.verdict}"
 
         verdicts = [told(*each) for each in self.judged.items()] + [*further]
+        bare, oracle = (
+            NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
+            for name in ("baseline", "oracle")
+        )
         base: Any = self.ledger.base
         self.glue(
             verdicts="; ".join(verdicts) or NOT_RECORDED,
+            bare=bare,
+            oracle=oracle,
             steps=self.records[0].steps if self.records else NOT_RECORDED,
             clips=base["data"]["train"]["clips"],
-            **{
-                key: NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
-                for key, name in {"bare": "baseline", "oracle": "oracle"}.items()
-            },
         )
 
     def printed_costs(self) -> list[PrintedCost]:
