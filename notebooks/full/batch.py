@@ -197,20 +197,12 @@ def plan(rows: Mapping[str, Row], rate: float = RATE) -> pd.DataFrame:
     """Return what a batch would run: from what, in which state, and an estimate of what
     it takes.
     """
-    said = []
-    for row in rows.values():
-        taken = estimate(row)
+    table = pd.DataFrame([estimate(row) for row in rows.values()], index=[*rows])
+    table["GPU hours"] = table["PMAC"] * 1e15 / rate / 3600
+    for name, row in rows.items():
+        start = ", ".join(row.members) or row.weights or "new weights"
         data = row.data if isinstance(row.data, str) else row.dataset
-        taken |= {
-            "GPU hours": taken["PMAC"] * 1e15 / rate / 3600,
-            "state": state(row),
-            "data": data,
-        }
-        said.append(
-            taken
-            | {"starts from": ", ".join(row.members) or row.weights or "new weights"}
-        )
-    table = pd.DataFrame(said, index=[*rows])
+        table.loc[name, ["state", "data", "starts from"]] = state(row), data, start
     table.loc["all"] = table[["PMAC", "GB", "GPU hours"]].sum()
     return table
 
@@ -221,42 +213,26 @@ def results(rows: Mapping[str, Row]) -> str:
     """
     said = []
     for row in rows.values():
-        record, at = (
-            gathered(row.folder.parent).get(row.row, {"scores": {}, "runs": []}),
-            row.folder,
-        )
+        record = gathered(row.folder.parent).get(row.row, {"scores": {}, "runs": []})
         files = {
-            "notebook": at / "notebooks" / "row.ipynb",
-            "failed": at / "executed" / "row-failed.ipynb",
+            "notebook": "notebooks/row.ipynb",
+            "failed": "executed/row-failed.ipynb",
+            "log": "log.txt",
         }
-        files |= {"log": at / "log.txt"}
-        files |= {
-            f"card {card['split']}": at / "{name}-{key}".format(**card) / "result.json"
-            for card in record["runs"]
-        }
+        for card in record["runs"]:
+            files[f"card {card['split']}"] = "{name}-{key}/result.json".format(**card)
         links = [
-            f'<a href="{p.relative_to(at.parent)}">{what}</a>'
-            for what, p in files.items()
-            if p.is_file()
+            f'<a href="{row.row}/{file}">{what}</a>'
+            for what, file in files.items()
+            if (row.folder / file).is_file()
         ]
         for test, by_split in record["scores"].items() or [("", {"": ("", "")})]:
             top1, top5 = np.mean([*by_split.values()], axis=0) if test else ("", "")
-            shown = {
-                "row": row.row,
-                "state": state(row),
-                "test": test,
-                "top-1": top1,
-                "top-5": top5,
-            }
-            said.append(
-                shown | {"cells": "; ".join(row.cells), "files": " ".join(links)}
-            )
-    return (
-        pd.DataFrame(said).to_html(
-            index=False, escape=False, float_format="{:.2f}".format
-        )
-        + "\n"
-    )
+            cells, shown = "; ".join(row.cells), " ".join(links)
+            said.append((row.row, state(row), test, top1, top5, cells, shown))
+    heads = ["row", "state", "test", "top-1", "top-5", "cells", "files"]
+    table = pd.DataFrame(said, columns=heads)
+    return table.to_html(index=False, escape=False, float_format="{:.2f}".format) + "\n"
 
 
 def record(rows: Mapping[str, Row], book: Path = RECORDS) -> list[str]:
@@ -266,19 +242,15 @@ def record(rows: Mapping[str, Row], book: Path = RECORDS) -> list[str]:
     Raises:
         UserError: A row was measured with others.
     """
-    found = {
-        name: row
-        for name, row in rows.items()
-        if (row.folder / "measured.json").is_file()
-    }
-    for name, row in found.items():
-        if state(row) != "measured":
-            raise UserError(f"{name}: {state(row)} than the table's; not recorded")
+    files = {name: row.folder / "measured.json" for name, row in rows.items()}
+    found = {name: file for name, file in files.items() if file.is_file()}
+    for name in found:
+        if (said := state(rows[name])) != "measured":
+            raise UserError(f"{name}: {said} than the table's; not recorded")
     book.mkdir(parents=True, exist_ok=True)
-    return [
-        shutil.copyfile(row.folder / "measured.json", book / f"{name}.json").stem
-        for name, row in found.items()
-    ]
+    for name, file in found.items():
+        shutil.copyfile(file, book / f"{name}.json")
+    return [*found]
 
 
 def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
