@@ -22,31 +22,43 @@
 # :class: chapter-card
 #
 # Paper
-# : C. Cao, Y. Lu, Y. Zhang, D. Jiang and Y. Zhang, *Efficient spatiotemporal context modeling for action recognition*, Neurocomputing, 2023
-#   {cite}`cao2023rcca3d`, read in a manuscript version.
+# : C. Cao, Y. Lu, Y. Zhang, D. Jiang and Y. Zhang, *Efficient spatiotemporal context modeling for
+#   action recognition*, Neurocomputing, 2023 {cite}`cao2023rcca3d`, read in a manuscript version.
 #
 # Idea
-# : The non-local block {cite}`wang2018nonlocal` relates every position of a clip to every other. RCCA-3D relates a position only to those on its row, its column and its
-#   line through time, and does that three times in a row. What one pass brings to a line, the next brings to a plane, and the third everywhere.
+# : The non-local block {cite}`wang2018nonlocal` relates every position of a clip to every other.
+#   RCCA-3D relates a position only to those on its row, its column and its line through time, and
+#   does that three times in a row. What one pass brings to a line, the next brings to a plane, and
+#   the third everywhere.
 #
 # Claimed
-# : On UCF101 one module lifts TSM from 85.01% to 86.81%, one NL block to 86.44% (Table VI); three passes are best (Table IV: 84.91, 85.73, 86.81 and 85.78% for one to four); the
-#   original features must be added after every pass (Table I); $\gamma$ should start at 1 (Table II); and it needs "25%" fewer parameters and "11%" fewer "FLOPs" than NL (abstract).
+# : On UCF101 one module lifts TSM from 85.01% to 86.81%, one NL block to 86.44% (Table VI); three
+#   passes are best (Table IV: 84.91, 85.73, 86.81 and 85.78% for one to four); the original
+#   features must be added after every pass (Table I); $\gamma$ should start at 1 (Table II); and it
+#   needs "25%" fewer parameters and "11%" fewer "FLOPs" than NL (abstract).
 #
 # We found, by mathematics and counting
-# : Code and equations agree to {glue:text}`worst`. Equation (5), in the text at hand, is a misprint, and we show which. Three passes do reach every position, exactly; but at equal weights {glue:text}`on-planes` of the
-#   attention stays on the planes through the position that asks. For two places to meet half-way, which a network that ends in a mean may be content with, two passes are enough. {glue:text}`conv-share` of the cost at `res3` is $1 \times 1 \times 1$ convolutions, which the paper's complexity leaves out: with everything counted the
-#   module costs {glue:text}`res3-ratio` of an NL block at `res3` and {glue:text}`res4-ratio` at `res4`. {glue:text}`recount`
+# : Code and equations agree to {glue:text}`worst`. Equation (5), in the text at hand, is a
+#   misprint, and we show which. Three passes do reach every position, exactly; but at equal weights
+#   {glue:text}`on-planes` of the attention stays on the planes through the position that asks. For
+#   two places to meet half-way, which a network that ends in a mean may be content with, two passes
+#   are enough. {glue:text}`conv-share` of the cost at `res3` is $1 \times 1 \times 1$ convolutions,
+#   which the paper's complexity leaves out: with everything counted the module costs
+#   {glue:text}`res3-ratio` of an NL block at `res3` and {glue:text}`res4-ratio` at `res4`.
+#   {glue:text}`recount`
 #
 # We found, by experiment
 # : {glue:text}`verdicts`
 #
 # Cost of this page
-# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the live networks (less where finished ones were found again).
+# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the
+#   live networks (less where finished ones were found again).
 # ::::
 #
-# This chapter builds the module from the paper's equations, proves it equal to the library's, and asks what three passes do and what they cost.
-# {ref}`rnl` and {ref}`pnl` take two other blocks apart; nothing of them is needed here. The parameters below are the only thing that a run on another scale changes ({doc}`how-to`).
+# This chapter builds the module from the paper's equations, proves it equal to the library's, and
+# asks what three passes do and what they cost. {ref}`rnl` and {ref}`pnl` take two other blocks
+# apart; nothing of them is needed here. The parameters below are the only thing that a run on
+# another scale changes ({doc}`how-to`).
 
 # %% tags=["parameters", "hide-input"]
 scale = "reduced"  # smoke | reduced | full
@@ -109,13 +121,19 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## A clip on which a bare network fails
 #
-# Our clips ask: *does the object that has the ring's colour go left or right?* The ring is seen in the first and the last frames. In between a red and a cyan object pass each other. Neither the ring nor the objects decide alone: the class is the exclusive or of the ring's colour and of the way that the red object goes.
+# Our clips ask: *does the object that has the ring's colour go left or right?* The ring is seen in
+# the first and the last frames. In between a red and a cyan object pass each other. Neither the
+# ring nor the objects decide alone: the class is the exclusive or of the ring's colour and of the
+# way that the red object goes.
 #
-# For a paper about lines there are two kinds. In *apart*, the objects move in one corner of the picture and the ring stands in the opposite one: ring and objects share no line and no plane, that is no row, no column, no frame. In *aligned*, the ring stands in the
-# middle of where the objects move: the same rows and columns, at other times. How many passes each
-# needs is computed under the figure, for the network that will be trained.
+# For a paper about lines there are two kinds. In *apart*, the objects move in one corner of the
+# picture and the ring stands in the opposite one: ring and objects share no line and no plane, that
+# is no row, no column, no frame. In *aligned*, the ring stands in the middle of where the objects
+# move: the same rows and columns, at other times. How many passes each needs is computed under the
+# figure, for the network that will be trained.
 #
-# Below is one clip of each, every third frame. The dashed frame marks the object that counts; the network does not see it.
+# Below is one clip of each, every third frame. The dashed frame marks the object that counts; the
+# network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above the ring stands in the opposite corner (apart), below in the middle of where the objects move (aligned).", "name": "fig-rcca-task"}, "image": {"alt": "Two film strips of seven small frames over a grey background. A coloured ring is seen in the first and last frames, two coloured shapes move in between, a dashed frame around the one of the ring's colour. In the upper strip the ring stands in another corner than the shapes, in the lower one among them."}}
 from notebooks.kit.claims.ledger import load_study, run_all
@@ -309,34 +327,56 @@ for key, frame, caption in (
     glue(key, frame.style.hide(axis="index").set_caption(caption), display=False)
 
 # %% [markdown]
-# Our network is a small TSM ResNet {cite}`lin2019tsm` whose later stages look at single positions. Behind {glue:text}`stage`, where the module stands, a feature sees {glue:text}`window`, on a map of {glue:text}`grid` positions; its last features see no more. (The first table, from kernels and strides, confirmed by
-# derivatives.)
+# Our network is a small TSM ResNet {cite}`lin2019tsm` whose later stages look at single positions.
+# Behind {glue:text}`stage`, where the module stands, a feature sees {glue:text}`window`, on a map
+# of {glue:text}`grid` positions; its last features see no more. (The first table, from kernels and
+# strides, confirmed by derivatives.)
 #
 # ```{glue} windows
 # ```
 #
-# The mean at the end adds up what all positions know: "a red ring somewhere", "a red thing going left somewhere". If no feature sees both, the score of left over right is (in test mode, where batch normalisation mixes nothing) $\alpha(\text{ring}) + \delta(\text{objects})$. With a red or a cyan ring,
-# red or cyan going left, there are four cases, and no $\alpha$, $\delta$ get more than three right: of the four inequalities, those of two opposite cases add up to one that says that $\alpha_1 + \alpha_2 + \delta_1 + \delta_2$ is positive, the other two to one that says that it is negative. The cell tries it out. **So without a module,
-# where no feature sees both, at most 75% of balanced clips**, on average: of a single clip such a network may know by chance what its noise says. Training has no reason to go even there: the additive scores with the least
-# cross-entropy on an exclusive or are all equal. Its probabilities are then one half; its *accuracy* is how the near-ties happen to fall, anywhere between 25% and 75%.
+# The mean at the end adds up what all positions know: "a red ring somewhere", "a red thing going
+# left somewhere". If no feature sees both, the score of left over right is (in test mode, where
+# batch normalisation mixes nothing) $\alpha(\text{ring}) + \delta(\text{objects})$. With a red or a
+# cyan ring, red or cyan going left, there are four cases, and no $\alpha$, $\delta$ get more than
+# three right: of the four inequalities, those of two opposite cases add up to one that says that
+# $\alpha_1 + \alpha_2 + \delta_1 + \delta_2$ is positive, the other two to one that says that it is
+# negative. The cell tries it out. **So without a module, where no feature sees both, at most 75% of
+# balanced clips**, on average: of a single clip such a network may know by chance what its noise
+# says. Training has no reason to go even there: the additive scores with the least cross-entropy on
+# an exclusive or are all equal. Its probabilities are then one half; its *accuracy* is how the
+# near-ties happen to fall, anywhere between 25% and 75%.
 #
-# What can a module do about it? RCCA-3D lets every position hear of the positions on its three lines, and does that $R$ times; each time is a *pass*. The second table counts in how many of the three coordinates the nearest two features differ, one that sees the ring and one that sees an object.
+# What can a module do about it? RCCA-3D lets every position hear of the positions on its three
+# lines, and does that $R$ times; each time is a *pass*. The second table counts in how many of the
+# three coordinates the nearest two features differ, one that sees the ring and one that sees an
+# object.
 #
 # ```{glue} nearest
 # ```
 #
-# None would mean: a single feature of the bare network sees both, and no module is needed. The paper's argument is that the object's feature must hear of the ring: that takes a pass for each coordinate. But a network that
-# ends in a mean needs less. It is enough that *some* feature hears of both; they may meet half-way, and that takes half as many passes, rounded up.
+# None would mean: a single feature of the bare network sees both, and no module is needed. The
+# paper's argument is that the object's feature must hear of the ring: that takes a pass for each
+# coordinate. But a network that ends in a mean needs less. It is enough that *some* feature hears
+# of both; they may meet half-way, and that takes half as many passes, rounded up.
 #
-# So the *ledger*, the file that says what is run and claimed before it is run, could say what $R$ should do ({doc}`ledgers/rcca`). In *apart*, where the nearest differ in three coordinates, no feature hears of both after one pass (but for the little that video coding smears over a frame): with $R = 1$ the scores are still additive, and 75% is
-# the most, whatever is learned. $R = 2$ lifts that bound, $R = 3$ and NL do, too. In *aligned* one pass is enough to lift it. A bound that is lifted is a possibility; whether training finds the way is what the runs ask.
+# So the *ledger*, the file that says what is run and claimed before it is run, could say what $R$
+# should do ({doc}`ledgers/rcca`). In *apart*, where the nearest differ in three coordinates, no
+# feature hears of both after one pass (but for the little that video coding smears over a frame):
+# with $R = 1$ the scores are still additive, and 75% is the most, whatever is learned. $R = 2$
+# lifts that bound, $R = 3$ and NL do, too. In *aligned* one pass is enough to lift it. A bound that
+# is lifted is a possibility; whether training finds the way is what the runs ask.
 #
-# The bare network, pre-trained on single objects and fine-tuned on {glue:text}`clips` clips, gets {glue:text}`bare` of the test clips right; without the second object, {glue:text}`oracle`. Half of the training clips show the target alone, no test clip does: without such clips none of the networks that we tried at first, NL among them,
-# got anywhere within minutes. (An additive score can get those clips right and still say nothing on the others.)
+# The bare network, pre-trained on single objects and fine-tuned on {glue:text}`clips` clips, gets
+# {glue:text}`bare` of the test clips right; without the second object, {glue:text}`oracle`. Half of
+# the training clips show the target alone, no test clip does: without such clips none of the
+# networks that we tried at first, NL among them, got anywhere within minutes. (An additive score
+# can get those clips right and still say nothing on the others.)
 #
 # ## Notation
 #
-# We keep the book's letters ({doc}`notation`). A feature map $(B, C, T, H, W)$ is also read as a list of $N = THW$ positions, row $i$ being position $i$. Where we differ from the paper:
+# We keep the book's letters ({doc}`notation`). A feature map $(B, C, T, H, W)$ is also read as a
+# list of $N = THW$ positions, row $i$ being position $i$. Where we differ from the paper:
 #
 # | the paper | here | |
 # | --- | --- | --- |
@@ -346,13 +386,16 @@ for key, frame, caption in (
 # | $\mathbf{H}$; $\mathbf{Y}, \mathbf{Y}', \mathbf{Y}''$ | $\mathbf{y} = \mathcal{F}(\mathbf{x})$; $\mathbf{z}_1, \mathbf{z}_2, \mathbf{z}_3$ | the sum over three lines; what leaves each pass |
 # | $C'$, $C_d$ | $d$, $d / C$ | the inner width |
 #
-# $\gamma$ and $R$ stay as they are, and $L = T + H + W - 2$ is the number of positions in $\mathcal{L}_i$.
+# $\gamma$ and $R$ stay as they are, and $L = T + H + W - 2$ is the number of positions in
+# $\mathcal{L}_i$.
 #
 # ## Equations (1) to (3): attention along three lines
 #
 # :::{admonition} The paper
 # :class: paper
-# $1 \times 1 \times 1$ convolutions make $\mathbf{q}$ and $\mathbf{k}$ of $d < C$ channels and $\mathbf{v}$ of $C$ channels. A position is compared with the positions "in the same row, column or depth":
+# $1 \times 1 \times 1$ convolutions make $\mathbf{q}$ and $\mathbf{k}$ of $d < C$ channels and
+# $\mathbf{v}$ of $C$ channels. A position is compared with the positions "in the same row, column
+# or depth":
 #
 # (rcca-eq-1)=
 # $$
@@ -372,14 +415,19 @@ for key, frame, caption in (
 #
 # :::{admonition} Our reading
 # :class: ours
-# In the text at hand {ref}`(2) <rcca-eq-2>` has come apart: it reads $\mathbf{A}_{i,\mathbf{u}} = \frac{e^{d_{i,\mathbf{u}}}}{T + H + W - 2} \sum_{j=1}^{e^{d_{j,\mathbf{u}}}} e^{d_{j,\mathbf{u}}}$, the upper limit of the sum having changed
-# places with its terms. "A softmax layer is applied": the weights of a position sum to one. The cell tries the literal readings, and they do not.
+# In the text at hand {ref}`(2) <rcca-eq-2>` has come apart: it reads $\mathbf{A}_{i,\mathbf{u}} =
+# \frac{e^{d_{i,\mathbf{u}}}}{T + H + W - 2} \sum_{j=1}^{e^{d_{j,\mathbf{u}}}}
+# e^{d_{j,\mathbf{u}}}$, the upper limit of the sum having changed places with its terms. "A softmax
+# layer is applied": the weights of a position sum to one. The cell tries the literal readings, and
+# they do not.
 #
-# Section III-A once calls $\mathcal{L}_i$ "the points with the same coordinates in one dimension". Those would fill three *planes*. On a line, *two* of three coordinates agree, and only then are there $T + H + W - 2$ of them.
-# Nothing is divided by $\sqrt{d}$, nothing is normalised.
+# Section III-A once calls $\mathcal{L}_i$ "the points with the same coordinates in one dimension".
+# Those would fill three *planes*. On a line, *two* of three coordinates agree, and only then are
+# there $T + H + W - 2$ of them. Nothing is divided by $\sqrt{d}$, nothing is normalised.
 # :::
 #
-# `lines` says which positions share a line, `criss_cross` is the three equations. Below them position after position is gathered and summed by hand.
+# `lines` says which positions share a line, `criss_cross` is the three equations. Below them
+# position after position is gathered and summed by hand.
 
 # %%
 B, C, T, H, W = 2, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
@@ -468,7 +516,8 @@ assert [name for name, w in readings.items() if abs(w.sum() - 1) < 1e-12] == ["s
 #
 # :::{admonition} The paper
 # :class: paper
-# The sum is weighed with one learnable scalar and added to the features, "so that the next layer is able to obtain both the relation and appearance information":
+# The sum is weighed with one learnable scalar and added to the features, "so that the next layer is
+# able to obtain both the relation and appearance information":
 #
 # (rcca-eq-4)=
 # $$
@@ -496,18 +545,27 @@ assert [name for name, w in readings.items() if abs(w.sum() - 1) < 1e-12] == ["s
 # \mathbf{z}_3 = \gamma \mathcal{F}(\gamma \mathcal{F}(\gamma \mathcal{F}(\mathbf{x}))) + \mathbf{x}. \tag{7}
 # $$
 #
-# Structure $c$ is $a$ with values of $d$ channels and a $1 \times 1 \times 1$ convolution that restores $C$. Generally $R$ passes; $R = 3$ and $a$ are chosen.
+# Structure $c$ is $a$ with values of $d$ channels and a $1 \times 1 \times 1$ convolution that
+# restores $C$. Generally $R$ passes; $R = 3$ and $a$ are chosen.
 # :::
 #
 # :::{admonition} Our reading
 # :class: ours
-# {ref}`(5) <rcca-eq-5>` is not what is printed. Printed is $\gamma \mathcal{F}(\gamma \mathcal{F}(\mathbf{x}) + \mathbf{x}) + \mathbf{x} + \mathbf{x}$, with *two* $\mathcal{F}$. The text has three modules in series, adds $\mathbf{x}$ after each, and
-# ends: "the output feature map of RCCA-3D module $\mathbf{Y}''$ is obtained from $\mathbf{H}''$", the third. What happened is easy to see: take {ref}`(5) <rcca-eq-5>`, lose the outermost "$\gamma \mathcal{F}($" with its "$)$", and the printed line is left, all three $+\,\mathbf{x}$ still there.
+# {ref}`(5) <rcca-eq-5>` is not what is printed. Printed is
+# $\gamma \mathcal{F}(\gamma \mathcal{F}(\mathbf{x}) + \mathbf{x}) + \mathbf{x} + \mathbf{x}$, with
+# *two* $\mathcal{F}$. The text has three modules in series, adds $\mathbf{x}$ after each, and ends:
+# "the output feature map of RCCA-3D module $\mathbf{Y}''$ is obtained from $\mathbf{H}''$", the
+# third. What happened is easy to see: take {ref}`(5) <rcca-eq-5>`, lose the outermost
+# "$\gamma \mathcal{F}($" with its "$)$", and the printed line is left, all three $+\,\mathbf{x}$
+# still there.
 # :::
 #
-# One function has all structures. Since it only multiplies and adds, we can hand it *symbols* and read off the formula that it computes; and we can do the same with the library's module, its attention
-# replaced by the letter $\mathcal{F}$. So the first check compares formulas, not numbers. The second says what the misprint would compute: the output of *two* passes, plus $\mathbf{x}$ once more. A third
-# witness is the cost: by section IV-C a pass costs 5.4 G and the module with $R = 3$ 16.3 G, three times as much but for rounding.
+# One function has all structures. Since it only multiplies and adds, we can hand it *symbols* and
+# read off the formula that it computes; and we can do the same with the library's module, its
+# attention replaced by the letter $\mathcal{F}$. So the first check compares formulas, not numbers.
+# The second says what the misprint would compute: the output of *two* passes, plus $\mathbf{x}$
+# once more. A third witness is the cost: by section IV-C a pass costs 5.4 G and the module with
+# $R = 3$ 16.3 G, three times as much but for rounding.
 
 
 # %%
@@ -558,9 +616,12 @@ assert error(printed_eq_5(x, p), three) > 0.05
 # %% [markdown]
 # ## The clear module is the library's module
 #
-# `vidattn.blocks` has the same function written to be trained: three products along three axes under one softmax, no $N \times N$ matrix and nothing gathered. The next cell proves the two equal for all four structures,
-# one to four passes and all four widths of Table V: the same *random* weights, float64, the output and every gradient, on maps of uneven sides and on maps with a side of 1, where a line is a
-# point. A third implementation, index by index, judges the library's in the tests, and with it this one.
+# `vidattn.blocks` has the same function written to be trained: three products along three axes
+# under one softmax, no $N \times N$ matrix and nothing gathered. The next cell proves the two equal
+# for all four structures, one to four passes and all four widths of Table V: the same *random*
+# weights, float64, the output and every gradient, on maps of uneven sides and on maps with a side
+# of 1, where a line is a point. A third implementation, index by index, judges the library's in the
+# tests, and with it this one.
 
 
 # %%
@@ -620,10 +681,15 @@ table.style.format("{:.1e}").set_caption(
 # %% [markdown]
 # ## Figures 2, 3 and 5: what is in the module
 #
-# {numref}`fig-rcca-3` is read off the module: each filled box is a layer that ran, with the shape that left it when the module was given the features of `res3` of a ResNet-50. The matrix of weights has $L$ entries a position, where NL has $N$. Notice
-# what is missing: no $\mathbf{W}_z$, no normalisation. The values have all $C$ channels, so that the convolution $v$ alone has two thirds of the module's weights.
+# {numref}`fig-rcca-3` is read off the module: each filled box is a layer that ran, with the shape
+# that left it when the module was given the features of `res3` of a ResNet-50. The matrix of
+# weights has $L$ entries a position, where NL has $N$. Notice what is missing: no $\mathbf{W}_z$,
+# no normalisation. The values have all $C$ channels, so that the convolution $v$ alone has two
+# thirds of the module's weights.
 #
-# {numref}`fig-rcca-2` is drawn from the *formulas* that the library's module gave above: the cell takes each apart from the outside, $\gamma \mathcal{F}(\text{inner}) + \text{rest}$, and draws an arrow for the rest.
+# {numref}`fig-rcca-2` is drawn from the *formulas* that the library's module gave above: the cell
+# takes each apart from the outside, $\gamma \mathcal{F}(\text{inner}) + \text{rest}$, and draws an
+# arrow for the rest.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 3, read off the library's CrissCross3d at res3, with the shape (channels, frames, rows, columns) that leaves each layer. Left as in structures a, b and d, right as in c, whose values are reduced and restored.", "name": "fig-rcca-3"}, "image": {"alt": "Two block diagrams. Left: x feeds three convolutions q, k and v; q and k meet in the affinity with a softmax over 62 weights a position, which meets v in a product, the result y. Right: the same with a v of 128 channels and a further convolution that restores 512."}}
 shape = (1, 512, 8, 28, 28)
@@ -773,18 +839,26 @@ plt.show()
 #
 # :::{admonition} The paper
 # :class: paper
-# After the first pass a position knows its lines; after the second "the information of all the points on the same plane", Fig. 4(b); after the third "any two points" are related: "it is enough for an RCCA-3D module to contain three CCA-3D modules".
+# After the first pass a position knows its lines; after the second "the information of all the
+# points on the same plane", Fig. 4(b); after the third "any two points" are related: "it is enough
+# for an RCCA-3D module to contain three CCA-3D modules".
 # :::
 #
-# What does the output at position $i$ depend on? On the inputs $j$ at which the Jacobian $\partial \mathbf{z}_i / \partial \mathbf{x}_j$ is not zero. The next cell takes this matrix from the library's module by automatic differentiation, for every pair of
-# positions, and counts. Two positions with the same row, column or frame number as $i$ share a plane with it; there are three such planes, which share lines:
+# What does the output at position $i$ depend on? On the inputs $j$ at which the Jacobian
+# $\partial \mathbf{z}_i / \partial \mathbf{x}_j$ is not zero. The next cell takes this matrix from
+# the library's module by automatic differentiation, for every pair of positions, and counts. Two
+# positions with the same row, column or frame number as $i$ share a plane with it; there are three
+# such planes, which share lines:
 #
 # $$
 # \underbrace{T + H + W - 2}_{R = 1}, \qquad \underbrace{TH + TW + HW - T - H - W + 1}_{R = 2}, \qquad \underbrace{THW}_{R = 3}.
 # $$
 #
-# The claim is exact, for structures $a$, $b$, $c$ and $d$ alike. "The same plane" must be read as *the three planes through it*, and the misprint of {ref}`(5) <rcca-eq-5>` reaches those, not everything: another witness.
-# On one frame two passes are enough, as in the two-dimensional original {cite}`huang2019ccnet`. The last assertion in the loop is about meeting half-way: inputs that differ in $D$ coordinates both reach some third position as soon as $2R \geq D$.
+# The claim is exact, for structures $a$, $b$, $c$ and $d$ alike. "The same plane" must be read as
+# *the three planes through it*, and the misprint of {ref}`(5) <rcca-eq-5>` reaches those, not
+# everything: another witness. On one frame two passes are enough, as in the two-dimensional
+# original {cite}`huang2019ccnet`. The last assertion in the loop is about meeting half-way: inputs
+# that differ in $D$ coordinates both reach some third position as soon as $2R \geq D$.
 
 
 # %%
@@ -907,8 +981,10 @@ plt.show()
 # %% [markdown]
 # ## Reached, but how much?
 #
-# That a derivative is not zero says little about its size. Take the simplest attention that there is, the one a module has when queries or keys are zero: all $L$ weights equal. Let values be the features themselves and $\gamma = 1$. One pass is then
-# a matrix $\mathbf{P}$, $p_{ij} = 1/L$ on the lines, and the structures become four ways to sum *walks* along lines:
+# That a derivative is not zero says little about its size. Take the simplest attention that there
+# is, the one a module has when queries or keys are zero: all $L$ weights equal. Let values be the
+# features themselves and $\gamma = 1$. One pass is then a matrix $\mathbf{P}$, $p_{ij} = 1/L$ on
+# the lines, and the structures become four ways to sum *walks* along lines:
 #
 # $$
 # \begin{aligned}
@@ -917,8 +993,11 @@ plt.show()
 # \end{aligned}
 # $$
 #
-# The cell asserts that of the library's modules. It also answers the question. From a position to one off its planes there are $3! = 6$ walks of three steps, each worth $1/L^3$. The table says where the weight of $\mathbf{P}^R$ lies at `res3`, $8 \times 28 \times 28$, by how many
-# of the three coordinates differ. Even weights of NL lie mostly off the planes, because most positions do; after three passes little of the weight does.
+# The cell asserts that of the library's modules. It also answers the question. From a position to
+# one off its planes there are $3! = 6$ walks of three steps, each worth $1/L^3$. The table says
+# where the weight of $\mathbf{P}^R$ lies at `res3`, $8 \times 28 \times 28$, by how many of the
+# three coordinates differ. Even weights of NL lie mostly off the planes, because most positions do;
+# after three passes little of the weight does.
 
 # %%
 P = lines(T, H, W).double() / L
@@ -987,17 +1066,30 @@ shares.style.format("{:.2%}").set_caption(
 )
 
 # %% [markdown]
-# Attention that has learned need not be even. But one thing it cannot learn. In NL the weight from $i$ to $j$ is $e^{\mathbf{q}_i \mathbf{k}_j^\top}$: position $i$ asks, and what it asks for decides. On a walk $i \leftarrow m \leftarrow l \leftarrow j$ the weight is a product of three. The first, $w_{im}$, is
-# decided in the last pass, by what $i$ has become; the last, $w_{lj}$, in the first pass, at $l$, before anything of $i$ has arrived there. *So a position off my planes is not asked my question: it is passed on by positions that do not know who will want it.* The next section asserts this, too.
+# Attention that has learned need not be even. But one thing it cannot learn. In NL the weight from
+# $i$ to $j$ is $e^{\mathbf{q}_i \mathbf{k}_j^\top}$: position $i$ asks, and what it asks for
+# decides. On a walk $i \leftarrow m \leftarrow l \leftarrow j$ the weight is a product of three.
+# The first, $w_{im}$, is decided in the last pass, by what $i$ has become; the last, $w_{lj}$, in
+# the first pass, at $l$, before anything of $i$ has arrived there. *So a position off my planes is
+# not asked my question: it is passed on by positions that do not know who will want it.* The next
+# section asserts this, too.
 #
 # ## Properties
 #
-# - **Not the identity at the start.** A fresh module has $\gamma = 1$ and changes its input at once, unlike NL and PNL, which start as the identity. With $\gamma = 0$ it does, in every structure.
-# - **Order along an axis does not matter.** Permute the frames, and the output's frames are permuted alike; the same holds for rows and for columns, each axis for itself, reversal among them. Permute *positions* at random, and
-#   lines are torn apart: the module answers differently. NL commutes with that, too.
+# - **Not the identity at the start.** A fresh module has $\gamma = 1$ and changes its input at
+#   once, unlike NL and PNL, which start as the identity. With $\gamma = 0$ it does, in every
+#   structure.
+# - **Order along an axis does not matter.** Permute the frames, and the output's frames are
+#   permuted alike; the same holds for rows and for columns, each axis for itself, reversal among
+#   them. Permute *positions* at random, and lines are torn apart: the module answers differently.
+#   NL commutes with that, too.
 # - **At $R = 1$ three structures are one:** $a$, $b$ and $d$.
-# - **What keeps the appearance.** Multiply by $\gamma = 0$ and see what the second and third pass are given: in $a$, $b$ and $c$ still $\mathbf{x}$, in $d$ nothing. That is what the paper means by "lost".
-# - **The far end is not asked:** replace $\mathbf{x}_i$, and every first-pass weight at positions off the lines of $i$ stays the same, bit for bit. In NL the one weight that matters, $w_{ij}$, changes.
+# - **What keeps the appearance.** Multiply by $\gamma = 0$ and see what the second and third pass
+#   are given: in $a$, $b$ and $c$ still $\mathbf{x}$, in $d$ nothing. That is what the paper means
+#   by "lost".
+# - **The far end is not asked:** replace $\mathbf{x}_i$, and every first-pass weight at positions
+#   off the lines of $i$ stays the same, bit for bit. In NL the one weight that matters, $w_{ij}$,
+#   changes.
 
 
 # %%
@@ -1075,15 +1167,24 @@ table.style.format("{:.0e}").set_caption(
 #
 # :::{admonition} The paper
 # :class: paper
-# "The complexity of RCCA-3D module is $\mathcal{O}((T \times H \times W \times C) \times (T + H + W - 2))$", that of the non-local module $\mathcal{O}((T \times H \times W \times C) \times (T \times H \times W \times C))$ (section I; the text at hand has a spurious "$- W$").
+# "The complexity of RCCA-3D module is
+# $\mathcal{O}((T \times H \times W \times C) \times (T + H + W - 2))$", that of the non-local
+# module $\mathcal{O}((T \times H \times W \times C) \times (T \times H \times W \times C))$
+# (section I; the text at hand has a spurious "$- W$").
 # :::
 #
-# A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels is $abN$ multiply-adds (MACs). A pass has three, $2 C d N + C^2 N$, compares every position with $L$ others in $d$ channels, and sums as many in $C$ channels. The library's module compares a position with itself on all
-# three lines and masks two of them, so it does $T + H + W = L + 2$ products where $L$ are needed; the count below gives exactly these. Three things to notice in the output:
+# A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels is $abN$ multiply-adds (MACs). A pass
+# has three, $2 C d N + C^2 N$, compares every position with $L$ others in $d$ channels, and sums as
+# many in $C$ channels. The library's module compares a position with itself on all three lines and
+# masks two of them, so it does $T + H + W = L + 2$ products where $L$ are needed; the count below
+# gives exactly these. Three things to notice in the output:
 #
 # - NL's complexity has one $C$ too many: double the channels, and its products double.
-# - RCCA's leaves out the convolutions, and they are nearly everything. $L$ was made small; $C$ was not.
-# - The convolutions are paid $R$ times, once a pass. NL pays its four once. So which is cheaper is decided by $N$ beside $C$, and the inequality below says where: RCCA wins on large maps with few channels.
+# - RCCA's leaves out the convolutions, and they are nearly everything. $L$ was made small; $C$ was
+#   not.
+# - The convolutions are paid $R$ times, once a pass. NL pays its four once. So which is cheaper is
+#   decided by $N$ beside $C$, and the inequality below says where: RCCA wins on large maps with few
+#   channels.
 
 # %%
 from vidattn.cost import count
@@ -1222,10 +1323,14 @@ else:
 # %% [markdown]
 # ## Cost: what the paper prints
 #
-# The printed totals mix two units: the backbone's 33 G are multiply-adds, what a module adds to them is counted *twice*, products included. Read so, nearly every row fits, and the next cell says how many; {doc}`rcca_cost` shows them one
-# by one. It is why Table I has 149.4% beside one module, where one unit gives half of the surplus.
+# The printed totals mix two units: the backbone's 33 G are multiply-adds, what a module adds to
+# them is counted *twice*, products included. Read so, nearly every row fits, and the next cell says
+# how many; {doc}`rcca_cost` shows them one by one. It is why Table I has 149.4% beside one module,
+# where one unit gives half of the surplus.
 #
-# The abstract's "25%" and "11%" stand in no table. The cell looks for them: in each pair of rows that Table VI has, how much less do the RCCA modules add than the NL blocks beside them? (The abstract of the journal's version says 25% and 30%.)
+# The abstract's "25%" and "11%" stand in no table. The cell looks for them: in each pair of rows
+# that Table VI has, how much less do the RCCA modules add than the NL blocks beside them? (The
+# abstract of the journal's version says 25% and 30%.)
 
 # %%
 from notebooks.kit.printed import printed_accuracy, printed_efficiency
@@ -1279,10 +1384,15 @@ saved.style.format("{:+.1%}").set_caption(
 # %% [markdown]
 # ## What the paper's accuracies can bear
 #
-# Before we train anything: Tables I to V vary one thing at a time around *one* network, structure $a$, $R = 3$, $d = C/4$, $\gamma = 1$, in `res3`. All five share its 86.81%, and in all five it is best. The cell collects the other modules: less attention or more, narrower or wider
-# queries, a pass less or a pass more. On average they lie closer to the bare network than to the chosen one, some of them below it; the four widths of Table V follow no order at all. So is the chosen one a better network, or the best of fourteen runs of networks that are about equal? The cell asks
-# how often the best of fourteen draws from one normal distribution sticks out as far from the rest: read that share before you believe the ranking. For Table VI it is said that "the models with the highest accuracies" were picked out; after which epoch a network was tested
-# is not said.
+# Before we train anything: Tables I to V vary one thing at a time around *one* network, structure
+# $a$, $R = 3$, $d = C/4$, $\gamma = 1$, in `res3`. All five share its 86.81%, and in all five it is
+# best. The cell collects the other modules: less attention or more, narrower or wider queries, a
+# pass less or a pass more. On average they lie closer to the bare network than to the chosen one,
+# some of them below it; the four widths of Table V follow no order at all. So is the chosen one a
+# better network, or the best of fourteen runs of networks that are about equal? The cell asks how
+# often the best of fourteen draws from one normal distribution sticks out as far from the rest:
+# read that share before you believe the ranking. For Table VI it is said that "the models with the
+# highest accuracies" were picked out; after which epoch a network was tested is not said.
 
 # %%
 accuracies = [c for c in printed_accuracy("RCCA-3D") if c["metric"] == "top1"]
@@ -1326,10 +1436,15 @@ assert (
 # %% [markdown]
 # ## Experiment
 #
-# What would be run, what was claimed and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/rcca`). All networks start from one backbone, pre-trained on clips of single objects.
+# What would be run, what was claimed and how large an effect was predicted was committed before the
+# runs; the seeds follow from that commit's hash ({doc}`ledgers/rcca`). All networks start from one
+# backbone, pre-trained on clips of single objects.
 #
-# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it
-# holds the tolerance. *Needs more seeds*: it holds the tolerance and is too wide to have seen the predicted effect. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of UCF101; the seeds are training seeds, and all runs share their clips and the backbone they start from.
+# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above
+# the tolerance; *not reproduced*: none of it does; *undecided*: it holds the tolerance. *Needs more
+# seeds*: it holds the tolerance and is too wide to have seen the predicted effect. Such a verdict
+# speaks of these clips and of {glue:text}`steps` steps of training, not of UCF101; the seeds are
+# training seeds, and all runs share their clips and the backbone they start from.
 # {doc}`rcca_evidence` has every run.
 
 # %% tags=["hide-input"]
@@ -1409,13 +1524,24 @@ drawings.run_card(
 # %% [markdown]
 # ## Which epoch, which run?
 #
-# The paper tests after an epoch that it does not name. Does that matter? Our recorded runs were tested after every epoch. The first table takes from each run its best epoch, its last one, and the mean of the last two, averages over seeds and ranks the networks by each rule. The best epoch is chosen
-# with the test clips in hand, so it is never below the last; what matters is whether it lifts all networks alike.
+# The paper tests after an epoch that it does not name. Does that matter? Our recorded runs were
+# tested after every epoch. The first table takes from each run its best epoch, its last one, and
+# the mean of the last two, averages over seeds and ranks the networks by each rule. The best epoch
+# is chosen with the test clips in hand, so it is never below the last; what matters is whether it
+# lifts all networks alike.
 #
-# The second table asks what a reader of a paper sees: one run of each network. Over all pairs of one recorded run of a network and one of the bare backbone, how often does the run of the network win, by each rule? And if each side may show the best of three runs, each after its best epoch? (That is not what the paper says it did: for Table VI it "pick[s] out the models with the highest accuracies" among places, one run each.)
+# The second table asks what a reader of a paper sees: one run of each network. Over all pairs of
+# one recorded run of a network and one of the bare backbone, how often does the run of the network
+# win, by each rule? And if each side may show the best of three runs, each after its best epoch?
+# (That is not what the paper says it did: for Table VI it "pick[s] out the models with the highest
+# accuracies" among places, one run each.)
 #
-# Then live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. At the reduced scale they take two thirds of the steps of the ledger's
-# runs; one seed is enough to see what happens, and not enough to judge by. *RCCA* is the module that this page's parameters describe, the others are the ledger's. One recorded run is replayed for its first steps, too: other losses than the recorded ones would mark the records as stale. Notice $\gamma$ in the last column.
+# Then live, on this machine: the networks that this page's parameters ask for, trained on video
+# files that were just written and decoded. At the reduced scale they take two thirds of the steps
+# of the ledger's runs; one seed is enough to see what happens, and not enough to judge by. *RCCA*
+# is the module that this page's parameters describe, the others are the ledger's. One recorded run
+# is replayed for its first steps, too: other losses than the recorded ones would mark the records
+# as stale. Notice $\gamma$ in the last column.
 
 
 # %% tags=["hide-input"]
@@ -1537,19 +1663,29 @@ pd.DataFrame(lines_, columns=columns).style.hide(axis="index")
 # %% [markdown]
 # ## Figures 6 and 7, remade
 #
-# Figure 6 shows feature maps before and after the module, of a basketball clip, and says that "more points in the output feature maps are brighter". {numref}`fig-rcca-6` shows the three channels that vary most in the input of a live module, each with one grey scale for both rows. Brightness can be counted, so the line above
-# it does, over 16 clips and all channels: how many points lie in the upper half of a channel's range, before and after.
+# Figure 6 shows feature maps before and after the module, of a basketball clip, and says that "more
+# points in the output feature maps are brighter". {numref}`fig-rcca-6` shows the three channels
+# that vary most in the input of a live module, each with one grey scale for both rows. Brightness
+# can be counted, so the line above it does, over 16 clips and all channels: how many points lie in
+# the upper half of a channel's range, before and after.
 #
-# Figure 7 shows class activation maps {cite}`zhou2016cam`, extended to videos. Our networks end in a mean over positions and a linear layer, so the score of class $k$ is
+# Figure 7 shows class activation maps {cite}`zhou2016cam`, extended to videos. Our networks end in
+# a mean over positions and a linear layer, so the score of class $k$ is
 #
 # $$
 # s_k = \mathbf{w}_k^\top \Big( \frac{1}{N} \sum_i \mathbf{f}_i \Big) + b_k = \frac{1}{N} \sum_i \mathbf{w}_k^\top \mathbf{f}_i + b_k :
 # $$
 #
-# a linear layer passes a mean. The map $\mathbf{w}_k^\top \mathbf{f}_i$ *is* the score, position by position, over the whole clip, no approximation; the cell asserts that its mean plus the bias is what the network says. `activation_maps` does it for any such network and clip.
+# a linear layer passes a mean. The map $\mathbf{w}_k^\top \mathbf{f}_i$ *is* the score, position by
+# position, over the whole clip, no approximation; the cell asserts that its mean plus the bias is
+# what the network says. `activation_maps` does it for any such network and clip.
 #
-# The paper picks two clips in which the module's map covers the mop and the violin, too. Ours is the first test clip that the first live network with a module gets right and the bare network wrong. With two classes only the difference of their maps decides, so that is shown; behind a module a position may say what it has heard from elsewhere. And since we know where ring and object are, the table counts over 16 clips: how much evidence for the true class, above the mean of the map and in
-# units of its spread, lies on the object and on the ring.
+# The paper picks two clips in which the module's map covers the mop and the violin, too. Ours is
+# the first test clip that the first live network with a module gets right and the bare network
+# wrong. With two classes only the difference of their maps decides, so that is shown; behind a
+# module a position may say what it has heard from elsewhere. And since we know where ring and
+# object are, the table counts over 16 clips: how much evidence for the true class, above the mean
+# of the map and in units of its spread, lies on the object and on the ring.
 #
 # ```{glue} covered
 # ```
@@ -1678,22 +1814,36 @@ if ours and parameters.data is None:
 #
 # Think first; each solution was executed, and asserts what it says.
 #
-# 1. Let each of three passes take *one* axis: rows, then columns, then time, each with a softmax of its own. Does that reach every position? How do equal weights lie now? What does it save?
-# 2. Show that $\gamma$ adds nothing to what a module can compute: for every module with $\gamma \neq 0$ there is one with $\gamma = 1$ that is the same function. Why may its *start* matter all the same? Which weights get a gradient in the
-#    first step when it starts at 0, in structure $a$ and in structure $d$?
-# 3. A network ends in a mean over positions and a linear layer; a second one in a *maximum* over positions and a linear layer. For which is the mean of the class activation map, plus the bias, the score?
+# 1. Let each of three passes take *one* axis: rows, then columns, then time, each with a softmax of
+#    its own. Does that reach every position? How do equal weights lie now? What does it save?
+# 2. Show that $\gamma$ adds nothing to what a module can compute: for every module with
+#    $\gamma \neq 0$ there is one with $\gamma = 1$ that is the same function. Why may its *start*
+#    matter all the same? Which weights get a gradient in the first step when it starts at 0, in
+#    structure $a$ and in structure $d$?
+# 3. A network ends in a mean over positions and a linear layer; a second one in a *maximum* over
+#    positions and a linear layer. For which is the mean of the class activation map, plus the bias,
+#    the score?
 # 4. After three passes the far end of a walk was not asked. After how many can it be?
 #
 # ```{dropdown} Solutions
-# **1.** Yes, and along exactly one walk: first to my column, then to my row, then to my frame. With equal weights the product of the three means is the mean over *all* positions, which is what NL does; three criss-cross passes are far from it. Saved are two thirds of the products. The convolutions stay, so at
-# `res3` that is six hundredths of the cost.
+# **1.** Yes, and along exactly one walk: first to my column, then to my row, then to my frame. With
+# equal weights the product of the three means is the mean over *all* positions, which is what NL
+# does; three criss-cross passes are far from it. Saved are two thirds of the products. The
+# convolutions stay, so at `res3` that is six hundredths of the cost.
 #
-# **2.** $\gamma \mathcal{F}$ is $\mathcal{F}$ with $\gamma \mathbf{W}_v$ and $\gamma \mathbf{b}_v$ for values ($c$: the restoring convolution), since the weights $w_{ij}$ do not depend on $\mathbf{v}$. So $\gamma$ is a start and a step size, not a freedom. At $\gamma = 0$ all other gradients are zero in the first step, and that of $\gamma$
-# asks whether $\mathcal{F}(\mathbf{x})$ would help, in $a$. In $d$ it asks that of $\mathcal{F}(0)$, which is $\mathbf{b}_v$ everywhere: the step knows nothing of the clip's features.
+# **2.** $\gamma \mathcal{F}$ is $\mathcal{F}$ with $\gamma \mathbf{W}_v$ and $\gamma \mathbf{b}_v$
+# for values ($c$: the restoring convolution), since the weights $w_{ij}$ do not depend on
+# $\mathbf{v}$. So $\gamma$ is a start and a step size, not a freedom. At $\gamma = 0$ all other
+# gradients are zero in the first step, and that of $\gamma$ asks whether $\mathcal{F}(\mathbf{x})$
+# would help, in $a$. In $d$ it asks that of $\mathcal{F}(0)$, which is $\mathbf{b}_v$ everywhere:
+# the step knows nothing of the clip's features.
 #
-# **3.** For the first. Both maps are $\mathbf{w}^\top \mathbf{f}_i$; a linear layer passes a mean, but no maximum.
+# **3.** For the first. Both maps are $\mathbf{w}^\top \mathbf{f}_i$; a linear layer passes a mean,
+# but no maximum.
 #
-# **4.** After five. To ask, $\mathbf{q}$ at the place $l$ that is two lines away must know $\mathbf{x}_i$, and that takes two passes; the answer needs three. In the first two passes the choice between two far positions is the same whatever stands at $i$.
+# **4.** After five. To ask, $\mathbf{q}$ at the place $l$ that is two lines away must know
+# $\mathbf{x}_i$, and that takes two passes; the answer needs three. In the first two passes the
+# choice between two far positions is the same whatever stands at $i$.
 # ```
 
 

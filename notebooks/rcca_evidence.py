@@ -16,11 +16,17 @@
 # (rcca-evidence)=
 # # The recorded runs of RCCA-3D
 #
-# Tables I to VI of {cite:t}`cao2023rcca3d` compare structures, starts of $\gamma$, places, numbers of passes, inner widths and blocks by their accuracy on UCF101 and HMDB51. We ask the same on the clips of {numref}`fig-rcca-task`, where it is known which
-# numbers of passes can carry the answer at all. What would be run, what was claimed and how large an effect was predicted was committed first ({doc}`ledgers/rcca`, which also tells how the task was calibrated); the seeds follow from the hash of that commit. All networks
-# start from one backbone, pre-trained on clips of single objects, and differ in nothing but the block (the oracle and the rows called *aligned*: in their clips, too).
+# Tables I to VI of {cite:t}`cao2023rcca3d` compare structures, starts of $\gamma$, places, numbers
+# of passes, inner widths and blocks by their accuracy on UCF101 and HMDB51. We ask the same on the
+# clips of {numref}`fig-rcca-task`, where it is known which numbers of passes can carry the answer
+# at all. What would be run, what was claimed and how large an effect was predicted was committed
+# first ({doc}`ledgers/rcca`, which also tells how the task was calibrated); the seeds follow from
+# the hash of that commit. All networks start from one backbone, pre-trained on clips of single
+# objects, and differ in nothing but the block (the oracle and the rows called *aligned*: in their
+# clips, too).
 #
-# Nothing is trained on this page. `make evidence LEDGER=rcca` runs what the ledger lists and is not yet recorded.
+# Nothing is trained on this page. `make evidence LEDGER=rcca` runs what the ledger lists and is not
+# yet recorded.
 
 # %% tags=["hide-input"]
 from pathlib import Path
@@ -61,9 +67,12 @@ Markdown(
 # %% [markdown]
 # ## The three primary claims
 #
-# How a verdict comes about, and what it can and cannot say, stands in {ref}`rnl-evidence`: *reproduced* means that the whole 95% interval of the paired difference lies
-# above the tolerance, *not reproduced* that none of it does, *undecided* that it holds the tolerance. *Needs more seeds*: the interval holds the tolerance and is too wide to have seen the predicted effect, which is no verdict. The intervals are over training seeds; all runs share
-# {glue:text}`rcca-train-clips` training clips, {glue:text}`rcca-test-clips` test clips and one backbone.
+# How a verdict comes about, and what it can and cannot say, stands in {ref}`rnl-evidence`:
+# *reproduced* means that the whole 95% interval of the paired difference lies above the tolerance,
+# *not reproduced* that none of it does, *undecided* that it holds the tolerance. *Needs more
+# seeds*: the interval holds the tolerance and is too wide to have seen the predicted effect, which
+# is no verdict. The intervals are over training seeds; all runs share {glue:text}`rcca-train-clips`
+# training clips, {glue:text}`rcca-test-clips` test clips and one backbone.
 
 # %% tags=["hide-input"]
 Markdown(
@@ -85,8 +94,13 @@ drawings.interval_plot(
 # %% [markdown]
 # ## What the number of passes may do, and does
 #
-# The ledger said beforehand what follows from the mathematics ({ref}`rcca` derives it): without a block, and in *apart* with a single pass, no feature knows both ring and objects. The scores are additive, and of the four cases (ring red or cyan, red object to the left or to the right) at most three can be right.
-# The cell counts the cases in the test clips, and asserts the bound that follows on every recorded run that it holds for. Such a network's accuracy lies where its near-ties happen to fall, not necessarily at one half. The bound is one on average, and the runs lie far below it.
+# The ledger said beforehand what follows from the mathematics ({ref}`rcca` derives it): without a
+# block, and in *apart* with a single pass, no feature knows both ring and objects. The scores are
+# additive, and of the four cases (ring red or cyan, red object to the left or to the right) at most
+# three can be right. The cell counts the cases in the test clips, and asserts the bound that
+# follows on every recorded run that it holds for. Such a network's accuracy lies where its
+# near-ties happen to fall, not necessarily at one half. The bound is one on average, and the runs
+# lie far below it.
 
 # %% tags=["hide-input"]
 from vidattn.video.synthetic import SyntheticSpec, render
@@ -141,13 +155,16 @@ frame.style.hide(axis="index").format(precision=1)
 # %% [markdown]
 # ## All variants
 #
-# The first four rows are what the claims compare. **Every row below them is exploratory**: few seeds, no verdict, differences of a few points mean nothing. The oracle is the bare backbone on clips without a second object.
+# The first four rows are what the claims compare. **Every row below them is exploratory**: few
+# seeds, no verdict, differences of a few points mean nothing. The oracle is the bare backbone on
+# clips without a second object.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips after the last epoch. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below RCCA gamma=0 are exploratory. The line: one half.", "name": "fig-rcca-variants"}, "image": {"alt": "A row of dots for each variant against top-1 accuracy."}}
 drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% [markdown]
-# The same numbers, with the paper's beside them. Its networks, data and places differ: only the *order* within a table could ever agree.
+# The same numbers, with the paper's beside them. Its networks, data and places differ: only the
+# *order* within a table could ever agree.
 
 # %% tags=["hide-input"]
 PRINTED = {
@@ -180,7 +197,9 @@ evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(
 # %% [markdown]
 # ## The best epoch, the last, and the mean of the last
 #
-# The paper reports one number a network and does not say of which epoch. All runs here were tested after every epoch. Where a network learns late, these differ by much, and by more for one network than for another.
+# The paper reports one number a network and does not say of which epoch. All runs here were tested
+# after every epoch. Where a network learns late, these differ by much, and by more for one network
+# than for another.
 
 # %% tags=["hide-input"]
 curves = {
@@ -237,9 +256,11 @@ say(
 # %% [markdown]
 # ## Are these the runs of this code?
 #
-# A run is named by a key: the hash of its description, its data, and the library code that it imports. If today's code gives the same keys, it is the code that ran. Other keys
-# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another processor, or clips encoded anew: the encoder does not always write the same bytes). The commit on the card is
-# the one that was checked out when a run *ended*.
+# A run is named by a key: the hash of its description, its data, and the library code that it
+# imports. If today's code gives the same keys, it is the code that ran. Other keys say only that
+# some such file has changed since; the replay says whether that changed what is computed (for small
+# differences: another processor, or clips encoded anew: the encoder does not always write the same
+# bytes). The commit on the card is the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
 Markdown(evidence.still_true(study, rows))
