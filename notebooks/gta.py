@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.gta:Parameters
+#     block: global_temporal_attention
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -85,27 +86,13 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
-from notebooks.kit.parameters.gta import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, insertion, place
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    frames=frames,
-    groups=groups,
-    cross_channel=cross_channel,
-    paths=paths,
-    regions=regions,
-    spatial=spatial,
-    places=places,
-    backbone=backbone,
-    data=data,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("gta", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -1461,8 +1448,8 @@ def as_parameters_say(name, placed):
     """A block at the ledger's usual place moves to this page's; GTA itself takes all of
     its options.
     """
-    own = {"frames": parameters.frames} if placed.kind == parameters.kind else {}
-    own = parameters.options() if name in ("GTA", "GTA colours") else own
+    own = {"frames": parameters.frames} if placed.kind == parameters.block else {}
+    own = parameters.options if name in ("GTA", "GTA colours") else own
     places = parameters.places if placed.places == usual else placed.places
     return Placed(kind=placed.kind, options={**placed.options, **own}, places=places)
 

@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.pnl:Parameters
+#     block: pyramid
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -89,26 +90,14 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
 from notebooks.kit.drawings.architecture import describe
-from notebooks.kit.parameters.pnl import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, mfnet, place, resnet50
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    scales=scales,
-    form=form,
-    shared=shared,
-    combine=combine,
-    places=places,
-    backbone=backbone,
-    data=data,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("pnl", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -1228,7 +1217,7 @@ from vidattn.backbones import insertion
 from vidattn.training import Placed, build_data, load_trained
 
 live = load_study("book/ledgers/pnl_full.yaml") if parameters.data else study
-block = Placed(kind="pyramid", options=parameters.options(), places=parameters.places)
+block = Placed(kind="pyramid", options=parameters.options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "PNL": (block,)}})
 changes = {
     "optim": {"epochs": parameters.epochs},

@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.rcca:Parameters
+#     block: recurrent_crisscross
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -94,25 +95,13 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
-from notebooks.kit.parameters.rcca import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    passes=passes,
-    structure=structure,
-    gamma=gamma,
-    reduction=reduction,
-    places=places,
-    backbone=backbone,
-    data=data,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("rcca", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -1603,7 +1592,7 @@ from vidattn.training import Placed, load_trained
 
 live = load_study("book/ledgers/rcca_full.yaml") if parameters.data else study
 block = Placed(
-    kind="recurrent_crisscross", options=parameters.options(), places=parameters.places
+    kind="recurrent_crisscross", options=parameters.options, places=parameters.places
 )
 live = live.model_copy(update={"variants": {**live.variants, "RCCA": (block,)}})
 changes = {

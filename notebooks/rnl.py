@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.rnl:Parameters
+#     block: region
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -86,26 +87,14 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
 from notebooks.kit.drawings.architecture import describe
-from notebooks.kit.parameters.rnl import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place, resnet50
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    kernel=kernel,
-    form=form,
-    region=region,
-    places=places,
-    backbone=backbone,
-    data=data,
-    noise=noise,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("rnl", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -998,7 +987,7 @@ from notebooks.kit.claims.ledger import at_noise
 from vidattn.training import Placed, build_data, evaluate, load_trained
 
 live = load_study("book/ledgers/rnl_full.yaml") if parameters.data else study
-block = Placed(kind="region", options=parameters.options(), places=parameters.places)
+block = Placed(kind="region", options=parameters.options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "RNL": (block,)}})
 changes = {
     "optim": {"epochs": parameters.epochs},
