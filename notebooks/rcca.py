@@ -78,34 +78,33 @@ seeds = 1  # seeds of each
 epochs = 2  # passes over the training clips
 
 # %% tags=["hide-input"]
-import time
 from functools import partial
-from itertools import combinations, pairwise, product
+from itertools import product
 from math import prod
 from pathlib import Path
+from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import sympy
 import torch
 from einops import einsum, rearrange, reduce
 from IPython.display import display
-from myst_nb import glue
 from torch import nn
 
-from notebooks.kit import drawings
+from notebooks.kit import seen
 from notebooks.kit.chapter import Chapter
-from notebooks.kit.drawings import say
+from notebooks.kit.drawings import layers_that_ran, say
+from notebooks.kit.drawings import rcca as pictures
+from notebooks.kit.proof import draw, error, prove, randomise
 from vidattn import figures
-from vidattn.backbones import BACKBONES, place
+from vidattn.backbones import BACKBONES, insertion, place
+from vidattn.blocks import CrissCross3d, NonLocal, RecurrentCrissCross3d
+from vidattn.cost import count
+from vidattn.training import load_trained
+from vidattn.video.synthetic import SyntheticSpec, render
 
-started = time.perf_counter()
-parameters = Chapter("rcca", dict(globals())).parameters
-parameters.check()
-figures.use_style()
-torch.manual_seed(0)
-
+page = Chapter("rcca", globals())
 
 # %% [markdown]
 # ## A clip on which a bare network fails
@@ -125,195 +124,72 @@ torch.manual_seed(0)
 # network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above the ring stands in the opposite corner (apart), below in the middle of where the objects move (aligned).", "name": "fig-rcca-task"}, "image": {"alt": "Two film strips of seven small frames over a grey background. A coloured ring is seen in the first and last frames, two coloured shapes move in between, a dashed frame around the one of the ring's colour. In the upper strip the ring stands in another corner than the shapes, in the lower one among them."}}
-from notebooks.kit.claims.ledger import load_study, run_all
-from vidattn.backbones import insertion
-from vidattn.video.sample import sample
-from vidattn.video.synthetic import SyntheticSpec, render
+test = page.study.base["data"]["test"]
+specs = {task: SyntheticSpec(**{**test, "task": task}) for task in ("apart", "aligned")}
+clips = {task: render(spec, 0) for task, spec in specs.items()}
+classes = {task: specs[task].classes[clip.label] for task, clip in clips.items()}
+pictures.film_strips(clips, classes)
 
-ledger = load_study("book/ledgers/rcca.yaml")
-specs = {
-    task: SyntheticSpec(**{**ledger.base["data"]["test"], "task": task})
-    for task in ("apart", "aligned")
-}
-spec = specs[ledger.base["data"]["test"]["task"]]
-scenes = {
-    task: [render(each, index) for index in range(40)] for task, each in specs.items()
-}
-quiet = {task: each.model_copy(update={"noise": 0.0}) for task, each in specs.items()}
-shown = range(1, spec.frames, 3)
-fig, axes = plt.subplots(
-    2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained"
-)
-for row, (task, (scene, *_)) in zip(axes, scenes.items(), strict=True):
-    for axis, t in zip(row, shown, strict=True):
-        axis.imshow(scene.frames[t])
-        axis.set(
-            xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else ""
-        )
-        if scene.target[t].any():
-            rows_, columns_ = np.nonzero(scene.target[t])
-            corner = (columns_.min() - 2, rows_.min() - 2)
-            size = (np.ptp(columns_) + 4, np.ptp(rows_) + 4)
-            axis.add_patch(
-                plt.Rectangle(corner, *size, fill=False, ec="white", ls="--", lw=1.2)
-            )
-    row[0].set_ylabel(f"{task}:\n{spec.classes[scene.label]}")
-plt.show()
-
-clip_shape = (ledger.base["sampling"]["frames"], *[ledger.base["sampling"]["size"]] * 2)
-temporal = ledger.base["model"].get("temporal", "none")
-stage, (number, *_) = next(
-    (name, numbers) for name, numbers in places.items() if numbers
-)
-
-
-def window(network, before=None):
-    """Frames and pixels that one feature sees, from the kernels and strides up to a
-    module, or to the end.
-    """
-    frames_, pixels, step = 1, 1, 1
-    for name, part in network.named_modules():
-        if part is before:
-            break
-        if isinstance(part, nn.Conv3d | nn.MaxPool3d) and "downsample" not in name:
-            kernel, stride = (
-                np.broadcast_to(size, 3) for size in (part.kernel_size, part.stride)
-            )
-            frames_, pixels, step = (
-                frames_ + kernel[0] - 1,
-                pixels + (kernel[2] - 1) * step,
-                step * stride[2],
-            )
-        frames_ += 2 * (
-            getattr(part, "temporal", "none") == "tsm" and hasattr(part, "conv2")
-        )  # a shift: one frame each way
-    return int(frames_), int(pixels), int(step)
-
-
-def window_by_derivative(network, before, shape):
-    """The same, from where the derivative of one feature in the middle of a large clip
-    is not zero.
-    """
-    given = []
-    hook = (before or network.fc).register_forward_pre_hook(
-        lambda _, inputs: given.append(inputs[0])
-    )
-    x = draw(1, 3, *shape).requires_grad_()
-    last = (
-        network.features(x) if before is None else network(x) is not None and given[0]
-    )
-    hook.remove()
-    t, h, w = (side // 2 for side in last.shape[2:])
-    (slope,) = torch.autograd.grad(last[0, :, t, h, w].sum(), x)
-    t, _, w = torch.nonzero(slope[0].sum(dim=0), as_tuple=True)
-    return int(t.max() - t.min()) + 1, int(w.max() - w.min()) + 1
-
-
-def draw(*shape):
-    return torch.randn(*shape, dtype=torch.float64)
-
-
-bare = (
-    place(
-        BACKBONES[backbone](temporal=temporal),
-        {stage: (number,)},
-        lambda c: nn.Identity(),
-    )
-    .double()
-    .eval()
-)
+# %% tags=["hide-input"]
+stage, number = page.first_place
+sampling = page.study.experiment("RCCA", 0).sampling
+temporal = page.study.base["model"].get("temporal", "none")
+bare = BACKBONES[page.backbone](temporal=temporal)
+place(bare, {stage: (number,)}, lambda channels: nn.Identity()).double().eval()
 here = insertion(bare, stage, number)
-lines_ = []
+rows = []
 for name, before in {
     "what the module is given": here,
     "the last features": None,
 }.items():
-    frames_, pixels, step = window(bare, before)
-    if scale != "full":
-        assert window_by_derivative(bare, before, (25, 8 * step, 16 * step)) == (
-            frames_,
-            pixels,
-        )
-    lines_.append([name, frames_, pixels, f"{clip_shape[0]}", f"{clip_shape[1]}"])
-frames_, pixels, step = window(bare, here)
-grid = (clip_shape[0], clip_shape[1] // step, clip_shape[2] // step)
-times, edge = (
-    sample("uniform", spec.frames, clip_shape[0])[0],
-    (spec.size - clip_shape[1]) // 2,
+    found = seen.window(bare, before)
+    if page.scale != "full":
+        large = (25, 8 * found.step, 16 * found.step)
+        assert seen.window_by_derivative(bare, before, large) == found[:2]
+    rows.append([name, *found[:2], str(sampling.frames), str(sampling.size)])
+columns = ["", "frames", "pixels a side", "frames of the clip", "pixels of the clip"]
+windows = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
+page.glue(windows=windows.set_caption("What one feature of the bare network sees."))
+
+mine = seen.window(bare, here)
+grid = (sampling.frames, *[sampling.size // mine.step] * 2)
+ring = seen.see(specs["apart"], sampling, 0).ring
+at = seen.positions_that_see(ring, mine)
+assert len(at) and (at < torch.tensor(grid)).all()
+page.glue(
+    window=f"{mine.frames} of {sampling.frames} frames and {mine.pixels} of {sampling.size} pixels",
+    grid="×".join(map(str, grid)),
+    stage=stage,
 )
 
 
-def knowing(mask):
-    """The positions (t, row, column) of the module's map whose windows touch a mask of
-    the clip.
+# %% tags=["hide-input"]
+def coordinates_between(clip):
+    """In how many coordinates the nearest two positions of the module's map differ, one
+    that sees the ring and one that sees an object.
     """
-    seen_ = torch.from_numpy(
-        mask[times][:, edge : edge + clip_shape[1], edge : edge + clip_shape[2]]
-    )[None].double()
-    size, halves = (frames_, pixels, pixels), (frames_ // 2, pixels // 2, pixels // 2)
-    return torch.nonzero(
-        nn.functional.max_pool3d(seen_, size, (1, step, step), halves)[0]
-    )
+    drawn = (clip.pictures != clip.pictures[0, 0, 0]).any(axis=-1)  # soft edges, too
+    with_ring = clip.ring.any(axis=(1, 2), keepdims=True)  # frames
+    masks = (drawn & with_ring, drawn & ~with_ring)
+    rings, objects = (seen.positions_that_see(mask, mine) for mask in masks)
+    return 3 - (rings[:, None] == objects).sum(dim=-1).max().item()
 
 
-rows_ = []
-for task, plain in quiet.items():
-    off = []
-    for scene in (render(plain, index) for index in range(40)):
-        drawn = (scene.frames != scene.frames[0, 0, 0]).any(
-            axis=-1
-        )  # soft edges, both objects
-        with_ring = scene.ring.any(axis=(1, 2))[:, None, None]
-        same = knowing(drawn & with_ring)[:, None] == knowing(drawn & ~with_ring)
-        off.append(
-            3 - same.sum(dim=-1).max().item()
-        )  # coordinates in which the nearest differ
-    for D in sorted(set(off)):
-        rows_.append([task, D, off.count(D), -(-D // 2), D])
-half_way = [
+rows = []
+for task, spec in specs.items():
+    quiet = spec.model_copy(update={"noise": 0.0})
+    off = [coordinates_between(seen.see(quiet, sampling, index)) for index in range(40)]
+    rows += [[task, D, off.count(D), -(-D // 2), D] for D in sorted({*off})]
+columns = [
     "task",
     "coordinates that differ",
     "clips of 40",
     "R until some feature knows both: half, rounded up",
     "R until the object's knows the ring: one each",
 ]
-
-alpha, delta = np.random.default_rng(0).standard_normal(
-    (2, 2, 100_000)
-)  # of two colours; of two pairs of objects
-right_ = [
-    alpha[0] + delta[0] > 0,
-    alpha[1] + delta[0] < 0,
-    alpha[0] + delta[1] < 0,
-    alpha[1] + delta[1] > 0,
-]
-assert sum(each.astype(int) for each in right_).max() == 3  # never all four
-assert (
-    knowing(scenes[next(iter(scenes))][0].ring)
-    .max(dim=0)
-    .values.lt(torch.tensor(grid))
-    .all()
-)
-for key, value in {
-    "window": f"{frames_} of {clip_shape[0]} frames and {pixels} of {clip_shape[1]} pixels",
-    "grid": "×".join(map(str, grid)),
-    "stage": stage,
-}.items():
-    glue(key, value, display=False)
-windows = pd.DataFrame(
-    lines_,
-    columns=["", "frames", "pixels a side", "frames of the clip", "pixels of the clip"],
-)
-nearest = pd.DataFrame(rows_, columns=half_way)
-for key, frame, caption in (
-    ("windows", windows, "What one feature of the bare network sees."),
-    (
-        "nearest",
-        nearest,
-        "The nearest features that see the ring and an object, on the module's map.",
-    ),
-):
-    glue(key, frame.style.hide(axis="index").set_caption(caption), display=False)
+caption = "The nearest features that see the ring and an object, on the module's map."
+nearest = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
+page.glue(nearest=nearest.set_caption(caption))
 
 # %% [markdown]
 # Our network is a small TSM ResNet {cite}`lin2019tsm` whose later stages look at single positions.
@@ -335,7 +211,19 @@ for key, frame, caption in (
 # says. Training has no reason to go even there: the additive scores with the least cross-entropy on
 # an exclusive or are all equal. Its probabilities are then one half; its *accuracy* is how the
 # near-ties happen to fall, anywhere between 25% and 75%.
-#
+
+# %% tags=["equation"]
+rng = np.random.default_rng(0)
+alpha, delta = rng.standard_normal((2, 2, 100_000))  # two rings; two pairs of objects
+right = [
+    alpha[0] + delta[0] > 0,
+    alpha[1] + delta[0] < 0,
+    alpha[0] + delta[1] < 0,
+    alpha[1] + delta[1] > 0,
+]
+assert np.sum(right, axis=0).max() == 3  # never all four
+
+# %% [markdown]
 # What can a module do about it? RCCA-3D lets every position hear of the positions on its three
 # lines, and does that $R$ times; each time is a *pass*. The second table counts in how many of the
 # three coordinates the nearest two features differ, one that sees the ring and one that sees an
@@ -415,90 +303,76 @@ for key, frame, caption in (
 # there $T + H + W - 2$ of them. Nothing is divided by $\sqrt{d}$, nothing is normalised.
 # :::
 #
-# `lines` says which positions share a line, `criss_cross` is the three equations. Below them
-# position after position is gathered and summed by hand.
-
-# %%
-B, C, T, H, W = 2, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
-d, N = C // 4, T * H * W
+# `lines` says which positions share a line, `criss_cross` is the three equations.
 
 
-def error(found, wanted):
-    return ((found - wanted).abs().max() / wanted.abs().max()).item()
-
-
-def flat(x):
-    return rearrange(x, "b c t h w -> b (t h w) c")
-
-
+# %% tags=["equation"]
 def conv_1x1x1(x, p, name):
-    weight = p[f"{name}.weight"][..., 0, 0, 0]  # the same matrix at every position
-    return einsum(x, weight, "b c t h w, d c -> b d t h w") + rearrange(
-        p[f"{name}.bias"], "d -> d 1 1 1"
-    )
-
-
-def on_lines(t, h, w):
-    return t + h + w - 2  # L
+    weight = p[f"{name}.weight"][..., 0, 0, 0]  # (d, C), the same at every position
+    bias = rearrange(p[f"{name}.bias"], "d -> d 1 1 1")
+    return einsum(x, weight, "b c t h w, d c -> b d t h w") + bias
 
 
 def lines(t, h, w):
-    """Which positions share a line: (N, N), true where two of the three coordinates
-    agree, or all.
+    """Which positions share a line: true where two of the three coordinates agree, or
+    all.
     """
-    at = torch.cartesian_prod(*map(torch.arange, (t, h, w))).reshape(-1, 3)
-    agree = rearrange(at, "i a -> i 1 a") == rearrange(at, "j a -> 1 j a")
-    return reduce(agree.int(), "i j a -> i j", "sum") >= 2
+    at = torch.cartesian_prod(*map(torch.arange, (t, h, w))).reshape(-1, 3)  # (N, 3)
+    agree = rearrange(at, "i a -> i 1 a") == rearrange(at, "j a -> 1 j a")  # (N, N, 3)
+    return reduce(agree.int(), "i j a -> i j", "sum") >= 2  # (N, N)
 
 
 def criss_cross(x, p):
-    q, k, v = (flat(conv_1x1x1(x, p, name)) for name in "qkv")
+    t, h, w = x.shape[2:]
+    q, k, v = (
+        rearrange(conv_1x1x1(x, p, name), "b c t h w -> b (t h w) c") for name in "qkv"
+    )  # (B, N, d), (B, N, d), (B, N, C)
     log_f = einsum(q, k, "b i d, b j d -> b i j")  # (1)
-    log_f = log_f.masked_fill(~lines(*x.shape[2:]), -torch.inf)
-    w = log_f.softmax(dim=-1)  # (2)
-    y = einsum(w, v, "b i j, b j c -> b i c")  # (3)
-    y = rearrange(y, "b (t h w) c -> b c t h w", t=x.shape[2], h=x.shape[3])
-    return (
-        conv_1x1x1(y, p, "restore") if "restore.weight" in p else y
-    )  # structure c, below
+    log_f = log_f.masked_fill(~lines(t, h, w), -torch.inf)  # j on the lines of i
+    weights = log_f.softmax(dim=-1)  # (2), (B, N, N)
+    y = einsum(weights, v, "b i j, b j c -> b i c")  # (3), (B, N, C)
+    y = rearrange(y, "b (t h w) c -> b c t h w", t=t, h=h)  # (B, C, T, H, W)
+    return conv_1x1x1(y, p, "restore") if "restore.weight" in p else y  # c, below
 
 
-x, p, L = draw(B, C, T, H, W), {}, on_lines(T, H, W)
+# %% [markdown]
+# Position after position is gathered and summed by hand.
+
+# %% tags=["equation"]
+B, C, T, H, W = 2, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
+d, L = C // 4, T + H + W - 2
+x, p = draw(B, C, T, H, W), {}
 for name, width in {"q": d, "k": d, "v": C}.items():
-    p |= {
-        f"{name}.weight": draw(width, C, 1, 1, 1) / C**0.5,
-        f"{name}.bias": draw(width),
-    }
-y = criss_cross(x, p)
-
+    p[f"{name}.weight"] = draw(width, C, 1, 1, 1) / C**0.5
+    p[f"{name}.bias"] = draw(width)
+y = criss_cross(x, p)  # (B, C, T, H, W)
 assert (lines(T, H, W).sum(dim=1) == L).all()
-q, k, v = (conv_1x1x1(x, p, name)[0] for name in "qkv")
+
+q, k, v = (conv_1x1x1(x, p, name)[0] for name in "qkv")  # (d or C, T, H, W)
 for t, h, w in product(range(T), range(H), range(W)):
     row = [(t, h, s) for s in range(W)]
-    column = [
-        (t, s, w) for s in range(H) if s != h
-    ]  # without the position itself, which the row has
+    column = [(t, s, w) for s in range(H) if s != h]  # the row has the position itself
     depth = [(s, h, w) for s in range(T) if s != t]
-    omega = [(s, i, j) for s, i, j in row + column + depth]
-    f = [torch.exp(q[:, t, h, w] @ k[:, s, i, j]) for s, i, j in omega]  # (1)
-    A = [one / sum(f) for one in f]  # (2)
-    y_u = sum(a * v[:, s, i, j] for a, (s, i, j) in zip(A, omega, strict=True))  # (3)
+    omega = [(..., *place) for place in row + column + depth]
+    f = torch.stack([torch.exp(q[:, t, h, w] @ k[j]) for j in omega])  # (1)
+    A = f / f.sum()  # (2), one weight for each of the L positions
+    y_u = sum(a * v[j] for a, j in zip(A, omega, strict=True))  # (3)
     assert len(omega) == L and error(y[0, :, t, h, w], y_u) < 1e-12
 print(
-    f"Eqs. (1) to (3) equal their loop over {N} positions; the last relative error: {error(y[0, :, t, h, w], y_u):.1e}"
+    f"Eqs. (1) to (3) equal their loop over {T * H * W} positions; "
+    f"the last relative error: {error(y[0, :, t, h, w], y_u):.1e}"
 )
 
-f = torch.stack(f)
+# %% tags=["equation"]
 readings = {
     "softmax": f / f.sum(),
     "e^d / (L times the sum)": f / (L * f.sum()),
     "e^d / L, times the sum": f / L * f.sum(),
 }
-print(
-    "Sum of a position's weights: "
-    + "; ".join(f"{name}: {w.sum():.3g}" for name, w in readings.items())
-)
-assert [name for name, w in readings.items() if abs(w.sum() - 1) < 1e-12] == ["softmax"]
+sums = {name: weights.sum().item() for name, weights in readings.items()}
+said = "; ".join(f"{name}: {total:.3g}" for name, total in sums.items())
+print(f"Sum of a position's weights: {said}")
+assert [name for name in sums if abs(sums[name] - 1) < 1e-12] == ["softmax"]
 
 # %% [markdown]
 # ## Equations (4) to (7): again, and what to add
@@ -552,12 +426,9 @@ assert [name for name, w in readings.items() if abs(w.sum() - 1) < 1e-12] == ["s
 # One function has all structures. Since it only multiplies and adds, we can hand it *symbols* and
 # read off the formula that it computes; and we can do the same with the library's module, its
 # attention replaced by the letter $\mathcal{F}$. So the first check compares formulas, not numbers.
-# The second says what the misprint would compute: the output of *two* passes, plus $\mathbf{x}$
-# once more. A third witness is the cost: by section IV-C a pass costs 5.4 G and the module with
-# $R = 3$ 16.3 G, three times as much but for rounding.
 
 
-# %%
+# %% tags=["equation"]
 def recurrent(F, x, gamma, R=3, structure="a"):
     z = x
     for r in range(1, R + 1):
@@ -566,41 +437,41 @@ def recurrent(F, x, gamma, R=3, structure="a"):
     return z
 
 
-from vidattn.blocks import CrissCross3d, NonLocal, RecurrentCrissCross3d
-
-X, gamma_, F_ = sympy.Symbol("x"), sympy.Symbol("gamma"), sympy.Function("F")
-z_1 = gamma_ * F_(X) + X
-z_2 = gamma_ * F_(z_1) + z_1
-typed = {
-    "a": gamma_ * F_(gamma_ * F_(gamma_ * F_(X) + X) + X) + X,  # (5), as we read it
-    "b": gamma_ * F_(z_2) + z_2,  # (6)
-    "d": gamma_ * F_(gamma_ * F_(gamma_ * F_(X))) + X,  # (7)
+s = SimpleNamespace(x=sympy.Symbol("x"), gamma=sympy.Symbol("gamma"))
+s.F = sympy.Function("F")
+z_1 = s.gamma * s.F(s.x) + s.x
+z_2 = s.gamma * s.F(z_1) + z_1
+formulas = {
+    "a": s.gamma * s.F(s.gamma * s.F(s.gamma * s.F(s.x) + s.x) + s.x) + s.x,  # (5)
+    "b": s.gamma * s.F(z_2) + z_2,  # (6)
+    "d": s.gamma * s.F(s.gamma * s.F(s.gamma * s.F(s.x))) + s.x,  # (7)
 }
-for name, formula in typed.items():
-    block = RecurrentCrissCross3d(C, structure=name)
+for name, formula in formulas.items():
+    block = RecurrentCrissCross3d(8, structure=name)
     del block.gamma, block.crisscross
-    block.gamma, block.crisscross = gamma_, F_
-    assert recurrent(F_, X, gamma_, structure=name) == formula == block(X)
-    say(
-        f"Structure {name}, as the library's module writes it: ${sympy.latex(block(X))}$"
-    )
+    block.gamma, block.crisscross = s.gamma, s.F
+    assert recurrent(s.F, s.x, s.gamma, structure=name) == formula == block(s.x)
+    latex = sympy.latex(block(s.x))
+    say(f"Structure {name}, as the library's module writes it: ${latex}$")
 
-printed_5 = gamma_ * F_(gamma_ * F_(X) + X) + X + X
-assert printed_5 == recurrent(F_, X, gamma_, R=2) + X != typed["a"]
-assert (printed_5.count(F_), typed["a"].count(F_)) == (2, 3)
+# %% [markdown]
+# The second says what the misprint would compute: the output of *two* passes, plus $\mathbf{x}$
+# once more. A third witness is the cost: by section IV-C a pass costs 5.4 G and the module with
+# $R = 3$ 16.3 G, three times as much but for rounding.
 
+# %% tags=["equation"]
+printed_5 = s.gamma * s.F(s.gamma * s.F(s.x) + s.x) + s.x + s.x
+assert printed_5 == recurrent(s.F, s.x, s.gamma, R=2) + s.x != formulas["a"]
+assert (printed_5.count(s.F), formulas["a"].count(s.F)) == (2, 3)
 
-def printed_eq_5(x, p):
-    F = partial(criss_cross, p=p)
-    return p["gamma"] * F(p["gamma"] * F(x) + x) + x + x
-
-
-p["gamma"] = torch.tensor(0.7, dtype=torch.float64)
-three = recurrent(partial(criss_cross, p=p), x, p["gamma"])
+F, gamma = partial(criss_cross, p=p), 0.7
+as_printed = gamma * F(gamma * F(x) + x) + x + x  # (B, C, T, H, W)
+off = error(as_printed, recurrent(F, x, gamma))
 say(
-    f"Eq. (5) as printed differs from three passes by {error(printed_eq_5(x, p), three):.0%} of the largest entry, on random weights."
+    f"Eq. (5) as printed differs from three passes by {off:.0%} of the largest entry, "
+    "on random weights."
 )
-assert error(printed_eq_5(x, p), three) > 0.05
+assert off > 0.05
 
 # %% [markdown]
 # ## The clear module is the library's module
@@ -614,31 +485,9 @@ assert error(printed_eq_5(x, p), three) > 0.05
 
 
 # %%
-def random_block(block, std=0.2):
-    for weight in block.parameters():
-        nn.init.normal_(weight, std=std)
-    return block.double()
-
-
 def clear(x, p, R, structure):
-    inner = {name.removeprefix("crisscross."): value for name, value in p.items()}
+    inner = {name.removeprefix("crisscross."): weight for name, weight in p.items()}
     return recurrent(partial(criss_cross, p=inner), x, p["gamma"], R, structure)
-
-
-def compare(clear, block, shape):
-    """Largest relative error of the output, the input's gradient and the weights'
-    gradients.
-    """
-    block = random_block(block)
-    x, cotangent = draw(*shape).requires_grad_(), draw(*shape)
-    p = dict(block.named_parameters())
-    sides = []
-    for out in (clear(x, p), block(x)):
-        first, *others = torch.autograd.grad(out, (x, *p.values()), cotangent)
-        sides.append(
-            (out, first, torch.cat([gradient.flatten() for gradient in others]))
-        )
-    return max(error(found, wanted) for found, wanted in zip(*sides, strict=True))
 
 
 SHAPES = [
@@ -648,22 +497,16 @@ SHAPES = [
     (1, 16, 4, 1, 3),
     (1, 16, 3, 2, 1),
 ]
-cases = [*product("abcd", (1, 2, 3, 4), (2, 4, 8, 16))]
-found = []
-for structure_, R, reduction_ in cases:
-    make = partial(
-        RecurrentCrissCross3d, 16, passes=R, structure=structure_, reduction=reduction_
-    )
-    worst = max(
-        compare(partial(clear, R=R, structure=structure_), make(), shape)
-        for shape in SHAPES
-    )
-    found.append([structure_, R, worst])
-table = pd.DataFrame(found, columns=["structure", "R", "error"])
-assert len(cases) == 64 and table["error"].max() < 1e-9
-glue("worst", f"{table['error'].max():.0e}", display=False)
-table = table.pivot_table(index="structure", columns="R", values="error", aggfunc="max")
-table.style.format("{:.1e}").set_caption(
+cases = []
+for structure, R, reduction in product("abcd", (1, 2, 3, 4), (2, 4, 8, 16)):
+    options = {"passes": R, "structure": structure, "reduction": reduction}
+    make = partial(RecurrentCrissCross3d, 16, **options)
+    ours = partial(clear, R=R, structure=structure)
+    cases.append(({"structure": structure, "R": R}, ours, make))
+table = prove(cases, SHAPES, std=0.2)
+assert len(table) == 64
+page.glue(worst=f"{table['error'].max():.0e}")
+table.pivot_table("error", "structure", "R", "max").style.format("{:.1e}").set_caption(
     "Largest relative error of values and gradients between the clear module and the library's."
 )
 
@@ -676,152 +519,44 @@ table.style.format("{:.1e}").set_caption(
 # no normalisation. The values have all $C$ channels, so that the convolution $v$ alone has two
 # thirds of the module's weights.
 #
-# {numref}`fig-rcca-2` is drawn from the *formulas* that the library's module gave above: the cell
-# takes each apart from the outside, $\gamma \mathcal{F}(\text{inner}) + \text{rest}$, and draws an
-# arrow for the rest.
+# {numref}`fig-rcca-2` is drawn from the *formulas* that the library's module gave above: each is
+# taken apart from the outside, $\gamma \mathcal{F}(\text{inner}) + \text{rest}$, and an arrow is
+# drawn for the rest.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 3, read off the library's CrissCross3d at res3, with the shape (channels, frames, rows, columns) that leaves each layer. Left as in structures a, b and d, right as in c, whose values are reduced and restored.", "name": "fig-rcca-3"}, "image": {"alt": "Two block diagrams. Left: x feeds three convolutions q, k and v; q and k meet in the affinity with a softmax over 62 weights a position, which meets v in a product, the result y. Right: the same with a v of 128 channels and a further convolution that restores 512."}}
-shape = (1, 512, 8, 28, 28)
-fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 4.2), layout="constrained")
-for axis, reduced in zip(axes, (False, True), strict=True):
-    ran = drawings.layers_that_ran(CrissCross3d(512, reduce_values=reduced), shape)
-    assert ran["q"] == ran["k"] and ran["v"].out[0] == (128 if reduced else 512)
-    sizes = {
-        name: weight.numel()
-        for name, weight in CrissCross3d(512, reduce_values=reduced).named_parameters()
-    }
-    assert reduced or 0.65 < sizes["v.weight"] / sum(sizes.values()) < 0.68
-    weights = (on_lines(*shape[2:]), *shape[2:])
-    texts = {
-        "x": "$x$\n" + "×".join(map(str, shape[1:])),
-        "A": "affinity, softmax\n" + "×".join(map(str, weights)),
-        "⊗": "⊗",
-    }
-    texts |= {name: f"${name}$" for name in "qkv"} | {
-        "y": "$y$\n" + "×".join(map(str, shape[1:]))
-    }
-    positions = {
-        "x": (0, 0),
-        "q": (-1.15, -1.3),
-        "k": (0, -1.3),
-        "v": (1.15, -1.3),
-        "A": (-0.57, -2.6),
-        "⊗": (0.4, -3.6),
-    }
-    end = [("⊗", "restore"), ("restore", "y")] if reduced else [("⊗", "y")]
-    positions |= (
-        {"restore": (0.4, -4.6), "y": (0.4, -5.7)} if reduced else {"y": (0.4, -4.9)}
-    )
-    edges = [("x", name) for name in "qkv"] + [
-        ("q", "A"),
-        ("k", "A"),
-        ("A", "⊗"),
-        ("v", "⊗"),
-        *end,
-    ]
-    drawings.diagram(
-        axis, {k: v for k, v in ran.items() if v.kernel}, positions, edges, texts
-    )
-    axis.set(xlim=(-1.75, 1.75), ylim=(-6.1, 0.4))
-plt.show()
+reduced = [CrissCross3d(512, reduce_values=on) for on in (False, True)]
+passes = [layers_that_ran(block, (1, 512, 8, 28, 28)) for block in reduced]
+for ran, width in zip(passes, (512, 128), strict=True):
+    assert ran["q"] == ran["k"] and ran["v"].out[0] == width
+sizes = {name: weight.numel() for name, weight in reduced[0].named_parameters()}
+assert 0.65 < sizes["v.weight"] / sum(sizes.values()) < 0.68
+pictures.one_pass(passes, (8, 28, 28))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Above, the paper's Fig. 2: a module of structure a in a TSM ResNet-50, before the last block of res3, with shapes from the network that ran. Below, the paper's Fig. 5 and Eq. (5) as printed. Arcs are what is added to each pass; all F of a row have the same weights. Structure c has a's arcs, with the right-hand F of Fig. 3.", "name": "fig-rcca-2"}, "image": {"alt": "Five rows of boxes from left to right. a, within a backbone: arcs lead from x to each of three sums. b: arcs from the input of each pass to its sum. c: as a. d: one sum at the end with an arc from x. The misprint: two passes, with arcs from x."}}
-network = place(
-    BACKBONES["resnet50"](num_classes=101, temporal="tsm"),
-    {"res3": (3,)},
-    RecurrentCrissCross3d,
-)
-ran = drawings.layers_that_ran(network, (1, 3, 8, 224, 224))
+network = BACKBONES["resnet50"](num_classes=101, temporal="tsm")
+place(network, {"res3": (3,)}, RecurrentCrissCross3d)
+ran = layers_that_ran(network, (1, 3, 8, 224, 224))
+assert sum(".q " in name for name in ran) == 3
 
 
-def took_apart(formula):
-    """What each pass adds to gamma F(its input): "x", "input" or "none", first pass
-    first.
-    """
-    added = []
-    while formula != X:
-        for f in formula.find(F_):
-            (inner,) = f.args
-            if (rest := formula - gamma_ * f) in (0, X, inner):
-                break
-        added.append(
-            {X: "x", inner: "input"}.get(rest, "none")
-            if inner != X or rest == 0
-            else "x"
-        )
-        formula = inner
-    return added[::-1]
+def box(name, shape):
+    return f"{name}\n" + "×".join(map(str, shape))
 
 
-def draw_structure(axis, added, y=0.0, start=0.0, before=(), after=()):
-    """A row of boxes: what comes before, x, a pass for each entry of `added`, what
-    comes after.
-    """
-    names, at, arcs = [*before, "x"], {}, []
-    for r, rest in enumerate(added, start=1):
-        if rest != "none":
-            arcs.append(("x" if rest == "x" else names[-1], f"⊕ {r}"))
-        names += [f"F {r}"] + [f"⊕ {r}"] * (rest != "none")
-    names += [*after] or ["z"]
-    for name, following in zip(names, [*names[1:], ""], strict=True):
-        at[name] = (start, y)
-        start += 0.4 + sum(
-            0.75 if box in (*before, *after) else 0.2 for box in (name, following)
-        )
-    texts = {f"F {r}": r"$\gamma\,\mathcal{F}$" for r in range(1, 9)} | {
-        "x": "$x$",
-        "z": "$z$",
-    }
-    drawings.diagram(axis, {}, at, pairwise(names), texts)
-    for a, b in arcs:
-        style = f"arc3,rad={-0.42 if at[b][0] - at[a][0] < 3 else -0.28}"
-        arrow = {
-            "arrowstyle": "-|>",
-            "color": figures.COLOURS["crisscross"],
-            "lw": 1.1,
-            "shrinkA": 11,
-            "shrinkB": 9,
-        }
-        axis.annotate("", at[b], at[a], arrowprops=arrow | {"connectionstyle": style})
-    return at
-
-
-def shape_text(name, sides):
-    return f"{name}\n" + "×".join(map(str, sides))
-
-
-x_shape = ran["res3.placed.3.crisscross.q 0"].given
 before = [
-    shape_text("clip", ran["conv1"].given),
-    shape_text("to block 3\nof res3", x_shape),
+    box("clip", ran["conv1"].given),
+    box("to block 3\nof res3", ran["res3.placed.3.crisscross.q 0"].given),
 ]
 after = [
-    shape_text("block 4 of\nres3 to res5", ran["res5.blocks.2.conv3"].out),
-    shape_text("mean, fc", ran["fc"].out),
+    box("block 4 of\nres3 to res5", ran["res5.blocks.2.conv3"].out),
+    box("mean, fc", ran["fc"].out),
 ]
-assert sum(".q " in name for name in ran) == 3 and took_apart(typed["a"]) == [
-    "x",
-    "x",
-    "x",
-]
-rows = {
-    "b": typed["b"],
-    "c": typed["a"],
-    "d": typed["d"],
-    "(5) as printed, less one x": printed_5 - X,
-}
-assert took_apart(rows["b"]) == ["x", "input", "input"] and took_apart(rows["d"]) == [
-    "none",
-    "none",
-    "x",
-]
-fig, axis = plt.subplots(figsize=(figures.WIDTH, 3.6), layout="constrained")
-draw_structure(axis, took_apart(typed["a"]), before=before, after=after)
-for number_, (name, formula) in enumerate(rows.items(), start=1):
-    draw_structure(axis, took_apart(formula), y=-1.7 * number_, start=3.95)
-    axis.text(0, -1.7 * number_, name, va="center", fontsize=9)
-axis.set(xlim=(-0.8, 13.1), ylim=(-7.2, 1.3))
-plt.show()
+formulas |= {"c": formulas["a"], "(5) as printed, less one x": printed_5 - s.x}
+added = {name: pictures.taken_apart(f, **vars(s)) for name, f in formulas.items()}
+assert added["a"] == ["x", "x", "x"] and added["b"] == ["x", "input", "input"]
+assert added["d"] == ["none", "none", "x"]
+others = {name: added[name] for name in ("b", "c", "d", "(5) as printed, less one x")}
+pictures.structures(added["a"], (before, after), others)
 
 # %% [markdown]
 # ## What three passes do, exactly
@@ -835,9 +570,31 @@ plt.show()
 #
 # What does the output at position $i$ depend on? On the inputs $j$ at which the Jacobian
 # $\partial \mathbf{z}_i / \partial \mathbf{x}_j$ is not zero. The next cell takes this matrix from
-# the library's module by automatic differentiation, for every pair of positions, and counts. Two
-# positions with the same row, column or frame number as $i$ share a plane with it; there are three
-# such planes, which share lines:
+# the library's module by automatic differentiation, for every pair of positions, and counts.
+
+
+# %% tags=["equation"]
+def influence(f, t, h, w, channels=8):
+    """The size of d z_i / d x_j for all pairs of positions: (N, N)."""
+    x = draw(1, channels, t, h, w).requires_grad_()
+    sizes = []
+    for z_i in rearrange(f(x), "1 c t h w -> (t h w) c"):
+        (slope,) = torch.autograd.grad(z_i @ draw(channels), x, retain_graph=True)
+        sizes.append(rearrange(slope.norm(dim=1), "1 t h w -> (t h w)"))
+    return torch.stack(sizes)
+
+
+def on_lines(t, h, w):
+    return t + h + w - 2  # L
+
+
+def on_planes(t, h, w):
+    return t * h + t * w + h * w - t - h - w + 1
+
+
+# %% [markdown]
+# Two positions with the same row, column or frame number as $i$ share a plane with it; there are
+# three such planes, which share lines:
 #
 # $$
 # \underbrace{T + H + W - 2}_{R = 1}, \qquad \underbrace{TH + TW + HW - T - H - W + 1}_{R = 2}, \qquad \underbrace{THW}_{R = 3}.
@@ -849,49 +606,31 @@ plt.show()
 # original {cite}`huang2019ccnet`. The last assertion in the loop is about meeting half-way: inputs
 # that differ in $D$ coordinates both reach some third position as soon as $2R \geq D$.
 
-
 # %%
-def influence(f, t, h, w):
-    """The size of d z_i / d x_j for all pairs of positions: (N, N)."""
-    x = draw(1, C, t, h, w).requires_grad_()
-    outputs = flat(f(x))[0]
-    rows = [
-        torch.autograd.grad(z_i @ draw(C), x, retain_graph=True)[0] for z_i in outputs
-    ]
-    return torch.stack([flat(row)[0].norm(dim=-1) for row in rows])
-
-
-def on_planes(t, h, w):
-    return t * h + t * w + h * w - t - h - w + 1
-
-
-lines_of_counts = []
-for sides, structure_ in product([(3, 5, 4), (2, 3, 6), (1, 4, 5), (4, 1, 3)], "abcd"):
+rows = []
+for sides, structure in product([(3, 5, 4), (2, 3, 6), (1, 4, 5), (4, 1, 3)], "abcd"):
+    at = torch.cartesian_prod(*map(torch.arange, sides))  # (N, 3)
+    agree = (at[:, None] == at).sum(dim=-1)  # (N, N): of the three coordinates
     expected = [on_lines(*sides), on_planes(*sides), prod(sides), prod(sides)]
-    for R, count_ in enumerate(expected, start=1):
-        block = random_block(RecurrentCrissCross3d(C, passes=R, structure=structure_))
-        reached = influence(block, *sides) > 0
-        assert (reached.sum(dim=1) == count_).all() and (reached == reached.T).all()
-        agreeing = torch.cartesian_prod(*map(torch.arange, sides))
-        agreeing = (agreeing[:, None] == agreeing).sum(dim=-1)
-        assert (reached == (agreeing >= 3 - R)).all()  # not only as many, but these
-        meet = (
-            reached.double().T @ reached.double() > 0
-        )  # some third position depends on both
-        assert (meet == (agreeing >= 3 - 2 * R)).all()
-        lines_of_counts.append(
-            ["×".join(map(str, sides)), prod(sides), structure_, R, count_]
-        )
-reached = influence(partial(printed_eq_5, p=p), T, H, W) > 0
-assert (reached.sum(dim=1) == on_planes(T, H, W)).all()
+    for R, number in enumerate(expected, start=1):
+        block = RecurrentCrissCross3d(8, passes=R, structure=structure)
+        reached = influence(randomise(block, std=0.2), *sides) > 0  # (N, N)
+        assert (reached.sum(dim=1) == number).all()
+        assert torch.equal(reached, agree >= 3 - R)  # not only as many, but these
+        both = reached.double().T @ reached.double()  # how many depend on both
+        assert torch.equal(both > 0, agree >= 3 - 2 * R)
+        rows.append(["×".join(map(str, sides)), prod(sides), structure, R, number])
+assert len(rows) == 64
+
+two = randomise(RecurrentCrissCross3d(8, passes=2), std=0.2)
+reached = influence(lambda x: two(x) + x, 3, 5, 4) > 0  # (5) as printed
+assert (reached.sum(dim=1) == on_planes(3, 5, 4)).all()
 say(
-    f"Eq. (5) as printed reaches {on_planes(T, H, W)} of {N} positions; three passes reach all {N}."
+    f"Eq. (5) as printed reaches {on_planes(3, 5, 4)} of 60 positions; three passes reach all 60."
 )
-table = pd.DataFrame(
-    lines_of_counts, columns=["T×H×W", "positions", "structure", "R", "reached"]
-)
+table = pd.DataFrame(rows, columns=["T×H×W", "positions", "structure", "R", "reached"])
 table = table[table.structure == "a"].pivot_table(
-    index=["T×H×W", "positions"], columns="R", values="reached"
+    "reached", ["T×H×W", "positions"], "R"
 )
 table.style.format(precision=0).set_caption(
     "Inputs that one output depends on, counted; columns: passes."
@@ -899,73 +638,16 @@ table.style.format(precision=0).set_caption(
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 4, computed: how strongly the output at one position (ringed) depends on each input, after one, two and three passes of the module, time to the right. Darker is stronger, on a logarithmic scale; white is exactly zero. The paper's figure ends with the second row.", "name": "fig-rcca-4"}, "image": {"alt": "Three rows of five grids. First row: in the middle grid a cross, in the others one cell at the same place. Second row: the middle grid is full, the others have a cross. Third row: all grids are full; cells off the crosses are paler."}}
 sides, at = (5, 6, 7), (2, 2, 3)
-own = int(np.ravel_multi_index(at, sides))
 torch.manual_seed(2)
-block = random_block(RecurrentCrissCross3d(C))
+block = randomise(RecurrentCrissCross3d(8), std=0.2)
 maps = []
-for R in (1, 2, 3):
-    block.passes = R
-    maps.append(influence(block, *sides)[own].reshape(sides).numpy())
-low, high = min(m[m > 0].min() for m in maps), max(m.max() for m in maps)
-fig, axes = plt.subplots(
-    3, sides[0], figsize=(figures.WIDTH, 4.1), layout="constrained"
-)
-for row, R, m in zip(axes, (1, 2, 3), maps, strict=True):
-    for t, axis in enumerate(row):
-        shade = np.where(
-            m[t] > 0,
-            0.15 + 0.85 * np.log(np.maximum(m[t], low) / low) / np.log(high / low),
-            0,
-        )
-        axis.imshow(shade, cmap="Purples", vmin=0, vmax=1)
-        axis.set_xticks(np.arange(sides[2] + 1) - 0.5, [])
-        axis.set_yticks(np.arange(sides[1] + 1) - 0.5, [])
-        axis.grid(True, alpha=0.5)
-        axis.tick_params(length=0)
-        axis.set_xlabel(f"frame {t}" if R == 3 else "")
-        if t == at[0]:
-            axis.plot(
-                at[2],
-                at[1],
-                "o",
-                ms=7,
-                mfc="none",
-                mec=figures.COLOURS["nonlocal"],
-                mew=1.8,
-            )
-    row[0].set_ylabel(f"R = {R}\n{(m > 0).sum()} of {prod(sides)}")
-plt.show()
+for block.passes in (1, 2, 3):
+    mine = influence(block, *sides)[np.ravel_multi_index(at, sides)]
+    maps.append(mine.reshape(sides).numpy())
+pictures.reach_by_frame(maps, at)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 1, computed from the same Jacobians: five frames of a feature map, one behind the other. Filled are the positions that the output at the orange one depends on, coloured by the pass that first brings them: first (dark), second, third (light).", "name": "fig-rcca-1"}, "image": {"alt": "Three panels of five slanted grids, side by side. In the first a dark cross in the middle grid and one dark cell in each other grid; in the second the middle grid is full and the others have crosses; in the third all grids are full."}}
-SHADES = ["#3b1782", "#7f57d6", "#cbbcec"]
-first = 1 + sum(
-    (np.array(maps[:R]) == 0).all(axis=0) for R in (1, 2)
-)  # the pass that first reaches a position
-corners = np.array([(0, 0), (0, 1), (1, 1), (1, 0)])  # of a cell: row, column
-fig, axes = plt.subplots(1, 3, figsize=(figures.WIDTH, 1.75), layout="constrained")
-for R, axis in enumerate(axes, start=1):
-    for (t, h, w), pass_ in np.ndenumerate(first):
-        down, right = (
-            corners + np.array([h, w])
-        ).T  # frames stand behind each other, seen from the side
-        fill = (
-            figures.COLOURS["nonlocal"]
-            if (t, h, w) == at
-            else SHADES[pass_ - 1]
-            if pass_ <= R
-            else "none"
-        )
-        axis.fill(
-            3.6 * t + 0.42 * right, 0.3 * right - down, fc=fill, ec=figures.INK, lw=0.35
-        )
-    axis.set(
-        aspect="equal",
-        xticks=[],
-        yticks=[],
-        xlabel=f"R = {R}: {(first <= R).sum()} positions",
-    )
-    axis.spines[:].set_visible(False)
-plt.show()
+pictures.reach_in_perspective(maps, at)
 
 # %% [markdown]
 # ## Reached, but how much?
@@ -982,45 +664,39 @@ plt.show()
 # \end{aligned}
 # $$
 #
-# The cell asserts that of the library's modules. It also answers the question. From a position to
-# one off its planes there are $3! = 6$ walks of three steps, each worth $1/L^3$. The table says
-# where the weight of $\mathbf{P}^R$ lies at `res3`, $8 \times 28 \times 28$, by how many of the
-# three coordinates differ. Even weights of NL lie mostly off the planes, because most positions do;
-# after three passes little of the weight does.
+# The cell asserts that of the library's modules.
 
-# %%
-P = lines(T, H, W).double() / L
-one = torch.eye(N, dtype=torch.float64)
-walks = {
-    "a": one + P + P @ P + P @ P @ P,
-    "b": torch.linalg.matrix_power(one + P, 3),
-    "d": one + P @ P @ P,
-}
-even = {
-    "k.weight": torch.zeros(d, C, 1, 1, 1),
-    "k.bias": torch.zeros(d),
-    "v.bias": torch.zeros(C),
-}
-even |= {
-    "q.weight": torch.zeros(d, C, 1, 1, 1),
-    "q.bias": torch.zeros(d),
-    "v.weight": torch.eye(C).reshape(C, C, 1, 1, 1),
-}
+# %% tags=["equation"]
+T, H, W = 3, 5, 4
+N, L = T * H * W, T + H + W - 2
+at = torch.cartesian_prod(*map(torch.arange, (T, H, W)))  # (N, 3)
+differ = (at[:, None] != at).sum(dim=-1)  # (N, N): in how many coordinates
+P = (differ <= 1).double() / L
+one, P2, P3 = torch.eye(N, dtype=torch.float64), P @ P, P @ P @ P
+walks = {"a": one + P + P2 + P3, "b": one + 3 * P + 3 * P2 + P3, "d": one + P3}
+assert (torch.round(L**3 * P3)[differ == 3] == 6).all()
+
+# Fed with the N unit maps as N channels, a linear module answers with its matrix.
+units = rearrange(one, "(t h w) c -> 1 c t h w", t=T, h=H)
 for name, matrix in walks.items():
-    block = RecurrentCrissCross3d(C, structure=name).double()
-    block.crisscross.load_state_dict(even)
-    assert error(flat(block(x)), matrix @ flat(x)) < 1e-12
-constant = torch.tensor(1.0, dtype=torch.float64)
-as_printed = printed_eq_5(
-    x, {name: value.double() for name, value in even.items()} | {"gamma": constant}
-)
-assert error(flat(as_printed), (2 * one + P + P @ P) @ flat(x)) < 1e-12
-assert (
-    torch.round((L * P) @ (L * P) @ (L * P))[~(torch.linalg.matrix_power(P, 2) > 0)]
-    == 6
-).all()
+    block = RecurrentCrissCross3d(N, structure=name).double()
+    for weight in block.crisscross.parameters():
+        nn.init.zeros_(weight)  # queries and keys are zero: all weights are equal
+    nn.init.dirac_(block.crisscross.v.weight)  # values are the features
+    assert error(rearrange(block(units), "1 c t h w -> (t h w) c"), matrix) < 1e-12
+    if name == "a":
+        block.passes = 2
+        printed = rearrange(block(units) + units, "1 c t h w -> (t h w) c")
+        assert error(printed, 2 * one + P + P2) < 1e-12
+
+# %% [markdown]
+# It also answers the question. From a position to one off its planes there are $3! = 6$ walks of
+# three steps, each worth $1/L^3$. The table says where the weight of $\mathbf{P}^R$ lies at `res3`,
+# $8 \times 28 \times 28$, by how many of the three coordinates differ. Even weights of NL lie
+# mostly off the planes, because most positions do; after three passes little of the weight does.
 
 
+# %% tags=["equation"]
 def pass_on(y):
     """P y on a map (T, H, W), without the matrix."""
     sums = sum(y.sum(axis=axis, keepdims=True) for axis in range(3))
@@ -1029,27 +705,20 @@ def pass_on(y):
 
 y = draw(T, H, W).numpy()
 assert np.allclose(pass_on(y).ravel(), P.numpy() @ y.ravel())
+
 sides, at = (8, 28, 28), (3, 10, 20)
-differ = sum(
-    places_ != own_ for places_, own_ in zip(np.indices(sides), at, strict=True)
-)
-spread, y = {}, np.zeros(sides)
+differ = sum(j != i for j, i in zip(np.indices(sides), at, strict=True))  # (T, H, W)
+y, spread = np.zeros(sides), {}
 y[at] = 1
 for R in range(1, 9):
     y = pass_on(y)
     spread[f"R = {R}"] = [y[differ == number].sum() for number in range(4)]
 spread["NL"] = [(differ == number).mean() for number in range(4)]
-shares = pd.DataFrame(
-    spread, index=["itself", "on its lines", "else on its planes", "off its planes"]
-).T
-assert (
-    shares.loc["R = 2", "off its planes"]
-    == 0
-    < shares.loc["R = 3", "off its planes"]
-    < 0.2
-)
-assert shares.loc["NL", "off its planes"] > 0.75
-glue("on-planes", f"{1 - shares.loc['R = 3', 'off its planes']:.0%}", display=False)
+columns = ["itself", "on its lines", "else on its planes", "off its planes"]
+shares = pd.DataFrame.from_dict(spread, orient="index", columns=columns)
+off = shares["off its planes"]
+assert off["R = 2"] == 0 < off["R = 3"] < 0.2 and off["NL"] > 0.75
+page.glue(on_planes=f"{1 - off['R = 3']:.0%}")
 shares.style.format("{:.2%}").set_caption(
     "Where equal weights lie on 8 × 28 × 28 positions, by number of passes."
 )
@@ -1089,67 +758,63 @@ def moved(block, x, change):
     return error(block(change(x)) - change(x), change(block(x) - x))
 
 
-rng = np.random.default_rng(0)
-x = draw(2, C, 4, 5, 6)
-orders = {axis: torch.from_numpy(rng.permutation(x.shape[axis])) for axis in (2, 3, 4)}
-anywhere = torch.from_numpy(rng.permutation(x[0, 0].numel()))
+torch.manual_seed(0)
+x, rng = draw(2, 8, 4, 5, 6), np.random.default_rng(0)
+t, h, w, anywhere = (torch.from_numpy(rng.permutation(n)) for n in (4, 5, 6, 4 * 5 * 6))
 changes = {
-    "frames permuted": lambda x: x.index_select(2, orders[2]),
-    "rows permuted": lambda x: x.index_select(3, orders[3]),
-    "columns permuted": lambda x: x.index_select(4, orders[4]),
+    "frames permuted": lambda x: x[:, :, t],
+    "rows permuted": lambda x: x[:, :, :, h],
+    "columns permuted": lambda x: x[..., w],
     "time reversed": lambda x: x.flip(2),
-    "all three axes at once": lambda x: (
-        x.index_select(2, orders[2])
-        .index_select(3, orders[3])
-        .index_select(4, orders[4])
-    ),
+    "all three axes at once": lambda x: x[:, :, t][:, :, :, h][..., w],
     "positions permuted": lambda x: x.flatten(2)[..., anywhere].view_as(x),
 }
 makers = {
-    f"RCCA, structure {s}": partial(RecurrentCrissCross3d, C, structure=s)
+    f"RCCA, structure {s}": partial(RecurrentCrissCross3d, 8, structure=s)
     for s in "abcd"
-} | {"NL": partial(NonLocal, C)}
-found = {}
+}
+makers["NL"] = partial(NonLocal, 8)
+table = pd.DataFrame(index=[*changes], columns=[*makers], dtype=float)
 for (name, make), (change, move) in product(makers.items(), changes.items()):
-    found[change, name] = moved(random_block(make(), std=0.5).eval(), x, move)
+    table.loc[change, name] = off = moved(randomise(make(), std=0.5).eval(), x, move)
     tears = change == "positions permuted" and name != "NL"
-    assert found[change, name] > 1e-3 if tears else found[change, name] < 1e-12
+    assert off > 1e-3 if tears else off < 1e-12
+table.style.format("{:.0e}").set_caption(
+    "Changing the order first or last: relative difference."
+)
 
-fresh = RecurrentCrissCross3d(C).double()
+# %%
+fresh = RecurrentCrissCross3d(8).double()
 assert fresh.gamma == 1 and error(fresh(x), x) > 0.01  # not the identity
-given = {}
-for name in "abcd":
-    block = random_block(RecurrentCrissCross3d(C, structure=name))
+for structure in "abcd":
+    block = randomise(RecurrentCrissCross3d(8, structure=structure), std=0.2)
     nn.init.zeros_(block.gamma)
-    given[name] = []
+    given = []
     block.crisscross.register_forward_pre_hook(
-        lambda _, inputs, seen=given[name]: seen.append(inputs[0])
+        lambda _, inputs, to=given: to.extend(inputs)
     )
-    assert torch.equal(block(x), x)  # the identity
-    assert all(
-        torch.equal(later, x if name != "d" else 0 * x) for later in given[name][1:]
-    )
+    assert torch.equal(block(x), x) and len(given) == 3  # the identity
+    for later in given[1:]:
+        assert torch.equal(later, 0 * x if structure == "d" else x)
 
-single = [RecurrentCrissCross3d(C, passes=1, structure=name).double() for name in "abd"]
+single = [RecurrentCrissCross3d(8, passes=1, structure=s).double() for s in "abd"]
 for block in single:
     block.load_state_dict(single[0].state_dict())
     assert torch.equal(block(x), single[0](x))
 
-i, everyone = 37, torch.arange(x[0, 0].numel())
-asked = x.clone().flatten(2)
-asked[..., i] = draw(2, C)
+# %%
+i, everyone = 37, torch.arange(4 * 5 * 6)
+asked = x.flatten(2).clone()  # (B, C, N)
+asked[..., i] = draw(2, 8)
 asked = asked.view_as(x)
-off = ~lines(*x.shape[2:])[i]
-for block in (random_block(RecurrentCrissCross3d(C)), random_block(NonLocal(C))):
+at = torch.cartesian_prod(*map(torch.arange, x.shape[2:]))  # (N, 3)
+off = (at != at[i]).sum(dim=-1) > 1  # on no line of i
+for block in (RecurrentCrissCross3d(8), NonLocal(8)):
+    randomise(block, std=0.2)
     before, after = block.attention(x, everyone), block.attention(asked, everyone)
-    assert torch.equal(before[:, off], after[:, off]) == isinstance(
-        block, RecurrentCrissCross3d
-    )
+    same = torch.equal(before[:, off], after[:, off])  # (B, Q, N), bit for bit
+    assert same == isinstance(block, RecurrentCrissCross3d)
     assert error(before[:, i], after[:, i]) > 0.01
-table = pd.Series(found).unstack().loc[[*changes], [*makers]]
-table.style.format("{:.0e}").set_caption(
-    "Changing the order first or last: relative difference."
-)
 
 # %% [markdown]
 # ## Cost: what follows from the equations
@@ -1175,71 +840,60 @@ table.style.format("{:.0e}").set_caption(
 #   decided by $N$ beside $C$, and the inequality below says where: RCCA wins on large maps with few
 #   channels.
 
-# %%
-from vidattn.cost import count
-
-C_s, d_s, N_s, L_s, R_s = sympy.symbols("C d N L R", positive=True)
+# %% tags=["equation"]
+s = SimpleNamespace(**{name: sympy.Symbol(name, positive=True) for name in "CdNLR"})
 
 
 def layer(a, b):
-    return a * b * N_s
+    return a * b * s.N  # a 1x1x1 convolution from a to b channels, in MACs
 
 
-convs = 2 * layer(C_s, d_s) + layer(C_s, C_s)  # q, k, v
-products = N_s * L_s * (d_s + C_s)  # (1), (3)
-rcca = R_s * (convs + products)
-reduced = R_s * (
-    4 * layer(C_s, d_s) + 2 * N_s * L_s * d_s
-)  # structure c: q, k, v, restore
-nl = 4 * layer(C_s, C_s / 2) + 2 * N_s**2 * C_s / 2
-pooled = (
-    4 * layer(C_s, C_s / 2) + 2 * N_s * (N_s / 4) * C_s / 2
-)  # keys and values pooled 2 x 2 after phi and g
-quarter = {R_s: 3, d_s: C_s / 4}
-for name, cost in {
-    "RCCA": rcca,
-    "structure c": reduced,
-    "NL": nl,
-    "NL, keys pooled": pooled,
-}.items():
-    say(f"{name}: ${sympy.latex(sympy.factor(cost))}$")
+qkv = 2 * layer(s.C, s.d) + layer(s.C, s.C)
+four = 4 * layer(s.C, s.C / 2)  # theta, phi, g and W_z of NL
+modules = {  # convolutions, products of (1) and (3)
+    "RCCA": (s.R * qkv, s.R * s.N * s.L * (s.d + s.C)),
+    "structure c": (s.R * 4 * layer(s.C, s.d), s.R * s.N * s.L * (s.d + s.d)),
+    "NL": (four, s.N * s.N * s.C),
+    "NL, keys pooled": (four, s.N * s.N / 4 * s.C),  # 2 x 2, after phi and g
+}
+for name, macs in modules.items():
+    say(f"{name}: ${sympy.latex(sympy.factor(sum(macs)))}$")
 
-for structure_, R, reduction_, (c, *sides) in product(
-    "abcd", (1, 3, 4), (2, 4, 16), [(32, 3, 5, 4), (64, 2, 7, 6), (512, 8, 28, 28)]
-):
-    make = partial(
-        RecurrentCrissCross3d, c, passes=R, structure=structure_, reduction=reduction_
-    )
-    numbers = {C_s: c, d_s: c // reduction_, N_s: prod(sides), R_s: R}
-    counted = count(make, (1, c, *sides))
-    formula = reduced if structure_ == "c" else rcca
-    assert counted.macs == formula.subs(
-        {**numbers, L_s: sum(sides)}
-    )  # what is done: L + 2
-    e = c // reduction_  # biases: of q, k, v and perhaps restore; and gamma
-    wanted = (
-        4 * c * e + 3 * e + c + 1
-        if structure_ == "c"
-        else 2 * c * e + c * c + 2 * e + c + 1
-    )
-    assert counted.params == wanted
-for c, *sides in [(32, 3, 6, 4), (64, 2, 8, 6), (512, 8, 28, 28)]:
-    numbers = {C_s: c, N_s: prod(sides)}
-    assert count(partial(NonLocal, c), (1, c, *sides)).macs == nl.subs(numbers)
-    assert count(
-        partial(NonLocal, c, pool_keys="after"), (1, c, *sides)
-    ).macs == pooled.subs(numbers)
 
-doubled = [
-    count(partial(NonLocal, c), (1, c, 4, 8, 8)).by_kind["attention"] for c in (64, 128)
-]
-assert doubled[1] / doubled[0] == 2  # not 4, as (T H W C) (T H W C) has it
-saving = sympy.expand((nl - rcca.subs(quarter)) / (C_s * N_s))
-against_pooled = sympy.expand((pooled - rcca.subs(quarter)) / (C_s * N_s) * 4)
+def least(rival, factor):
+    """The right side of N > ..., where RCCA is cheaper."""
+    surplus = sum(modules[rival]) - sum(modules["RCCA"]).subs({s.R: 3, s.d: s.C / 4})
+    return sympy.latex(s.N - sympy.expand(factor * surplus / (s.C * s.N)))
+
+
 say(
-    f"With $R = 3$ and $d = C/4$ RCCA is cheaper than NL where $N > {sympy.latex(N_s - saving)}$, and cheaper than NL with pooled keys where "
-    f"$N > {sympy.latex(N_s - against_pooled)}$."
+    f"With $R = 3$ and $d = C/4$ RCCA is cheaper than NL where $N > {least('NL', 1)}$, "
+    f"and cheaper than NL with pooled keys where $N > {least('NL, keys pooled', 4)}$."
 )
+
+# %%
+maps = [(32, 3, 5, 4), (64, 2, 7, 6), (512, 8, 28, 28)]  # C, T, H, W
+for structure, R, reduction, (C, *sides) in product(
+    "abcd", (1, 3, 4), (2, 4, 16), maps
+):
+    options = {"passes": R, "structure": structure, "reduction": reduction}
+    counted = count(partial(RecurrentCrissCross3d, C, **options), (1, C, *sides))
+    d, N = C // reduction, prod(sides)
+    formula = sum(modules["structure c" if structure == "c" else "RCCA"])
+    numbers = {s.C: C, s.d: d, s.N: N, s.R: R, s.L: sum(sides)}  # what is done: L + 2
+    assert counted.macs == formula.subs(numbers)
+    weights = 4 * C * d + 2 * d if structure == "c" else 2 * C * d + C * C + d
+    assert counted.params == weights + d + C + 1  # with all biases, and gamma
+
+pooling = {"NL": "none", "NL, keys pooled": "after"}
+maps = [(32, 3, 6, 4), (64, 2, 8, 6), (512, 8, 28, 28)]
+for (name, when), (C, *sides) in product(pooling.items(), maps):
+    counted = count(partial(NonLocal, C, pool_keys=when), (1, C, *sides))
+    assert counted.macs == sum(modules[name]).subs({s.C: C, s.N: prod(sides)})
+narrow, wide = (
+    count(partial(NonLocal, C), (1, C, 4, 8, 8)).by_kind["attention"] for C in (64, 128)
+)
+assert wide / narrow == 2  # not 4, as (T H W C) (T H W C) has it
 
 # %% tags=["hide-input"]
 PLACES = {
@@ -1249,62 +903,43 @@ PLACES = {
     "conv3 of MF-Net, C = 192": (192, 8, 28, 28),
     "conv4 of MF-Net, C = 384": (384, 8, 14, 14),
 }
-lines_, ratio, whole = [], {}, {}
-for where, (c, *sides) in PLACES.items():
-    n, l_ = prod(sides), on_lines(*sides)
-    blocks = {"NL": (nl, n * n), "NL, keys pooled after": (pooled, n * n // 4)}
-    blocks |= {
-        f"RCCA, R = {R}": (rcca.subs({R_s: R, d_s: C_s / 4}), n * l_) for R in (1, 2, 3)
-    }
-    blocks |= {"RCCA, structure c": (reduced.subs(quarter), n * l_)}
-    for name, (cost, weights) in blocks.items():
-        numbers = {C_s: c, N_s: n, L_s: l_}
-        macs = float(cost.subs(numbers))
-        conv = float(
-            cost.subs(numbers | {L_s: 0})
-            if "RCCA" in name
-            else 4 * layer(C_s, C_s / 2).subs(numbers)
-        )
-        whole.setdefault(where, macs)
-        ratio[where, name] = macs / whole[where]
-        lines_.append(
-            [where, name, macs / 1e9, conv / macs, ratio[where, name], weights / 1e6]
-        )
-columns = [
-    "place",
-    "module",
-    "GMAC",
-    "convolutions' share",
-    "NL = 100%",
-    "weights of a pass, M",
-]
-costs = pd.DataFrame(lines_, columns=columns).set_index(["place", "module"])
-assert (
-    ratio["res3, C = 512", "RCCA, R = 3"] < 0.4
-    and ratio["res4, C = 1024", "RCCA, R = 3"] > 1
-)
-for key, value in {
-    "res3-ratio": ratio["res3, C = 512", "RCCA, R = 3"],
-    "res4-ratio": ratio["res4, C = 1024", "RCCA, R = 3"],
-    "conv-share": costs.loc[("res3, C = 512", "RCCA, R = 3"), "convolutions' share"],
-}.items():
-    glue(key, f"{value:.0%}", display=False)
-formats = {
-    "GMAC": "{:.2f}",
-    "convolutions' share": "{:.0%}",
-    "NL = 100%": "{:.0%}",
-    "weights of a pass, M": "{:.2f}",
+COMPARED = {
+    "NL": ("NL", 3, s.N),
+    "NL, keys pooled after": ("NL, keys pooled", 3, s.N / 4),
 }
-display(
-    costs.style.format(formats).set_caption(
-        "Multiply-adds by the formulas, 8 frames; L products a position, as many as are needed."
-    )
+COMPARED |= {f"RCCA, R = {R}": ("RCCA", R, s.L) for R in (1, 2, 3)}
+COMPARED |= {"RCCA, structure c": ("structure c", 3, s.L)}
+rows = []
+for (place_, (C, *sides)), (module, (name, R, weights)) in product(
+    PLACES.items(), COMPARED.items()
+):
+    numbers = {s.C: C, s.d: C // 4, s.N: prod(sides), s.L: sum(sides) - 2, s.R: R}
+    shown = (sum(modules[name]), modules[name][0], s.N * weights)
+    rows.append([place_, module, *(float(formula.subs(numbers)) for formula in shown)])
+costs = pd.DataFrame(rows, columns=["place", "module", "macs", "alone", "weights"])
+nl = costs.groupby("place")["macs"].transform("first")
+costs["GMAC"] = costs["macs"] / 1e9
+costs["convolutions' share"] = costs["alone"] / costs["macs"]
+costs["NL = 100%"] = costs["macs"] / nl
+costs["weights of a pass, M"] = costs["weights"] / 1e6
+costs = costs.set_index(["place", "module"]).drop(columns=["macs", "alone", "weights"])
+at_3, at_4 = (costs.loc[place_, "RCCA, R = 3"] for place_ in [*PLACES][:2])
+share = at_3["convolutions' share"]
+assert at_3["NL = 100%"] < 0.4 and at_4["NL = 100%"] > 1
+page.glue(
+    res3_ratio=f"{at_3['NL = 100%']:.0%}",
+    res4_ratio=f"{at_4['NL = 100%']:.0%}",
+    conv_share=f"{share:.0%}",
 )
+formats = {"GMAC": "{:.2f}", "convolutions' share": "{:.0%}", "NL = 100%": "{:.0%}"}
+caption = "Multiply-adds by the formulas, 8 frames; L products a position, as many as are needed."
+style = costs.style.format(formats | {"weights of a pass, M": "{:.2f}"})
+display(style.set_caption(caption))
 bench = Path("book/results/rcca/bench.md")
 if bench.is_file():
     say(
-        "Measured by `make bench` on the machine that the first line names: time and memory as ratios to NL at the same place.\n\n"
-        + bench.read_text()
+        "Measured by `make bench` on the machine that the first line names: time and memory "
+        f"as ratios to NL at the same place.\n\n{bench.read_text()}"
     )
 else:
     say("Times and memory have not been recorded yet.")
@@ -1316,58 +951,56 @@ else:
 # them is counted *twice*, products included. Read so, nearly every row fits, and the next cell says
 # how many; {doc}`rcca_cost` shows them one by one. It is why Table I has 149.4% beside one module,
 # where one unit gives half of the surplus.
-#
-# The abstract's "25%" and "11%" stand in no table. The cell looks for them: in each pair of rows
-# that Table VI has, how much less do the RCCA modules add than the NL blocks beside them? (The
-# abstract of the journal's version says 25% and 30%.)
 
 # %%
 from notebooks.kit.printed import printed_accuracy, printed_efficiency
 from notebooks.kit.printed.rcca import efficiency
 
 printed = efficiency()
-verdicts = pd.Series([figure.verdict for figure in printed]).value_counts()
-agreeing, fitted, unexplained = (
-    int(verdicts.get(key, 0)) for key in ("agrees", "agrees, fitted", "not explained")
+verdicts = pd.Series([cost.verdict for cost in printed]).value_counts()
+recount = (
+    f"Of {len(printed)} printed cost figures {verdicts.get('agrees', 0)} follow from the "
+    f"model that the text describes, {verdicts.get('agrees, fitted', 0)} more only under "
+    "readings chosen to fit."
 )
-recount = f"Of {len(printed)} printed cost figures {agreeing} follow from the model that the text describes, {fitted} more only under readings chosen to fit."
-share = next(f for f in printed if (f.table, f.row, f.metric) == ("I", "a", "FLOPs %"))
+(one,) = (c for c in printed if (c.table, c.row, c.metric) == ("I", "a", "FLOPs %"))
 say(
-    f"{recount} {unexplained} remain unexplained. One module, Table I: {share.printed}% of the bare network as printed, {share.all_counted:.1f}% with everything counted in one unit."
+    f"{recount} {verdicts.get('not explained', 0)} remain unexplained. One module, Table "
+    f"I: {one.printed}% of the bare network as printed, {one.all_counted:.1f}% with "
+    "everything counted in one unit."
 )
-assert abs((share.all_counted - 100) / (float(share.printed) - 100) - 0.5) < 0.05
-glue("recount", recount, display=False)
+assert abs((one.all_counted - 100) / (float(one.printed) - 100) - 0.5) < 0.05
+page.glue(recount=recount)
 
+# %% [markdown]
+# The abstract's "25%" and "11%" stand in no table. The cell looks for them: in each pair of rows
+# that Table VI has, how much less do the RCCA modules add than the NL blocks beside them? (The
+# abstract of the journal's version says 25% and 30%.)
+
+# %%
 cells = {
-    (c["table"], c["row"], c["metric"]): float(c["printed"])
-    for c in printed_efficiency("RCCA-3D")
+    (cell["row"], cell["metric"]): float(cell["printed"])
+    for cell in printed_efficiency("RCCA-3D")
+    if cell["table"] == "VI"
 }
-pairs = {
+PAIRS = {
     "one module in TSM": ("TSM", "TSM+{}*1"),
     "five in TSM, NL with pooled keys": ("TSM", "TSM+{}*5"),
     "five in MF-Net": ("MF-Net", "MF-Net+{}*5"),
 }
-rows = {}
-for name, (bare, other) in pairs.items():
-    extra = {
-        (kind, metric): cells["VI", other.format(kind), metric]
-        - cells["VI", bare, metric]
-        for kind, metric in product(("NL", "RCCA"), ("params M", "FLOPs G"))
-    }
-    rows[name] = [
-        1 - extra["RCCA", metric] / extra["NL", metric]
-        for metric in ("params M", "FLOPs G")
-    ]
-saved = pd.DataFrame(rows, index=["parameters saved", "FLOPs saved"]).T
-assert (
-    f"{saved.loc['five in MF-Net', 'parameters saved']:.0%}" == "25%"
-    and 0.11 < saved.loc["five in MF-Net", "FLOPs saved"] < 0.12
-)
-assert (
-    saved.drop("five in MF-Net")["FLOPs saved"] < -0.4
-).all()  # in TSM the modules cost more, not less
+METRICS = {"parameters saved": "params M", "FLOPs saved": "FLOPs G"}
+saved = pd.DataFrame(index=[*PAIRS], columns=[*METRICS], dtype=float)
+for (name, (bare, other)), (column, metric) in product(PAIRS.items(), METRICS.items()):
+    nl, rcca = (cells[other.format(kind), metric] for kind in ("NL", "RCCA"))
+    less = cells[bare, metric]
+    saved.loc[name, column] = 1 - (rcca - less) / (nl - less)
+weights, flops = saved.loc["five in MF-Net"]
+assert f"{weights:.0%}" == "25%" and 0.11 < flops < 0.12
+in_tsm = saved.drop("five in MF-Net")["FLOPs saved"]
+assert len(in_tsm) == 2 and (in_tsm < -0.4).all()  # the modules cost more, not less
 saved.style.format("{:+.1%}").set_caption(
-    "What RCCA modules add, less than the NL blocks beside them in Table VI (printed cells). One module in TSM: NL stands at conv4_5, RCCA at conv3_3."
+    "What RCCA modules add, less than the NL blocks beside them in Table VI (printed cells). "
+    "One module in TSM: NL stands at conv4_5, RCCA at conv3_3."
 )
 
 # %% [markdown]
@@ -1377,49 +1010,56 @@ saved.style.format("{:+.1%}").set_caption(
 # $a$, $R = 3$, $d = C/4$, $\gamma = 1$, in `res3`. All five share its 86.81%, and in all five it is
 # best. The cell collects the other modules: less attention or more, narrower or wider queries, a
 # pass less or a pass more. On average they lie closer to the bare network than to the chosen one,
-# some of them below it; the four widths of Table V follow no order at all. So is the chosen one a
-# better network, or the best of fourteen runs of networks that are about equal? The cell asks how
-# often the best of fourteen draws from one normal distribution sticks out as far from the rest:
-# read that share before you believe the ranking. For Table VI it is said that "the models with the
-# highest accuracies" were picked out; after which epoch a network was tested is not said.
+# some of them below it; the four widths of Table V follow no order at all.
 
 # %%
-accuracies = [c for c in printed_accuracy("RCCA-3D") if c["metric"] == "top1"]
-top1 = {(c["table"], c["row"], c["dataset"]): c["printed"] for c in accuracies}
-ablation = {
-    (t, row): float(v)
-    for (t, row, _), v in top1.items()
-    if t in ("I", "II", "III", "IV", "V")
+top1 = {
+    (cell["table"], cell["row"], cell["dataset"]): cell["printed"]
+    for cell in printed_accuracy("RCCA-3D")
+    if cell["metric"] == "top1"
 }
-best, bare = max(ablation.values()), ablation["I", "TSM"]
-for table in ("I", "II", "III", "IV", "V"):
-    assert max(v for (name, _), v in ablation.items() if name == table) == best
-values = np.array([v for (_, row), v in ablation.items() if row != "TSM" and v < best])
-assert len(values) == 13 and abs(values.mean() - bare) < abs(values.mean() - best)
+VARIED = ("I", "II", "III", "IV", "V")
+tables = pd.Series(
+    {key[:2]: float(value) for key, value in top1.items() if key[0] in VARIED}
+)
+best, bare = tables.max(), tables["I", "TSM"]
+assert all(tables[table].max() == best for table in VARIED)
+others = tables[
+    (tables < best) & (tables.index.get_level_values(1) != "TSM")
+].to_numpy()
+assert len(others) == 13 and abs(others.mean() - bare) < abs(others.mean() - best)
+# Table XI: "the average accuracy on the three splits". Its NL row equals, rounded, split
+# 1 of Table VI, of two different networks.
+for data, blocks in {"ucf101": 5, "hmdb51": 1}.items():
+    rounded = f"{float(top1['VI', f'TSM+NL*{blocks}', data]):.1f}"
+    assert rounded == top1["XI", "TSM + NL [12]", data]
+
+# %% [markdown]
+# So is the chosen one a better network, or the best of fourteen runs of networks that are about
+# equal? The cell asks how often the best of fourteen draws from one normal distribution sticks out
+# as far from the rest: read that share before you believe the ranking. For Table VI it is said that
+# "the models with the highest accuracies" were picked out; after which epoch a network was tested
+# is not said.
 
 
+# %% tags=["equation"]
 def sticks_out(best, others):
     return (best - others.mean(axis=-1)) / others.std(axis=-1, ddof=1)
 
 
-draws = np.sort(np.random.default_rng(0).standard_normal((100_000, len(values) + 1)))
-as_far = (sticks_out(draws[:, -1], draws[:, :-1]) >= sticks_out(best, values)).mean()
-least = 100 * np.sqrt(
-    best / 100 * (1 - best / 100) / 13320
-)  # the paper: 13320 videos, training and test
+n = len(others)
+draws = np.sort(np.random.default_rng(0).standard_normal((100_000, n + 1)))
+as_far = (sticks_out(draws[:, -1], draws[:, :-1]) >= sticks_out(best, others)).mean()
+videos = 13320  # of UCF101, training and test
+least = 100 * np.sqrt(best / 100 * (1 - best / 100) / videos)
 say(
-    f"{len(values)} other modules: {values.mean():.2f}% ± {values.std(ddof=1):.2f} (mean and standard deviation), from {values.min():.2f}% to {values.max():.2f}%, {(values < bare).sum()} of them below the bare network's {bare:.2f}%. "
-    f"The chosen one, {best:.2f}%, lies {sticks_out(best, values):.1f} standard deviations above their mean; the best of {len(values) + 1} equal networks would in {as_far:.0%} of cases. "
-    f"And one accuracy by itself has a standard error of more than {least:.2f} points: that is what all 13,320 videos of UCF101 would give, and a test split has fewer."
-)
-# Table XI: "the average accuracy on the three splits". Its NL row equals, rounded, split 1 of Table VI, of two different networks.
-assert (
-    f"{float(top1['VI', 'TSM+NL*5', 'ucf101']):.1f}"
-    == top1["XI", "TSM + NL [12]", "ucf101"]
-)
-assert (
-    f"{float(top1['VI', 'TSM+NL*1', 'hmdb51']):.1f}"
-    == top1["XI", "TSM + NL [12]", "hmdb51"]
+    f"{n} other modules: {others.mean():.2f}% ± {others.std(ddof=1):.2f} (mean and standard "
+    f"deviation), from {others.min():.2f}% to {others.max():.2f}%, {(others < bare).sum()} of "
+    f"them below the bare network's {bare:.2f}%. The chosen one, {best:.2f}%, lies "
+    f"{sticks_out(best, others):.1f} standard deviations above their mean; the best of {n + 1} "
+    f"equal networks would in {as_far:.0%} of cases. And one accuracy by itself has a standard "
+    f"error of more than {least:.2f} points: that is what all {videos:,} videos of UCF101 would "
+    "give, and a test split has fewer."
 )
 
 # %% [markdown]
@@ -1437,217 +1077,68 @@ assert (
 # {doc}`rcca_evidence` has every run.
 
 # %% tags=["hide-input"]
-from notebooks.kit.claims import evidence
+shared = page.card["seeds"][: page.study.seeds]  # that all primary variants have
+page.claims(seeds=shared)
 
-study, card, records = evidence.open_records(Path("."), "rcca")
-judged = evidence.judge(study, records, card)
-say(
-    evidence.claims_table(study, judged, card)
-    if judged
-    else "**No verdict yet**: the ledger's seeds are not all recorded."
-)
-accuracy = evidence.accuracies(study, records)
-shared = card["seeds"][: study.seeds]  # the seeds that all primary variants have
-means = {
-    name: 100
-    * np.mean(
-        [
-            value
-            for seed, value in evidence.values(records, name).items()
-            if seed in shared
-        ]
+
+def learned(variant):
+    """Three of four cases at most without a relation, see above: 78% of these clips."""
+    found = [100 * value for value in page.values(variant).values()]
+    above = [value for value in found if value > 78]
+    return above, found, f"{len(above)} of {len(found)}"
+
+
+if page.judged:
+    (above, three, three_did), (_, bare, _) = learned("RCCA"), learned("baseline")
+    assert bare and not learned("baseline")[0]
+    assert learned("RCCA R=1")[1] and not learned("RCCA R=1")[0]
+    rest = max(value for value in three if value not in above)
+    lines_1, lines_3 = (
+        (learned(name)[2], 100 * page.mean(name, shared))
+        for name in ("aligned RCCA R=1", "aligned RCCA")
     )
-    for name in accuracy
-}
-listed = [name for name in study.primary if name in means]
-if listed:
     say(
-        f"Mean top-1 accuracy over the ledger's {len(shared)} seeds: "
-        + ", ".join(f"{name} {means[name]:.1f}%" for name in listed)
-        + (f"; oracle {means['oracle']:.1f}%." if "oracle" in means else ".")
+        f"**To reach is not to learn.** {three_did} runs of three passes ended above what three "
+        f"of the four cases give (the best with {max(three):.1f}%); of the others the best had "
+        f"{rest:.1f}%, the best bare run {max(bare):.1f}%. Of those that start from γ = 0 "
+        f"{learned('RCCA gamma=0')[2]} did. NL, for which ring and object are one step apart, did "
+        f"in {learned('NL')[2]}. Where ring and object share lines, one pass did in {lines_1[0]} "
+        f"({lines_1[1]:.1f}% in the mean), and three passes in {lines_3[0]} ({lines_3[1]:.1f}%; "
+        "exploratory)."
     )
-if (
-    judged
-):  # three of four cases at most without a relation, see above; 78% of these clips
-    learned = {
-        name: [value for value in found if value > 78]
-        for name, found in accuracy.items()
-    }
-    assert not learned["baseline"] and not learned["RCCA R=1"]
-    rest = max(value for value in accuracy["RCCA"] if value not in learned["RCCA"])
-    counted = {
-        name: f"{len(learned[name])} of {len(accuracy[name])}" for name in learned
-    }
-    one, three = "aligned RCCA R=1", "aligned RCCA"
-    say(
-        f"**To reach is not to learn.** {counted['RCCA']} runs of three passes ended above what three of the four cases give (the best with {max(accuracy['RCCA']):.1f}%); of the others the best had {rest:.1f}%, "
-        f"the best bare run {max(accuracy['baseline']):.1f}%. Of those that start from γ = 0 {counted['RCCA gamma=0']} did. NL, for which ring and object are one step apart, did in {counted['NL']}. "
-        f"Where ring and object share lines, one pass did in {counted[one]} ({means[one]:.1f}% in the mean), and three passes in {counted[three]} ({means[three]:.1f}%; exploratory)."
-    )
-    structures = [
-        f"{of} in {counted[f'RCCA {of}']}" for of in "bcd" if f"RCCA {of}" in counted
+    others = [
+        f"{learned(f'RCCA {s}')[2]} in {s}" for s in "bcd" if page.values(f"RCCA {s}")
     ]
-    if structures:
+    if others:
         say(
-            f"Of the other structures of Table I, which the paper ranks below $a$ ({counted['RCCA']}), some runs ended above it, too: {', '.join(structures)} (exploratory)."
+            f"Of the other structures of Table I, which the paper ranks below $a$ ({three_did}), "
+            f"some runs ended above it, too: {', '.join(others)} (exploratory)."
         )
-none = "(not yet recorded)"
-for key, value in {
-    "bare": f"{means['baseline']:.0f}%" if "baseline" in means else none,
-    "oracle": f"{means['oracle']:.0f}%" if "oracle" in means else none,
-    "steps": records[0]["steps"] if records else none,
-    "clips": study.base["data"]["train"]["clips"],
-    "verdicts": "; ".join(
-        f"{c.id.replace('-', ' ')}: {judged[c.id].verdict}"
-        for c in study.claims
-        if c.id in judged
-    )
-    or none,
-}.items():
-    glue(key, value, display=False)
-drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
-)
+page.run_card()
 
 # %% [markdown]
-# ## Which epoch, which run?
+# ## Live
 #
-# The paper tests after an epoch that it does not name. Does that matter? Our recorded runs were
-# tested after every epoch. The first table takes from each run its best epoch, its last one, and
-# the mean of the last two, averages over seeds and ranks the networks by each rule. The best epoch
-# is chosen with the test clips in hand, so it is never below the last; what matters is whether it
-# lifts all networks alike.
+# On this machine: the networks that this page's parameters ask for, trained on video files that
+# were just written and decoded. At the reduced scale they take two thirds of the steps of the
+# ledger's runs; one seed is enough to see what happens, and not enough to judge by. *RCCA* is the
+# module that this page's parameters describe, the others are the ledger's. One recorded run is
+# replayed for its first steps, too: other losses than the recorded ones would mark the records as
+# stale. Notice $\gamma$ in the last column.
 #
-# The second table asks what a reader of a paper sees: one run of each network. Over all pairs of
-# one recorded run of a network and one of the bare backbone, how often does the run of the network
-# win, by each rule? And if each side may show the best of three runs, each after its best epoch?
-# (That is not what the paper says it did: for Table VI it "pick[s] out the models with the highest
-# accuracies" among places, one run each.)
-#
-# Then live, on this machine: the networks that this page's parameters ask for, trained on video
-# files that were just written and decoded. At the reduced scale they take two thirds of the steps
-# of the ledger's runs; one seed is enough to see what happens, and not enough to judge by. *RCCA*
-# is the module that this page's parameters describe, the others are the ledger's. One recorded run
-# is replayed for its first steps, too: other losses than the recorded ones would mark the records
-# as stale. Notice $\gamma$ in the last column.
-
+# The paper tests after an epoch that it does not name, and reports one run. Whether that matters is
+# asked on {doc}`rcca_evidence`, of our recorded runs.
 
 # %% tags=["hide-input"]
-def by_rule(curve):
-    curve = 100 * np.array(curve)
-    return {
-        "best epoch": curve.max(),
-        "last epoch": curve[-1],
-        "last two": curve[-2:].mean(),
-    }
-
-
-curves = [row for row in records if len(row.get("epoch_top1", ())) > 1]
-RULES = [*by_rule([0.0, 0.0])]
-tested = pd.DataFrame(
-    [
-        {"network": row["variant"], "seed": row["seed"], **by_rule(row["epoch_top1"])}
-        for row in curves
-        if row["variant"] in study.primary and row["seed"] in shared
-    ],
-    columns=["network", "seed", *RULES],
-)
-average = tested.groupby("network", sort=False)[RULES].mean()
-lift = (average["best epoch"] - average["last epoch"]).rename("best less last")
-ranks = (
-    average.rank(ascending=False).astype(int).add_prefix("rank, ")
-    if len(average)
-    else average
-)
-display(
-    pd.concat([average, lift, ranks], axis=1)
-    .style.format(precision=1)
-    .set_caption(
-        f"Top-1 accuracy in percent by the epoch that is reported, mean over the ledger's {len(shared)} seeds, and the ranks that follow."
-    )
-)
-lines_ = {}
-for name in [name for name in average.index if name != "baseline"]:
-    ours, bare_ = (tested[tested.network == each] for each in (name, "baseline"))
-    wins = {
-        rule: np.mean(ours[rule].to_numpy()[:, None] > bare_[rule].to_numpy())
-        for rule in RULES
-    }
-    trios = [
-        [max(three) for three in combinations(each["best epoch"], 3)]
-        for each in (ours, bare_)
-    ]
-    if all(trios):
-        wins["best epoch, best of three runs"] = np.mean(
-            np.array(trios[0])[:, None] > np.array(trios[1])
-        )
-    lines_[name] = wins
-pd.DataFrame(lines_).T.style.format("{:.0%}").set_caption(
-    "How often one run of a network beats one of the bare backbone, by the number that is reported."
-)
-
-# %% tags=["hide-input"]
-from vidattn.training import Placed, load_trained
-
-live = load_study("book/ledgers/rcca_full.yaml") if parameters.data else study
-block = Placed(
-    kind="recurrent_crisscross", options=parameters.options, places=parameters.places
-)
-live = live.model_copy(update={"variants": {**live.variants, "RCCA": (block,)}})
-changes = {
-    "optim": {"epochs": parameters.epochs},
-    "model": {"backbone": parameters.backbone},
-}
-if parameters.backbone != live.base["model"]["backbone"]:
-    changes["model"]["pretrained"] = (
-        None  # the recorded weights fit the ledger's backbone
-    )
-if parameters.data:
-    changes["data"] = {"root": parameters.data}
-elif parameters.scale == "smoke":
-    changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
-seed = card["seeds"][0]
-jobs = [
-    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
-]
-experiments = {job: live.experiment(*job, **changes) for job in jobs}
-before_runs = time.perf_counter()
-results = dict(
-    zip(
-        jobs,
-        run_all([*experiments.values()], jobs=1 if parameters.data else 2),
-        strict=True,
-    )
-)
-recorded = next((row for row in records if row["variant"] == "RCCA"), None)
-if parameters.scale == "reduced" and recorded:
-    say(evidence.replayed(study, recorded))
-display(drawings.run_card([*results.values()]))
-trained = {
-    name: load_trained(results[name, seed].folder) for name in parameters.variants
-}
-live_seconds = time.perf_counter() - before_runs
-glue("live-seconds", f"{live_seconds:.0f}", display=False)
-lines_ = []
-for (name, s), result in results.items():
-    gammas = [
-        w.item()
-        for key, w in load_trained(result.folder).named_parameters()
-        if key.endswith("gamma")
-    ]
-    lines_.append(
-        [
-            name,
-            s,
-            result.steps,
-            f"{100 * result.top1:.0f}",
-            f"{result.seconds:.0f}",
-            ", ".join(f"{g:.2f}" for g in gammas),
-        ]
-    )
+trained = page.train("RCCA")
+rows = []
+for (name, seed), result in page.results.items():
+    weights = load_trained(result.folder).named_parameters()
+    gammas = [f"{w.item():.2f}" for key, w in weights if key.endswith("gamma")]
+    shown = [f"{100 * result.top1:.0f}", f"{result.seconds:.0f}", ", ".join(gammas)]
+    rows.append([name, seed, result.steps, *shown])
 columns = ["network", "seed", "steps", "top-1, %", "seconds", "γ"]
-pd.DataFrame(lines_, columns=columns).style.hide(axis="index")
+pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # ## Figures 6 and 7, remade
@@ -1657,7 +1148,34 @@ pd.DataFrame(lines_, columns=columns).style.hide(axis="index")
 # that vary most in the input of a live module, each with one grey scale for both rows. Brightness
 # can be counted, so the line above it does, over 16 clips and all channels: how many points lie in
 # the upper half of a channel's range, before and after.
-#
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 6, remade: three channels before (in) and after (out) the module of the first live network that has one (by this page's parameters one pass, on aligned clips) on one test clip, time to the right. One grey scale a channel.", "name": "fig-rcca-6"}, "image": {"alt": "Six rows of small grey maps, three channels before and after the module; columns are the frames of the clip."}}
+first = next(iter(page.results))[1]  # seed
+runs = {name: page.experiments[name, first] for name in trained}
+ours = next((name for name in trained if runs[name].blocks), None)
+remade = bool(ours and page.synthetic)
+
+
+if remade:
+    test, sampling = runs[ours].data.test, runs[ours].sampling
+    clips = [seen.see(test, sampling, index) for index in range(16)]
+    module, bright = insertion(trained[ours], *page.first_place), []
+    for clip in clips:
+        both = figures.in_and_out(trained[ours], module, clip.tensor)
+        x, z = (features[0].flatten(1) for features in both)  # (C, T H W)
+        either = torch.cat([x, z], dim=1)
+        middle = (either.amin(1, keepdim=True) + either.amax(1, keepdim=True)) / 2
+        bright.append([(part > middle).double().mean().item() for part in (x, z)])
+    before, after = np.mean(bright, axis=0)
+    print(
+        f"Points in the upper half of their channel's range: {before:.1%} before the "
+        f"module, {after:.1%} after it."
+    )
+    x, z = (f[0] for f in figures.in_and_out(trained[ours], module, clips[0].tensor))
+    widest = x.flatten(1).std(dim=1).argsort(descending=True)[:3].tolist()
+    display(figures.show_channels(x, z, widest))
+
+# %% [markdown]
 # Figure 7 shows class activation maps {cite}`zhou2016cam`, extended to videos. Our networks end in
 # a mean over positions and a linear layer, so the score of class $k$ is
 #
@@ -1668,7 +1186,19 @@ pd.DataFrame(lines_, columns=columns).style.hide(axis="index")
 # a linear layer passes a mean. The map $\mathbf{w}_k^\top \mathbf{f}_i$ *is* the score, position by
 # position, over the whole clip, no approximation; the cell asserts that its mean plus the bias is
 # what the network says. `activation_maps` does it for any such network and clip.
-#
+
+
+# %% tags=["equation"]
+def evidence_for(label, model, clip):
+    """What every position says for a class, less what it says for the other one."""
+    this, other = (figures.activation_maps(model, clip, k) for k in (label, 1 - label))
+    with torch.no_grad():
+        score = model(clip)[0, label]
+    assert torch.isclose(this.mean() + model.fc.bias[label], score, atol=1e-4)
+    return this - other  # (T', H', W')
+
+
+# %% [markdown]
 # The paper picks two clips in which the module's map covers the mop and the violin, too. Ours is
 # the first test clip that the first live network with a module gets right and the bare network
 # wrong. With two classes only the difference of their maps decides, so that is shown; behind a
@@ -1679,104 +1209,40 @@ pd.DataFrame(lines_, columns=columns).style.hide(axis="index")
 # ```{glue} covered
 # ```
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 6, remade: three channels before (in) and after (out) the module of the first live network that has one (by this page's parameters one pass, on aligned clips) on one test clip, time to the right. One grey scale a channel.", "name": "fig-rcca-6"}, "image": {"alt": "Six rows of small grey maps, three channels before and after the module; columns are the frames of the clip."}}
-from vidattn.video import augment
-
-ours = next((name for name in trained if live.variants[name]), None)
-if ours and parameters.data is None:
-    seen_by = {name: live.experiment(name, seed).data.test for name in trained}
-    spec = SyntheticSpec(**{**ledger.base["data"]["test"], "task": seen_by[ours].task})
-    shown = [
-        name for name in trained if seen_by[name] == seen_by[ours]
-    ]  # the same test clips
-    bare = next((name for name in shown if not live.variants[name]), None)
-    assert bare or not {"aligned RCCA R=1", "aligned baseline"} <= {*trained}
-
-
-def look(index):
-    """A test clip as the network sees it: pictures, tensor, and masks of ring and
-    object.
-    """
-    scene = render(spec, index)
-    seen_ = [
-        each[times][:, edge : edge + clip_shape[1], edge : edge + clip_shape[2]]
-        for each in (scene.frames, scene.ring, scene.target)
-    ]
-    return seen_[0], augment.normalise(torch.from_numpy(seen_[0]))[None], seen_[1:]
-
-
-if ours and parameters.data is None:
-    module = insertion(trained[ours], stage, number)
-    bright = []
-    for index in range(16):
-        before_, after = (
-            maps.flatten(2)[0]
-            for maps in figures.in_and_out(trained[ours], module, look(index)[1])
-        )
-        both = torch.cat([before_, after], dim=1)
-        middle = (both.amin(1, keepdim=True) + both.amax(1, keepdim=True)) / 2
-        bright.append(
-            [(part > middle).double().mean().item() for part in (before_, after)]
-        )
-    before_, after = np.mean(bright, axis=0)
-    print(
-        f"Points in the upper half of their channel's range: {before_:.1%} before the module, {after:.1%} after it."
-    )
-    x_in, z_out = (
-        maps[0] for maps in figures.in_and_out(trained[ours], module, look(0)[1])
-    )
-    widest = x_in.flatten(1).std(dim=1).argsort(descending=True)[:3].tolist()
-    display(figures.show_channels(x_in, z_out, widest))
-
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 7, remade: what each position of the live networks' last features says for the true class, less what it says for the other, on the first test clip that the module's network gets right and the bare one wrong (or the first clip, if there is none). Red speaks for the true class, blue for the other; the pictures are grey for the tint's sake.", "name": "fig-rcca-7"}, "image": {"alt": "A row of small frames for each network, tinted red where the network finds evidence for the true direction and blue where against it."}}
-if ours and parameters.data is None:
-    right = {
-        name: results[name, seed].logits().argmax(1) == results[name, seed].labels()
-        for name in shown
-    }
+if remade:
+    shown = [name for name in trained if runs[name].data.test == test]  # the same clips
+    bare = next((name for name in shown if not runs[name].blocks), None)
+    assert bare or not {"aligned RCCA R=1", "aligned baseline"} <= {*trained}
+    right = {}
+    for name in shown:
+        result = page.results[name, first]
+        right[name] = result.logits().argmax(1) == result.labels()
     wins = np.flatnonzero(right[ours] & ~right[bare]) if bare else []
     index = int(wins[0]) if len(wins) else 0
-    pictures, clip, _ = look(index)
-    label = render(spec, index).label
+    clip = seen.see(test, sampling, index)
+    print(f"Test clip {index}: {test.classes[clip.label]}")
+    grey = clip.pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype("uint8")
+    maps = [evidence_for(clip.label, trained[name], clip.tensor) for name in shown]
+    titles = [name.replace(" ", "\n", 1) for name in shown]
+    display(figures.show_activation(grey, maps, titles))
 
-    def evidence_for(model, clip, label):
-        """What every position says for a class, less what it says for the other one."""
-        this, other = (
-            figures.activation_maps(model, clip, k) for k in (label, 1 - label)
-        )
-        with torch.no_grad():
-            score = model.eval()(clip)[0, label]
-        assert torch.isclose(this.mean() + model.fc.bias[label], score, atol=1e-4)
-        return this - other
-
-    maps = {name: evidence_for(trained[name], clip, label) for name in shown}
-    lines_ = []
-    for name in shown:
-        evidence_ = []
-        for number_ in range(16):
-            _, clip_, masks = look(number_)
-            map_ = evidence_for(trained[name], clip_, render(spec, number_).label)
-            scaled = (map_ - map_.mean()) / map_.std()
-            masks = [torch.from_numpy(mask)[None].float() for mask in masks]
-            covers = [
-                nn.functional.adaptive_avg_pool3d(mask, map_.shape)[0] for mask in masks
-            ]
-            found_ = [
-                (scaled * cover).sum().item() / cover.sum().item() for cover in covers
-            ]
-            evidence_.append(found_)
-        lines_.append([name, *np.mean(evidence_, axis=0)[::-1]])
-    table = pd.DataFrame(lines_, columns=["network", "on the object", "on the ring"])
-    caption = "Evidence for the true class above the map's mean, in standard deviations of the map; 16 clips."
-    style = table.style.hide(axis="index").format(precision=2).set_caption(caption)
-    glue("covered", style, display=False)
-    grey = pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype("uint8")
-    print(f"Test clip {index}: {spec.classes[label]}")
-    display(
-        figures.show_activation(
-            grey, [*maps.values()], [name.replace(" ", "\n", 1) for name in maps]
-        )
+# %% tags=["hide-input"]
+if remade:
+    rows = []
+    for name, clip in product(shown, clips):
+        told = evidence_for(clip.label, trained[name], clip.tensor)
+        scaled = (told - told.mean()) / told.std()
+        over = (seen.mean_on(scaled, mask) for mask in (clip.target, clip.ring))
+        rows.append([name, *over])
+    table = pd.DataFrame(rows, columns=["network", "on the object", "on the ring"])
+    caption = (
+        "Evidence for the true class above the map's mean, in standard deviations of the "
+        "map; 16 clips."
     )
+    table = table.groupby("network", sort=False, as_index=False).mean()
+    style = table.style.hide(axis="index").format(precision=2)
+    page.glue(covered=style.set_caption(caption))
 
 # %% [markdown]
 # ## What the paper leaves open, and what we chose
@@ -1835,114 +1301,100 @@ if ours and parameters.data is None:
 # choice between two far positions is the same whatever stands at $i$.
 # ```
 
-
 # %% tags=["hide-input", "solution"]
 sides = (3, 5, 4)  # exercise 1
-where = torch.cartesian_prod(*map(torch.arange, sides))
-same = where[:, None] == where
-along = [
+at = torch.cartesian_prod(*map(torch.arange, sides))  # (N, 3)
+same = at[:, None] == at  # (N, N, 3)
+columns, rows, frames = (
     same[..., [b for b in range(3) if b != a]].all(dim=-1).double() / sides[a]
-    for a in range(3)
-]
-assert (
-    (along[2] @ along[1] @ along[0]) - 1 / prod(sides)
-).abs().max() < 1e-12  # one walk to everywhere, even weights
-per_axis = 3 * convs + products.subs(L_s, L_s + 2)
-numbers = {C_s: 512, d_s: 128, N_s: 6272, L_s: 62, R_s: 3}
-assert 0.05 < 1 - (per_axis / rcca).subs(numbers) < 0.07
+    for a in (2, 1, 0)
+)
+assert ((columns @ rows @ frames) - 1 / prod(sides)).abs().max() < 1e-12  # one walk
+C, d, L = 512, 128, 62
+convolutions, products = 3 * (2 * C * d + C * C), 3 * L * (d + C)  # a position, R = 3
+saved = 1 - (convolutions + (L + 2) * (d + C)) / (convolutions + products)
+assert 0.05 < saved < 0.07
 print(
-    f"Exercise 1: one axis a pass reaches all {prod(sides)} positions with weight 1/{prod(sides)}; it saves {float(1 - (per_axis / rcca).subs(numbers)):.1%} at res3"
+    f"Exercise 1: one axis a pass reaches all {prod(sides)} positions with weight "
+    f"1/{prod(sides)}; it saves {saved:.1%} at res3"
 )
 
-x = draw(2, C, 3, 5, 4)  # exercise 2
-for structure_ in "abcd":
-    one_, other = (
-        RecurrentCrissCross3d(C, structure=structure_).double() for _ in range(2)
+# %% tags=["hide-input", "solution"]
+x = draw(2, 8, 3, 5, 4)  # exercise 2
+for structure in "abcd":
+    one, other = (
+        RecurrentCrissCross3d(8, structure=structure).double() for _ in range(2)
     )
-    random_block(one_)
-    other.load_state_dict(one_.state_dict())
-    last = other.crisscross.restore if structure_ == "c" else other.crisscross.v
+    other.load_state_dict(randomise(one, std=0.2).state_dict())
+    last = other.crisscross.restore if structure == "c" else other.crisscross.v
     for weight in last.parameters():
-        weight.data *= one_.gamma
+        weight.data *= one.gamma
     nn.init.ones_(other.gamma)
-    assert one_.gamma.item() != 1 and error(other(x), one_(x)) < 1e-12
-    start = random_block(RecurrentCrissCross3d(C, structure=structure_))
+    assert one.gamma.item() != 1 and error(other(x), one(x)) < 1e-12
+
+    start = randomise(RecurrentCrissCross3d(8, structure=structure), std=0.2)
     nn.init.zeros_(start.gamma)
-    cotangent = draw(*x.shape)
-    (start(x) * cotangent).sum().backward()
-    moved_ = {
-        name
-        for name, weight in start.named_parameters()
-        if weight.grad is not None and weight.grad.any()
-    }
-    assert moved_ == {"gamma"}
-    context = start.crisscross(x if structure_ != "d" else 0 * x) * (
-        3 if structure_ == "b" else 1
-    )
-    assert error(start.gamma.grad, (context * cotangent).sum()) < 1e-12
+    direction = draw(*x.shape)
+    (start(x) * direction).sum().backward()
+    weights = start.named_parameters()
+    learn = {name for name, w in weights if w.grad is not None and w.grad.any()}
+    assert learn == {"gamma"}
+    context = start.crisscross(0 * x if structure == "d" else x)
+    times = 3 if structure == "b" else 1
+    assert error(start.gamma.grad, times * (context * direction).sum()) < 1e-12
 bias = start.crisscross.v.bias.view(-1, 1, 1, 1)
-assert structure_ == "d" and error(context, bias.expand_as(context)) < 1e-12
+assert structure == "d" and error(context, bias.expand_as(context)) < 1e-12
 print(
-    "Exercise 2: gamma can be folded into the values; started at 0, only gamma moves at first, in d by the bias alone"
+    "Exercise 2: gamma can be folded into the values; started at 0, only gamma moves at "
+    "first, in d by the bias alone"
 )
 
+# %% tags=["hide-input", "solution"]
 features, fc = draw(1, 6, 3, 4, 5), nn.Linear(6, 2).double()  # exercise 3
-cam = (
-    einsum(fc.weight, features[0], "k c, c t h w -> k t h w").mean(dim=(1, 2, 3))
-    + fc.bias
-)
+scores = einsum(fc.weight, features[0], "k c, c t h w -> k t h w")
+cam = reduce(scores, "k t h w -> k", "mean") + fc.bias
 assert error(cam, fc(features.mean(dim=(2, 3, 4)))[0]) < 1e-12
 assert error(cam, fc(features.amax(dim=(2, 3, 4)))[0]) > 0.05
 print(
     "Exercise 3: a mean can be taken before or after a linear layer, a maximum cannot"
 )
 
-block = random_block(RecurrentCrissCross3d(C, passes=5), std=0.4)  # exercise 4
-x = draw(1, C, 3, 5, 4)
-i, two_off, far = (
-    (0, 0, 0),
-    (1, 2, 0),
-    [(1, 2, 2), (1, 2, 3)],
-)  # two lines from i; on a line of that, off the planes of i
-flat_at = [int(np.ravel_multi_index(place_, (3, 5, 4))) for place_ in (two_off, *far)]
+# %% tags=["hide-input", "solution"]
+torch.manual_seed(0)  # exercise 4
+block, x = randomise(RecurrentCrissCross3d(8, passes=5)), draw(1, 8, 3, 5, 4)
+# l is two lines away from i = (0, 0, 0); the far ones are on a line of l, off i's planes
+places = (1, 2, 0), (1, 2, 2), (1, 2, 3)
+asking, *far = (int(np.ravel_multi_index(place, (3, 5, 4))) for place in places)
 
 
 def choices(x):
-    """In every pass: how the position two lines off weighs the one far position against
-    the other.
-    """
-    seen_ = []
-    hook = block.crisscross.register_forward_pre_hook(
-        lambda _, given: seen_.append(given[0])
-    )
+    """In every pass: how l weighs the one far position against the other."""
+    given = []
+    hook = block.crisscross.register_forward_pre_hook(lambda _, z: given.extend(z))
     block(x)
     hook.remove()
     weights = [
-        block.crisscross.attention(z, torch.tensor(flat_at[:1]))[0, 0] for z in seen_
+        block.crisscross.attention(z, torch.tensor([asking]))[0, 0] for z in given
     ]
-    return torch.stack([w[flat_at[1]] / w[flat_at[2]] for w in weights])
+    return torch.stack([w[far[0]] / w[far[1]] for w in weights])
 
 
 changed = x.clone()
-changed[:, :, *i] = draw(1, C)
-difference = (choices(changed) / choices(x) - 1).abs()
+changed[:, :, 0, 0, 0] = draw(1, 8)
+difference = (choices(changed) / choices(x) - 1).abs()  # (R,)
 assert difference[:2].max() < 1e-12 and difference[2:].min() > 1e-9
-print(
-    "Exercise 4: x_i changes the choice at l in passes "
-    + ", ".join(str(1 + r) for r in range(5) if difference[r] > 1e-9)
-)
-glue("seconds", f"{time.perf_counter() - started - live_seconds:.0f}", display=False)
-threads = torch.get_num_threads()
-glue("threads", "one thread" if threads == 1 else f"{threads} threads", display=False)
+later = ", ".join(str(1 + r) for r in range(5) if difference[r] > 1e-9)
+print(f"Exercise 4: x_i changes the choice at l in passes {later}")
+page.close()
 
 # %% [markdown]
 # ## Run it at scale
 #
 # ```bash
-# make notebook NB=rcca SCALE=smoke                                       # seconds
-# make notebook NB=rcca PARAMS='-p structure b -p passes 2 -p seeds 2'     # another module, two seeds
-# make notebook NB=rcca SCALE=full PARAMS='-p data /data/ucf101'           # the paper's network, on your clips
-# make evidence LEDGER=rcca                                               # the recorded runs again
+# make notebook NB=rcca SCALE=smoke                                     # seconds
+# make notebook NB=rcca PARAMS='-p structure b -p passes 2 -p seeds 2'  # another module, two seeds
+# make notebook NB=rcca SCALE=full PARAMS='-p data /data/ucf101'        # the paper's, on your clips
+# make evidence LEDGER=rcca                                             # the recorded runs again
 # ```
 #
 # A parameter that cannot work is refused before anything starts, in one line.

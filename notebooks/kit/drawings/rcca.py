@@ -1,0 +1,214 @@
+"""The figures of the RCCA-3D chapter: its clips, the module's parts and structures,
+where three passes reach.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import sympy
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from notebooks.kit.drawings.diagram import Ran, diagram
+from vidattn.figures.style import COLOURS, INK, WIDTH
+from vidattn.video.synthetic import Scene
+
+BY_PASS = ("#3b1782", "#7f57d6", "#cbbcec")  # of the pass that first reaches a position
+
+
+def film_strips(clips: Mapping[str, Scene], classes: Mapping[str, str]) -> Figure:
+    """Draw a row for each clip, every third frame, the object that counts in a dashed
+    frame.
+
+    Args:
+        clips: By the name of their task.
+        classes: Their classes in words.
+    """
+    shown = range(1, min(len(scene.frames) for scene in clips.values()), 3)
+    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
+    rows = figure.subplots(len(clips), len(shown))
+    for row, (task, scene) in zip(rows, clips.items(), strict=True):
+        for axis, t in zip(row, shown, strict=True):
+            axis.imshow(scene.frames[t])
+            axis.set(xticks=[], yticks=[])
+            if scene.target[t].any():
+                at = np.argwhere(scene.target[t])
+                (top, left), (height, width) = at.min(axis=0), np.ptp(at, axis=0)
+                frame = Rectangle((left - 2, top - 2), width + 4, height + 4)
+                frame.set(fill=False, ec="white", ls="--", lw=1.2)
+                axis.add_patch(frame)
+        row[0].set_ylabel(f"{task}:\n{classes[task]}")
+    for axis, t in zip(rows[-1], shown, strict=True):
+        axis.set_xlabel(f"frame {t}")
+    return figure
+
+
+def one_pass(passes: Sequence[Mapping[str, Ran]], sides: Sequence[int]) -> Figure:
+    """Draw what is in a pass, side by side for several: the paper's Fig. 3.
+
+    Args:
+        passes: What `layers_that_ran` gave for each `CrissCross3d`.
+        sides: T, H and W of the features.
+    """
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    weights = (sum(sides) - 2, *sides)
+    for axis, ran in zip(figure.subplots(1, len(passes)), passes, strict=True):
+        layers = {name: run for name, run in ran.items() if run.kernel}
+        (back,) = [name for name in ran if name not in "qkv"]
+        features = "×".join(map(str, ran["q"].given))
+        texts = {
+            "x": f"$x$\n{features}",
+            "A": "affinity, softmax\n" + "×".join(map(str, weights)),
+            "⊗": "⊗",
+            "y": f"$y$\n{features}",
+            **{name: f"${name}$" for name in "qkv"},
+        }
+        positions = {"x": (0, 0), "q": (-1.15, -1.3), "k": (0, -1.3), "v": (1.15, -1.3)}
+        positions |= {"A": (-0.57, -2.6), "⊗": (0.4, -3.6)}
+        if back in layers:  # values are restored
+            positions |= {back: (0.4, -4.6), "y": (0.4, -5.7)}
+            end = [("⊗", back), (back, "y")]
+        else:
+            positions["y"] = (0.4, -4.9)
+            end = [("⊗", "y")]
+        edges = [("x", "q"), ("x", "k"), ("x", "v"), ("q", "A"), ("k", "A")]
+        edges += [("A", "⊗"), ("v", "⊗"), *end]
+        diagram(axis, layers, positions, edges, texts)
+        axis.set(xlim=(-1.75, 1.75), ylim=(-6.1, 0.4))
+    return figure
+
+
+def taken_apart(
+    formula: sympy.Expr, F: sympy.Function, x: sympy.Symbol, gamma: sympy.Symbol
+) -> list[str]:
+    """Return what each pass adds to gamma F(its input), the first pass first: `"x"`,
+    `"input"` or `"none"`.
+
+    Args:
+        formula: gamma F(... gamma F(x) + rest ...) + rest.
+        F: The pass.
+        x: The module's input.
+        gamma: The scalar.
+    """
+    added = []
+    while formula != x:
+        for f in formula.find(F):
+            (inner,) = f.args
+            if (rest := formula - gamma * f) in (0, x, inner):
+                break
+        added.append({0: "none", x: "x"}.get(rest, "input"))
+        formula = inner
+    return added[::-1]
+
+
+def structures(
+    first: Sequence[str],
+    around: tuple[Sequence[str], Sequence[str]],
+    others: Mapping[str, Sequence[str]],
+) -> Figure:
+    """Draw modules as rows of boxes, an arc for what a pass adds: the paper's Figs. 2
+    and 5.
+
+    Args:
+        first: What each pass of the module in the first row adds, as `taken_apart`
+            says it.
+        around: What stands before and after that module in its network.
+        others: The same of further modules, by their names.
+    """
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axis = figure.subplots()
+    _structure(axis, first, 0.0, 0.0, *around)
+    for number, (name, added) in enumerate(others.items(), start=1):
+        _structure(axis, added, -1.7 * number, 3.95)
+        axis.text(0, -1.7 * number, name, va="center", fontsize=9)
+    axis.set(xlim=(-0.8, 13.1), ylim=(-7.2, 1.3))
+    return figure
+
+
+def _structure(
+    axis: Axes,
+    added: Sequence[str],
+    y: float,
+    start: float,
+    before: Sequence[str] = (),
+    after: Sequence[str] = ("z",),
+) -> None:
+    names, arcs = [*before, "x"], []
+    for r, rest in enumerate(added, start=1):
+        if rest != "none":
+            arcs.append(("x" if rest == "x" else names[-1], f"⊕ {r}"))
+        names += [f"F {r}"] + [f"⊕ {r}"] * (rest != "none")
+    names += after
+    widths = {name: 0.75 for name in (*before, *after) if name != "z"}
+    at = {}
+    for name, following in zip(names, [*names[1:], ""], strict=True):
+        at[name] = (start, y)
+        start += 0.4 + widths.get(name, 0.2) + widths.get(following, 0.2)
+    texts = {name: r"$\gamma\,\mathcal{F}$" for name in names if name[:2] == "F "}
+    diagram(axis, {}, at, pairwise(names), texts | {"x": "$x$", "z": "$z$"})
+    look = {"arrowstyle": "-|>", "color": COLOURS["crisscross"], "lw": 1.1}
+    look |= {"shrinkA": 11, "shrinkB": 9}
+    for a, b in arcs:
+        bend = -0.42 if at[b][0] - at[a][0] < 3 else -0.28
+        arrow = look | {"connectionstyle": f"arc3,rad={bend}"}
+        axis.annotate("", at[b], at[a], arrowprops=arrow)
+
+
+def reach_by_frame(maps: Sequence[np.ndarray], at: tuple[int, int, int]) -> Figure:
+    """Draw how strongly one output depends on each input, a row for each number of
+    passes, darker being stronger: the paper's Fig. 4.
+
+    Args:
+        maps: For one pass, two passes and so on the dependence (T, H, W).
+        at: The position (t, row, column) of the output, which gets a ring.
+    """
+    low, high = min(m[m > 0].min() for m in maps), max(m.max() for m in maps)
+    figure = Figure(figsize=(WIDTH, 4.1), layout="constrained")
+    axes = figure.subplots(len(maps), len(maps[0]))
+    for (r, t), axis in np.ndenumerate(axes):
+        m = maps[r][t]
+        logarithm = np.log(np.maximum(m, low) / low) / np.log(high / low)
+        shade = np.where(m > 0, 0.15 + 0.85 * logarithm, 0)
+        axis.imshow(shade, cmap="Purples", vmin=0, vmax=1)
+        axis.set_xticks(np.arange(m.shape[1] + 1) - 0.5, [])
+        axis.set_yticks(np.arange(m.shape[0] + 1) - 0.5, [])
+        axis.grid(True, alpha=0.5)
+        axis.tick_params(length=0)
+        if t == at[0]:
+            ring = {"mfc": "none", "mec": COLOURS["nonlocal"], "mew": 1.8}
+            axis.plot(at[2], at[1], "o", ms=7, **ring)
+        if t == 0:
+            axis.set_ylabel(f"R = {r + 1}\n{(maps[r] > 0).sum()} of {maps[r].size}")
+        if r == len(maps) - 1:
+            axis.set_xlabel(f"frame {t}")
+    return figure
+
+
+def reach_in_perspective(
+    maps: Sequence[np.ndarray], at: tuple[int, int, int]
+) -> Figure:
+    """Draw which positions one output depends on, frames one behind the other, a panel
+    for each number of passes: the paper's Fig. 1.
+
+    Args:
+        maps: As for `reach_by_frame`.
+        at: The position of the output.
+    """
+    reached = np.array(maps) > 0
+    first = 1 + (~reached).cumprod(axis=0).sum(axis=0)  # the pass that first gets there
+    corners = np.array([(0, 0), (0, 1), (1, 1), (1, 0)])  # of a cell: row, column
+    figure = Figure(figsize=(WIDTH, 1.75), layout="constrained")
+    for R, axis in enumerate(figure.subplots(1, len(maps)), start=1):
+        for (t, h, w), number in np.ndenumerate(first):
+            down, right = (corners + np.array([h, w])).T
+            fill = BY_PASS[number - 1] if number <= R else "none"
+            if (t, h, w) == at:
+                fill = COLOURS["nonlocal"]
+            seen_aside = (3.6 * t + 0.42 * right, 0.3 * right - down)
+            axis.fill(*seen_aside, fc=fill, ec=INK, lw=0.35)
+        label = f"R = {R}: {(first <= R).sum()} positions"
+        axis.set(aspect="equal", xticks=[], yticks=[], xlabel=label)
+        axis.spines[:].set_visible(False)
+    return figure

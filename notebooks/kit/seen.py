@@ -1,0 +1,138 @@
+"""What a network sees of a clip: the frames and pixels that it is given, and those that
+one of its features depends on.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from notebooks.kit.proof import draw
+from vidattn.training.experiment import Sampling
+from vidattn.video import augment
+from vidattn.video.sample import sample
+from vidattn.video.synthetic import SyntheticSpec, render
+
+
+class Window(NamedTuple):
+    """What one feature of a map sees.
+
+    Attributes:
+        frames: Number of frames.
+        pixels: Side of a square in pixels.
+        step: Pixels from one feature's window to the next one's.
+    """
+
+    frames: int
+    pixels: int
+    step: int
+
+
+def window(network: nn.Module, before: nn.Module | None = None) -> Window:
+    """Return what one feature sees, from the kernels and strides on its way.
+
+    Args:
+        network: A backbone whose layers run in the order of their names.
+        before: The feature is given to this module; None: one of the last features.
+    """
+    frames, pixels, step = 1, 1, 1
+    for name, part in network.named_modules():
+        if part is before:
+            break
+        if isinstance(part, nn.Conv3d | nn.MaxPool3d) and "downsample" not in name:
+            kernel, stride = (
+                np.broadcast_to(size, 3) for size in (part.kernel_size, part.stride)
+            )
+            frames += kernel[0] - 1
+            pixels += (kernel[2] - 1) * step
+            step *= stride[2]
+        if getattr(part, "temporal", "none") == "tsm" and hasattr(part, "conv2"):
+            frames += 2  # a shift: one frame each way
+    return Window(int(frames), int(pixels), int(step))
+
+
+def window_by_derivative(
+    network: nn.Module, before: nn.Module | None, shape: tuple[int, int, int]
+) -> tuple[int, int]:
+    """Return frames and pixels of the window, from where the derivative of one feature
+    in the middle of a large random clip is not zero.
+
+    Args:
+        network: A backbone, in float64 and in evaluation mode.
+        before: As for `window`.
+        shape: T, H and W of the clip.
+    """
+    given: list[Tensor] = []
+    x = draw(1, 3, *shape).requires_grad_()
+    if before is None:
+        features = network.features(x)  # type: ignore[operator]
+    else:
+        hook = before.register_forward_pre_hook(lambda _, inputs: given.extend(inputs))
+        network(x)
+        hook.remove()
+        features = given[0]
+    t, h, w = (side // 2 for side in features.shape[2:])
+    (slope,) = torch.autograd.grad(features[0, :, t, h, w].sum(), x)
+    t, _, w = torch.nonzero(slope[0].sum(dim=0), as_tuple=True)
+    return int(t.max() - t.min()) + 1, int(w.max() - w.min()) + 1
+
+
+class Seen(NamedTuple):
+    """A synthetic clip as a network is given it in its tests, before it was encoded.
+
+    Attributes:
+        pictures: uint8 (T, H, W, 3).
+        target: Where the object that decides the class is, (T, H, W).
+        ring: Where the ring is, (T, H, W).
+        label: Number of the class.
+    """
+
+    pictures: np.ndarray
+    target: np.ndarray
+    ring: np.ndarray
+    label: int
+
+    @property
+    def tensor(self) -> Tensor:
+        """The network's input (1, 3, T, H, W)."""
+        return augment.normalise(torch.from_numpy(self.pictures))[None]
+
+
+def see(spec: SyntheticSpec, sampling: Sampling, index: int) -> Seen:
+    """Return one clip of a data set as a network is given it, nothing being resized."""
+    scene, size = render(spec, index), sampling.test_size or sampling.size
+    times = sample(sampling.mode, spec.frames, sampling.frames, sampling.stride)[0]
+    edge = (spec.size - size) // 2
+    cut = slice(edge, edge + size)
+    films = (scene.frames, scene.target, scene.ring)
+    return Seen(*(film[times][:, cut, cut] for film in films), scene.label)
+
+
+def positions_that_see(mask: np.ndarray, of: Window) -> Tensor:
+    """Return the positions (n, 3), (t, row, column), of a map whose windows touch a mask.
+
+    Args:
+        mask: True where something is, (T, H, W), as the network is given it.
+        of: The window of the map's features, whose middle stands over their position.
+    """
+    size = (of.frames, of.pixels, of.pixels)
+    halves = [side // 2 for side in size]
+    touched = F.max_pool3d(
+        torch.from_numpy(mask)[None].double(), size, (1, of.step, of.step), halves
+    )
+    return torch.nonzero(touched[0])
+
+
+def mean_on(values: Tensor, mask: np.ndarray) -> float:
+    """Return the mean of a map over a mask of the clip, a position counting by the
+    share of it that the mask fills.
+
+    Args:
+        values: (T', H', W').
+        mask: True where something is, (T, H, W).
+    """
+    filled = torch.from_numpy(mask)[None].to(values.dtype)
+    share = F.adaptive_avg_pool3d(filled, values.shape)[0]
+    return ((values * share).sum() / share.sum()).item()
