@@ -83,7 +83,8 @@ def prove(
     Raises:
         AssertionError: A case differs, or there is no case.
     """
-    shapes = list(shapes)
+    cases, shapes = list(cases), list(shapes)
+    assert cases and shapes, "nothing was compared"
     rows = [
         {
             **settings,
@@ -92,7 +93,6 @@ def prove(
         for settings, clear, make in cases
     ]
     table = pd.DataFrame(rows)
-    assert len(table) and shapes, "nothing was compared"
     worst = table.loc[table["error"].idxmax()]
     assert worst["error"] < tolerance, f"the two differ: {dict(worst)}"
     return table
