@@ -125,6 +125,32 @@ def positions_that_see(mask: np.ndarray, of: Window) -> Tensor:
     return torch.nonzero(touched[0])
 
 
+def coordinates_between(clip: Seen, of: Window) -> int:
+    """Return in how many coordinates the nearest two positions of a map differ, one
+    that sees the ring and one that sees an object.
+
+    Args:
+        clip: A clip with a ring, on a plain ground and without noise.
+        of: The window of the map's features.
+    """
+    drawn = (clip.pictures != clip.pictures[0, 0, 0]).any(axis=-1)  # soft edges, too
+    with_ring = clip.ring.any(axis=(1, 2), keepdims=True)  # frames
+    masks = (drawn & with_ring, drawn & ~with_ring)
+    ring, objects = (positions_that_see(mask, of) for mask in masks)
+    return 3 - int((ring[:, None] == objects).sum(dim=-1).max())
+
+
+def upper_halves(x: Tensor, z: Tensor) -> tuple[float, float]:
+    """Return the shares of the points of two features (1, C, T, H, W) that lie in the
+    upper half of their channel's range, which is that of both.
+    """
+    flat = [features.flatten(2)[0] for features in (x, z)]  # (C, T H W)
+    both = torch.cat(flat, dim=1)
+    middle = (both.amin(1, keepdim=True) + both.amax(1, keepdim=True)) / 2
+    before, after = ((part > middle).double().mean().item() for part in flat)
+    return before, after
+
+
 def mean_on(values: Tensor, mask: np.ndarray) -> float:
     """Return the mean of a map over a mask of the clip, a position counting by the
     share of it that the mask fills.
