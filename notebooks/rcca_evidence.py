@@ -47,14 +47,10 @@ figures.use_style()
 study, card, rows = evidence.open_records(Path("."), "rcca")
 judged = evidence.judge(study, rows, card)
 accuracy = evidence.accuracies(study, rows)
-KINDS = {
-    name: placed[0].kind.removeprefix("recurrent_")
-    if placed
-    else "oracle"
-    if name == "oracle"
-    else "baseline"
-    for name, placed in study.variants.items()
-}
+KINDS = dict.fromkeys(study.variants, "baseline") | {"oracle": "oracle"}
+for name, placed in study.variants.items():
+    if placed:
+        KINDS[name] = placed[0].kind.removeprefix("recurrent_")
 shared = card["seeds"][: study.seeds]  # that all primary variants have
 for part in ("train", "test"):
     glue(f"rcca-{part}-clips", study.base["data"][part]["clips"], display=False)

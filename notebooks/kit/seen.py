@@ -106,8 +106,10 @@ def see(spec: SyntheticSpec, sampling: Sampling, index: int) -> Seen:
     times = sample(sampling.mode, spec.frames, sampling.frames, sampling.stride)[0]
     edge = (spec.size - size) // 2
     cut = slice(edge, edge + size)
-    films = (scene.frames, scene.target, scene.ring)
-    return Seen(*(film[times][:, cut, cut] for film in films), scene.label)
+    pictures, target, ring = (
+        film[times][:, cut, cut] for film in (scene.frames, scene.target, scene.ring)
+    )
+    return Seen(pictures, target, ring, scene.label)
 
 
 def positions_that_see(mask: np.ndarray, of: Window) -> Tensor:
@@ -159,6 +161,7 @@ def mean_on(values: Tensor, mask: np.ndarray) -> float:
         values: (T', H', W').
         mask: True where something is, (T, H, W).
     """
+    t, h, w = values.shape
     filled = torch.from_numpy(mask)[None].to(values.dtype)
-    share = F.adaptive_avg_pool3d(filled, values.shape)[0]
+    share = F.adaptive_avg_pool3d(filled, (t, h, w))[0]
     return ((values * share).sum() / share.sum()).item()
