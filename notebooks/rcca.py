@@ -319,7 +319,7 @@ def criss_cross(x, p):
     weights = log_f.softmax(dim=-1)  # (2), (B, N, N)
     y = einsum(weights, v, "b i j, b j c -> b i c")  # (3), (B, N, C)
     y = rearrange(y, "b (t h w) c -> b c t h w", t=t, h=h)  # (B, C, T, H, W)
-    return conv_1x1x1(y, p, "restore") if "restore.weight" in p else y  # c, below
+    return conv_1x1x1(y, p, "out") if "out.weight" in p else y  # c, below
 
 
 # %% [markdown]
@@ -1244,7 +1244,7 @@ for structure in "abcd":
         RecurrentCrissCross3d(8, structure=structure).double() for _ in range(2)
     )
     other.load_state_dict(randomise(one, std=0.2).state_dict())
-    last = other.crisscross.restore if structure == "c" else other.crisscross.v
+    last = other.crisscross.out if structure == "c" else other.crisscross.v
     for weight in last.parameters():
         weight.data *= one.gamma
     nn.init.ones_(other.gamma)

@@ -16,8 +16,10 @@
 # (verdicts)=
 # # All claims, and what became of them
 #
-# Each chapter took up to four sentences of its paper, said how large an effect would show on its own clips, and committed that before the runs ({doc}`ledgers`). Here they stand side by side.
-# What a verdict means is told in {doc}`how-to`; what the clips were, how long the networks were trained, and what the budget did not let them learn, in the chapters.
+# Each chapter took up to four sentences of its paper, said how large an effect would show on its
+# own clips, and committed that before the runs ({doc}`ledgers`). Here they stand side by side. What
+# a verdict means is told in {doc}`how-to`; what the clips were, how long the networks were trained,
+# and what the budget did not let them learn, in the chapters.
 
 # %% tags=["hide-input"]
 from collections import Counter
@@ -67,8 +69,9 @@ figure.axes[0].axvline(0.5, color=figures.INK, linewidth=0.5, linestyle=":")
 figure
 
 # %% [markdown]
-# Not reproduced is a statement about these clips and this budget of training, not about the paper's data: where nothing learned the task, nothing could be better than anything. Each table says
-# less than its chapter.
+# Not reproduced is a statement about these clips and this budget of training, not about the paper's
+# data: where nothing learned the task, nothing could be better than anything. Each table says less
+# than its chapter.
 #
 # ## RNL
 #

@@ -8,9 +8,14 @@ is a tuple (t, h, w).
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from vidattn.blocks import block_options
 
 Map = dict[tuple[int, int, int], Tensor]  # position -> vector
 
@@ -19,16 +24,16 @@ def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Wang et al. Eqs. 1-6, RNL Eq. 1. Returns the output (B, C, T, H, W) and the
     weights (B, N, M).
     """
-    pooled, d = block.pool_keys, block.g.out_channels
+    pooled, d = block.pool_keys, block.v.out_channels
 
     def embed(clip: Map) -> tuple[Map, Map, Map]:
         source = max_pool_2x2(clip) if pooled == "before" else clip
-        g = {j: pointwise(block.g, source[j]) for j in source}
+        g = {j: pointwise(block.v, source[j]) for j in source}
         if block.form == "gaussian":
             theta, phi = clip, source
         else:
-            theta = {i: pointwise(block.theta, clip[i]) for i in clip}
-            phi = {j: pointwise(block.phi, source[j]) for j in source}
+            theta = {i: pointwise(block.q, clip[i]) for i in clip}
+            phi = {j: pointwise(block.k, source[j]) for j in source}
         return (
             (theta, max_pool_2x2(phi), max_pool_2x2(g))
             if pooled == "after"
@@ -37,7 +42,7 @@ def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     def score(theta_i: Tensor, phi_j: Tensor) -> Tensor:
         if block.form == "concatenation":
-            w = torch.cat([block.w_theta, block.w_phi])
+            w = torch.cat([block.w_q, block.w_k])
             s = (w * torch.cat([theta_i, phi_j])).sum()
         else:
             s = (theta_i * phi_j).sum()
@@ -88,7 +93,7 @@ def region_oracle(
         return total
 
     def embed(clip: Map) -> tuple[Map, Map, Map]:
-        g = {i: pointwise(block.w_g, clip[i]) for i in clip}
+        g = {i: pointwise(block.v, clip[i]) for i in clip}
         r = {i: theta(g, i) for i in g}
         return r, r, g
 
@@ -202,7 +207,7 @@ def whole_block(
             row = row / (row.sum() if sums_to_one else len(k))
             y[i] = sum(row[n] * v[j] for n, j in enumerate(k))
             weights.append(row)
-        outputs.append(torch.stack([pointwise(block.w_z, y[i]) for i in places], dim=1))
+        outputs.append(torch.stack([pointwise(block.out, y[i]) for i in places], dim=1))
     z = normalise(block.bn, torch.stack(outputs))
     return z.reshape(x.shape) + x, torch.stack(weights).reshape(len(x), len(places), -1)
 
@@ -268,6 +273,23 @@ def clip_like(*shape: int, seed: int) -> Tensor:
     )
 
 
+def needed(kind: str, frames: int) -> dict[str, Any]:
+    """The options without which a kind of block does not fit clips of so many frames."""
+    return {"frames": frames} if "frames" in block_options(kind) else {}
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest number of elements of any tensor that an operation returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.elements = max([self.elements, *(leaf.numel() for leaf in leaves)])
+        return result
+
+
 def worst_errors(
     block: nn.Module,
     x: Tensor,
@@ -323,8 +345,8 @@ def crisscross_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
             e = {i: (q[u] * k[i]).sum().exp() for i in on_lines}
             a = {i: e[i] / sum(e.values()) for i in on_lines}
             h[u] = sum(a[i] * v[i] for i in on_lines)
-            if not isinstance(block.restore, nn.Identity):
-                h[u] = pointwise(block.restore, h[u])
+            if not isinstance(block.out, nn.Identity):
+                h[u] = pointwise(block.out, h[u])
             weights.append(torch.stack([a.get(i, x.new_zeros(())) for i in places]))
         outputs.append(torch.stack([h[u] for u in places], dim=1))
     return torch.stack(outputs).reshape(x.shape), torch.stack(weights).reshape(

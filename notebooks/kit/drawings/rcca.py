@@ -56,20 +56,20 @@ def one_pass(passes: Sequence[Mapping[str, Ran]], sides: Sequence[int]) -> Figur
     weights = (sum(sides) - 2, *sides)
     for axis, ran in zip(figure.subplots(1, len(passes)), passes, strict=True):
         layers = {name: run for name, run in ran.items() if run.kernel}
-        (back,) = [name for name in ran if name not in "qkv"]
         features = "×".join(map(str, ran["q"].given))
         texts = {
             "x": f"$x$\n{features}",
             "A": "affinity, softmax\n" + "×".join(map(str, weights)),
             "⊗": "⊗",
+            "out": "restore",
             "y": f"$y$\n{features}",
             **{name: f"${name}$" for name in "qkv"},
         }
         positions = {"x": (0, 0), "q": (-1.15, -1.3), "k": (0, -1.3), "v": (1.15, -1.3)}
         positions |= {"A": (-0.57, -2.6), "⊗": (0.4, -3.6)}
-        if back in layers:  # values are restored
-            positions |= {back: (0.4, -4.6), "y": (0.4, -5.7)}
-            end = [("⊗", back), (back, "y")]
+        if "out" in layers:  # values are restored
+            positions |= {"out": (0.4, -4.6), "y": (0.4, -5.7)}
+            end = [("⊗", "out"), ("out", "y")]
         else:
             positions["y"] = (0.4, -4.9)
             end = [("⊗", "y")]
