@@ -82,7 +82,6 @@ from collections import Counter
 from functools import partial
 from itertools import product
 from math import prod
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -102,7 +101,7 @@ from vidattn.backbones import BACKBONES, insertion, place
 from vidattn.blocks import CrissCross3d, NonLocal, RecurrentCrissCross3d
 from vidattn.cost import count
 from vidattn.training import load_trained
-from vidattn.video.synthetic import SyntheticSpec, render
+from vidattn.video.synthetic import render
 
 page = Chapter("rcca", globals())
 
@@ -124,17 +123,16 @@ page = Chapter("rcca", globals())
 # network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above the ring stands in the opposite corner (apart), below in the middle of where the objects move (aligned).", "name": "fig-rcca-task"}, "image": {"alt": "Two film strips of seven small frames over a grey background. A coloured ring is seen in the first and last frames, two coloured shapes move in between, a dashed frame around the one of the ring's colour. In the upper strip the ring stands in another corner than the shapes, in the lower one among them."}}
-test = page.study.base["data"]["test"]
-specs = {task: SyntheticSpec(**{**test, "task": task}) for task in ("apart", "aligned")}
+runs = {"apart": "RCCA", "aligned": "aligned RCCA"}
+specs = {task: page.study.experiment(run, 0).data.test for task, run in runs.items()}
 clips = {task: render(spec, 0) for task, spec in specs.items()}
 classes = {task: specs[task].classes[clip.label] for task, clip in clips.items()}
 pictures.film_strips(clips, classes)
 
 # %% tags=["hide-input"]
 stage, number = page.first_place
-sampling = page.study.experiment("RCCA", 0).sampling
-temporal = page.study.base["model"].get("temporal", "none")
-bare = BACKBONES[page.backbone](temporal=temporal)
+run = page.study.experiment("RCCA", 0)
+sampling, bare = run.sampling, BACKBONES[page.backbone](temporal=run.model.temporal)
 place(bare, {stage: (number,)}, lambda channels: nn.Identity()).double().eval()
 here = insertion(bare, stage, number)
 rows = []
@@ -199,16 +197,22 @@ page.glue(nearest=nearest.set_caption(caption))
 # an exclusive or are all equal. Its probabilities are then one half; its *accuracy* is how the
 # near-ties happen to fall, anywhere between 25% and 75%.
 
+
 # %% tags=["equation"]
-rng = np.random.default_rng(0)
-alpha, delta = rng.standard_normal((2, 2, 100_000))  # two rings; two pairs of objects
-right = [
-    alpha[0] + delta[0] > 0,
-    alpha[1] + delta[0] < 0,
-    alpha[0] + delta[1] < 0,
-    alpha[1] + delta[1] > 0,
-]
-assert np.sum(right, axis=0).max() == 3  # never all four
+def right_cases(alpha, delta):
+    """Which of the four cases additive scores get right: two rings, two pairs."""
+    return np.array(
+        [
+            alpha[0] + delta[0] > 0,
+            alpha[1] + delta[0] < 0,
+            alpha[0] + delta[1] < 0,
+            alpha[1] + delta[1] > 0,
+        ]
+    )
+
+
+scores = np.random.default_rng(0).standard_normal((2, 2, 100_000))
+assert right_cases(*scores).sum(axis=0).max() == 3  # never all four
 
 # %% [markdown]
 # What can a module do about it? RCCA-3D lets every position hear of the positions on its three
@@ -325,38 +329,47 @@ def criss_cross(x, p):
 # %% [markdown]
 # Position after position is gathered and summed by hand.
 
-# %% tags=["equation"]
-B, C, T, H, W = 2, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
-d, L = C // 4, T + H + W - 2
-x, p = draw(B, C, T, H, W), {}
-for name, width in {"q": d, "k": d, "v": C}.items():
-    p[f"{name}.weight"] = draw(width, C, 1, 1, 1) / C**0.5
-    p[f"{name}.bias"] = draw(width)
-y = criss_cross(x, p)  # (B, C, T, H, W)
-assert (lines(T, H, W).sum(dim=1) == L).all()
 
-q, k, v = (conv_1x1x1(x, p, name)[0] for name in "qkv")  # (d or C, T, H, W)
-for t, h, w in product(range(T), range(H), range(W)):
+# %% tags=["equation"]
+def summed_by_hand(x, p, t, h, w):
+    """y at one position of the first clip, and the f of the positions on its lines."""
+    q, k, v = (conv_1x1x1(x, p, name)[0] for name in "qkv")  # (d or C, T, H, W)
+    _, T, H, W = v.shape
     row = [(t, h, s) for s in range(W)]
     column = [(t, s, w) for s in range(H) if s != h]  # the row has the position itself
     depth = [(s, h, w) for s in range(T) if s != t]
-    omega = [(..., *place) for place in row + column + depth]
+    omega = [(..., *place) for place in row + column + depth]  # L of them
     f = torch.stack([torch.exp(q[:, t, h, w] @ k[j]) for j in omega])  # (1)
-    A = f / f.sum()  # (2), one weight for each of the L positions
-    y_u = sum(a * v[j] for a, j in zip(A, omega, strict=True))  # (3)
-    assert len(omega) == L and error(y[0, :, t, h, w], y_u) < 1e-12
+    A = f / f.sum()  # (2)
+    return sum(a * v[j] for a, j in zip(A, omega, strict=True)), f  # (3)
+
+
+B, C, T, H, W = 2, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
+x, p = draw(B, C, T, H, W), {}
+for name, width in {"q": C // 4, "k": C // 4, "v": C}.items():
+    p[f"{name}.weight"] = draw(width, C, 1, 1, 1) / C**0.5
+    p[f"{name}.bias"] = draw(width)
+y = criss_cross(x, p)  # (B, C, T, H, W)
+assert (lines(T, H, W).sum(dim=1) == T + H + W - 2).all()
+for t, h, w in product(range(T), range(H), range(W)):
+    y_u, f = summed_by_hand(x, p, t, h, w)
+    assert len(f) == T + H + W - 2 and error(y[0, :, t, h, w], y_u) < 1e-12
 print(
     f"Eqs. (1) to (3) equal their loop over {T * H * W} positions; "
     f"the last relative error: {error(y[0, :, t, h, w], y_u):.1e}"
 )
 
+
 # %% tags=["equation"]
-readings = {
-    "softmax": f / f.sum(),
-    "e^d / (L times the sum)": f / (L * f.sum()),
-    "e^d / L, times the sum": f / L * f.sum(),
-}
-sums = {name: weights.sum().item() for name, weights in readings.items()}
+def readings_of_2(f):
+    return {
+        "softmax": f / f.sum(),
+        "e^d / (L times the sum)": f / (len(f) * f.sum()),
+        "e^d / L, times the sum": f / len(f) * f.sum(),
+    }
+
+
+sums = {name: weights.sum().item() for name, weights in readings_of_2(f).items()}
 said = "; ".join(f"{name}: {total:.3g}" for name, total in sums.items())
 print(f"Sum of a position's weights: {said}")
 assert [name for name in sums if abs(sums[name] - 1) < 1e-12] == ["softmax"]
@@ -424,21 +437,27 @@ def recurrent(F, x, gamma, R=3, structure="a"):
     return z
 
 
-s = SimpleNamespace(x=sympy.Symbol("x"), gamma=sympy.Symbol("gamma"))
-s.F = sympy.Function("F")
-z_1 = s.gamma * s.F(s.x) + s.x
-z_2 = s.gamma * s.F(z_1) + z_1
-formulas = {
-    "a": s.gamma * s.F(s.gamma * s.F(s.gamma * s.F(s.x) + s.x) + s.x) + s.x,  # (5)
-    "b": s.gamma * s.F(z_2) + z_2,  # (6)
-    "d": s.gamma * s.F(s.gamma * s.F(s.gamma * s.F(s.x))) + s.x,  # (7)
-}
-for name, formula in formulas.items():
+def as_typed(F, x, gamma):
+    z_1 = gamma * F(x) + x
+    z_2 = gamma * F(z_1) + z_1
+    return {
+        "a": gamma * F(gamma * F(gamma * F(x) + x) + x) + x,  # (5), as we read it
+        "b": gamma * F(z_2) + z_2,  # (6)
+        "d": gamma * F(gamma * F(gamma * F(x))) + x,  # (7)
+    }
+
+
+def as_printed(F, x, gamma):
+    return gamma * F(gamma * F(x) + x) + x + x  # (5)
+
+
+symbols = sympy.Function("F"), sympy.Symbol("x"), sympy.Symbol("gamma")
+for name, formula in as_typed(*symbols).items():
     block = RecurrentCrissCross3d(8, structure=name)
     del block.gamma, block.crisscross
-    block.gamma, block.crisscross = s.gamma, s.F
-    assert recurrent(s.F, s.x, s.gamma, structure=name) == formula == block(s.x)
-    latex = sympy.latex(block(s.x))
+    block.crisscross, X, block.gamma = symbols
+    assert recurrent(*symbols, structure=name) == formula == block(X)
+    latex = sympy.latex(block(X))
     say(f"Structure {name}, as the library's module writes it: ${latex}$")
 
 # %% [markdown]
@@ -446,14 +465,15 @@ for name, formula in formulas.items():
 # once more. A third witness is the cost: by section IV-C a pass costs 5.4 G and the module with
 # $R = 3$ 16.3 G, three times as much but for rounding.
 
-# %% tags=["equation"]
-printed_5 = s.gamma * s.F(s.gamma * s.F(s.x) + s.x) + s.x + s.x
-assert printed_5 == recurrent(s.F, s.x, s.gamma, R=2) + s.x != formulas["a"]
-assert (printed_5.count(s.F), formulas["a"].count(s.F)) == (2, 3)
+# %%
+F, X, _ = symbols
+typed, printed = as_typed(*symbols)["a"], as_printed(*symbols)
+assert printed == recurrent(*symbols, R=2) + X != typed
+assert (printed.count(F), typed.count(F)) == (2, 3)
 
-F, gamma = partial(criss_cross, p=p), 0.7
-as_printed = gamma * F(gamma * F(x) + x) + x + x  # (B, C, T, H, W)
-off = error(as_printed, recurrent(F, x, gamma))
+numbers = partial(criss_cross, p=p), x, 0.7
+three = recurrent(*numbers)  # (B, C, T, H, W)
+off = error(as_printed(*numbers), three)
 say(
     f"Eq. (5) as printed differs from three passes by {off:.0%} of the largest entry, "
     "on random weights."
@@ -471,12 +491,13 @@ assert off > 0.05
 # tests, and with it this one.
 
 
-# %%
+# %% tags=["equation"]
 def clear(x, p, R, structure):
     inner = {name.removeprefix("crisscross."): weight for name, weight in p.items()}
     return recurrent(partial(criss_cross, p=inner), x, p["gamma"], R, structure)
 
 
+# %%
 SHAPES = [(2, 16, 3, 5, 4), (1, 16, 2, 3, 6), (2, 16, 1, 4, 3)]
 SHAPES += [(1, 16, 4, 1, 3), (1, 16, 3, 2, 1)]
 cases = []
@@ -522,25 +543,14 @@ place(network, {"res3": (3,)}, RecurrentCrissCross3d)
 ran = layers_that_ran(network, (1, 3, 8, 224, 224))
 assert sum(".q " in name for name in ran) == 3
 
-
-def box(name, shape):
-    return f"{name}\n" + "×".join(map(str, shape))
-
-
-before = [
-    box("clip", ran["conv1"].given),
-    box("to block 3\nof res3", ran["res3.placed.3.crisscross.q 0"].given),
-]
-after = [
-    box("block 4 of\nres3 to res5", ran["res5.blocks.2.conv3"].out),
-    box("mean, fc", ran["fc"].out),
-]
-formulas |= {"c": formulas["a"], "(5) as printed, less one x": printed_5 - s.x}
-added = {name: pictures.taken_apart(f, **vars(s)) for name, f in formulas.items()}
+formulas = as_typed(*symbols)
+formulas |= {"c": formulas["a"]}
+formulas |= {"(5) as printed, less one x": as_printed(*symbols) - X}
+added = {name: pictures.taken_apart(f, *symbols) for name, f in formulas.items()}
 assert added["a"] == ["x", "x", "x"] and added["b"] == ["x", "input", "input"]
 assert added["d"] == ["none", "none", "x"]
-others = {name: added[name] for name in ("b", "c", "d", "(5) as printed, less one x")}
-pictures.structures(added["a"], (before, after), others)
+names = ("b", "c", "d", "(5) as printed, less one x")
+pictures.structures(ran, added["a"], {name: added[name] for name in names})
 
 # %% [markdown]
 # ## What three passes do, exactly
@@ -652,28 +662,41 @@ pictures.reach_in_perspective(maps, at)
 #
 # The cell asserts that of the library's modules.
 
-# %% tags=["equation"]
-T, H, W = 3, 5, 4
-N, L = T * H * W, T + H + W - 2
-at = torch.cartesian_prod(*map(torch.arange, (T, H, W)))  # (N, 3)
-differ = (at[:, None] != at).sum(dim=-1)  # (N, N): in how many coordinates
-P = (differ <= 1).double() / L
-one, P2, P3 = torch.eye(N, dtype=torch.float64), P @ P, P @ P @ P
-walks = {"a": one + P + P2 + P3, "b": one + 3 * P + 3 * P2 + P3, "d": one + P3}
-assert (torch.round(L**3 * P3)[differ == 3] == 6).all()
 
-# Fed with the N unit maps as N channels, a linear module answers with its matrix.
-units = rearrange(one, "(t h w) c -> 1 c t h w", t=T, h=H)
-for name, matrix in walks.items():
-    block = RecurrentCrissCross3d(N, structure=name).double()
+# %% tags=["equation"]
+def pass_of_equal_weights(t, h, w):
+    """P (N, N), and in how many coordinates two positions differ (N, N)."""
+    at = torch.cartesian_prod(*map(torch.arange, (t, h, w)))  # (N, 3)
+    differ = (at[:, None] != at).sum(dim=-1)
+    return (differ <= 1).double() / (t + h + w - 2), differ
+
+
+def walks(P):
+    one, P2, P3 = torch.eye(len(P), dtype=P.dtype), P @ P, P @ P @ P
+    return {
+        "a": one + P + P2 + P3,
+        "b": one + 3 * P + 3 * P2 + P3,
+        "d": one + P3,
+        "(5) as printed": 2 * one + P + P2,
+    }
+
+
+def matrix(block, t, h, w):
+    """The matrix of a linear block of N channels, which the N unit maps give."""
+    units = torch.eye(t * h * w, dtype=torch.float64).reshape(1, -1, t, h, w)
+    return rearrange(block(units), "1 c t h w -> (t h w) c")
+
+
+P, differ = pass_of_equal_weights(3, 5, 4)
+assert ((10**3 * P @ P @ P)[differ == 3].round() == 6).all()
+for name, wanted in walks(P).items():
+    structure, R = ("a", 2) if "printed" in name else (name, 3)
+    block = RecurrentCrissCross3d(60, passes=R, structure=structure).double()
     for weight in block.crisscross.parameters():
         nn.init.zeros_(weight)  # queries and keys are zero: all weights are equal
     nn.init.dirac_(block.crisscross.v.weight)  # values are the features
-    assert error(rearrange(block(units), "1 c t h w -> (t h w) c"), matrix) < 1e-12
-    if name == "a":
-        block.passes = 2
-        printed = rearrange(block(units) + units, "1 c t h w -> (t h w) c")
-        assert error(printed, 2 * one + P + P2) < 1e-12
+    twice = torch.eye(60) if "printed" in name else 0
+    assert error(matrix(block, 3, 5, 4) + twice, wanted) < 1e-12
 
 # %% [markdown]
 # It also answers the question. From a position to one off its planes there are $3! = 6$ walks of
@@ -689,19 +712,24 @@ def pass_on(y):
     return (sums - 2 * y) / (sum(y.shape) - 2)
 
 
-y = draw(T, H, W).numpy()
-assert np.allclose(pass_on(y).ravel(), P.numpy() @ y.ravel())
+def spread(sides, at, passes):
+    """After each pass, and in NL: the weights by number of coordinates that differ."""
+    differ = sum(
+        j != i for j, i in zip(np.indices(sides), at, strict=True)
+    )  # (T, H, W)
+    y, found = np.zeros(sides), {}
+    y[at] = 1
+    for R in range(1, passes + 1):
+        y = pass_on(y)
+        found[f"R = {R}"] = [y[differ == number].sum() for number in range(4)]
+    return found | {"NL": [(differ == number).mean() for number in range(4)]}
 
-sides, at = (8, 28, 28), (3, 10, 20)
-differ = sum(j != i for j, i in zip(np.indices(sides), at, strict=True))  # (T, H, W)
-y, spread = np.zeros(sides), {}
-y[at] = 1
-for R in range(1, 9):
-    y = pass_on(y)
-    spread[f"R = {R}"] = [y[differ == number].sum() for number in range(4)]
-spread["NL"] = [(differ == number).mean() for number in range(4)]
+
+# %%
+y = draw(3, 5, 4).numpy()
+assert np.allclose(pass_on(y).ravel(), P.numpy() @ y.ravel())
 columns = ["itself", "on its lines", "else on its planes", "off its planes"]
-shares = pd.DataFrame.from_dict(spread, orient="index", columns=columns)
+shares = pd.DataFrame(spread((8, 28, 28), (3, 10, 20), 8), index=columns).T
 off = shares["off its planes"]
 assert off["R = 2"] == 0 < off["R = 3"] < 0.2 and off["NL"] > 0.75
 page.glue(on_planes=f"{1 - off['R = 3']:.0%}")
@@ -736,7 +764,7 @@ shares.style.format("{:.2%}").set_caption(
 #   changes.
 
 
-# %%
+# %% tags=["equation"]
 def moved(block, x, change):
     """How far what a block adds depends on whether the order is changed before or after
     it.
@@ -756,8 +784,8 @@ changes = {
     "positions permuted": lambda x: x.flatten(2)[..., anywhere].view_as(x),
 }
 makers = {
-    f"RCCA, structure {s}": partial(RecurrentCrissCross3d, 8, structure=s)
-    for s in "abcd"
+    f"RCCA, structure {of}": partial(RecurrentCrissCross3d, 8, structure=of)
+    for of in "abcd"
 }
 makers["NL"] = partial(NonLocal, 8)
 table = pd.DataFrame(index=[*changes], columns=[*makers], dtype=float)
@@ -826,57 +854,60 @@ for block in (RecurrentCrissCross3d(8), NonLocal(8)):
 #   decided by $N$ beside $C$, and the inequality below says where: RCCA wins on large maps with few
 #   channels.
 
+
 # %% tags=["equation"]
-s = SimpleNamespace(**{name: sympy.Symbol(name, positive=True) for name in "CdNLR"})
+def layer(a, b, N):
+    return a * b * N  # a 1x1x1 convolution from a to b channels
 
 
-def layer(a, b):
-    return a * b * s.N  # a 1x1x1 convolution from a to b channels, in MACs
+def rcca(C, d, N, L, R):
+    """Multiply-adds of the convolutions, and of the products (1) and (3)."""
+    return R * (2 * layer(C, d, N) + layer(C, C, N)), R * N * L * (d + C)
 
 
-qkv = 2 * layer(s.C, s.d) + layer(s.C, s.C)
-four = 4 * layer(s.C, s.C / 2)  # theta, phi, g and W_z of NL
-modules = {  # convolutions, products of (1) and (3)
-    "RCCA": (s.R * qkv, s.R * s.N * s.L * (s.d + s.C)),
-    "structure c": (s.R * 4 * layer(s.C, s.d), s.R * s.N * s.L * (s.d + s.d)),
-    "NL": (four, s.N * s.N * s.C),
-    "NL, keys pooled": (four, s.N * s.N / 4 * s.C),  # 2 x 2, after phi and g
-}
-for name, macs in modules.items():
+def structure_c(C, d, N, L, R):
+    return R * 4 * layer(C, d, N), R * N * L * (d + d)
+
+
+def nl(C, N, keys):
+    return 4 * layer(C, C / 2, N), N * keys * (C / 2 + C / 2)
+
+
+def surplus(rival):
+    """What a rival costs more than RCCA with R = 3, d = C / 4, in units of C N."""
+    return sympy.expand((sum(rival) - sum(rcca(C, C / 4, N, L, 3))) / (C * N))
+
+
+C, d, N, L, R = sympy.symbols("C d N L R", positive=True)
+full, pooled = nl(C, N, N), nl(C, N, N / 4)  # 2 x 2, after phi and g
+modules = {"RCCA": rcca(C, d, N, L, R), "structure c": structure_c(C, d, N, L, R)}
+for name, macs in (modules | {"NL": full, "NL, keys pooled": pooled}).items():
     say(f"{name}: ${sympy.latex(sympy.factor(sum(macs)))}$")
-
-
-def least(rival, factor):
-    """The right side of N > ..., where RCCA is cheaper."""
-    surplus = sum(modules[rival]) - sum(modules["RCCA"]).subs({s.R: 3, s.d: s.C / 4})
-    return sympy.latex(s.N - sympy.expand(factor * surplus / (s.C * s.N)))
-
-
+least, least_pooled = N - surplus(full), N - 4 * surplus(pooled)
 say(
-    f"With $R = 3$ and $d = C/4$ RCCA is cheaper than NL where $N > {least('NL', 1)}$, "
-    f"and cheaper than NL with pooled keys where $N > {least('NL, keys pooled', 4)}$."
+    "With $R = 3$ and $d = C/4$ RCCA is cheaper than NL where "
+    f"$N > {sympy.latex(least)}$, and cheaper than NL with pooled keys where "
+    f"$N > {sympy.latex(sympy.expand(least_pooled))}$."
 )
 
 # %%
 maps = [(32, 3, 5, 4), (64, 2, 7, 6), (512, 8, 28, 28)]  # C, T, H, W
-for structure, R, reduction, (C, *sides) in product(
-    "abcd", (1, 3, 4), (2, 4, 16), maps
-):
+settings = product("abcd", (1, 3, 4), (2, 4, 16), maps)
+for structure, R, reduction, (C, *sides) in settings:
     options = {"passes": R, "structure": structure, "reduction": reduction}
     counted = count(partial(RecurrentCrissCross3d, C, **options), (1, C, *sides))
-    d, N = C // reduction, prod(sides)
-    formula = sum(modules["structure c" if structure == "c" else "RCCA"])
-    numbers = {s.C: C, s.d: d, s.N: N, s.R: R, s.L: sum(sides)}  # what is done: L + 2
-    assert counted.macs == formula.subs(numbers)
+    d = C // reduction
+    formula = structure_c if structure == "c" else rcca
+    macs = formula(C, d, prod(sides), sum(sides), R)  # sum(sides): what is done, L + 2
+    assert counted.macs == sum(macs)
     weights = 4 * C * d + 2 * d if structure == "c" else 2 * C * d + C * C + d
     assert counted.params == weights + d + C + 1  # with all biases, and gamma
 
 # %%
-pooling = {"NL": None, "NL, keys pooled": "after"}
-maps = [(32, 3, 6, 4), (64, 2, 8, 6), (512, 8, 28, 28)]
-for (name, when), (C, *sides) in product(pooling.items(), maps):
-    counted = count(partial(NonLocal, C, pool_keys=when), (1, C, *sides))
-    assert counted.macs == sum(modules[name]).subs({s.C: C, s.N: prod(sides)})
+for C, *sides in [(32, 3, 6, 4), (64, 2, 8, 6), (512, 8, 28, 28)]:
+    for when, keys in ((None, prod(sides)), ("after", prod(sides) // 4)):
+        counted = count(partial(NonLocal, C, pool_keys=when), (1, C, *sides))
+        assert counted.macs == sum(nl(C, prod(sides), keys))
 narrow, wide = (
     count(partial(NonLocal, C), (1, C, 4, 8, 8)).by_kind["attention"] for C in (64, 128)
 )
@@ -890,19 +921,19 @@ PLACES = {
     "conv3 of MF-Net, C = 192": (192, 8, 28, 28),
     "conv4 of MF-Net, C = 384": (384, 8, 14, 14),
 }
-COMPARED = [
-    ("NL", "NL", 1, s.N),
-    ("NL, keys pooled after", "NL, keys pooled", 1, s.N / 4),
-    *((f"RCCA, R = {R}", "RCCA", R, s.L) for R in (1, 2, 3)),
-    ("RCCA, structure c", "structure c", 3, s.L),
-]
 rows = []
-for (where, (C, *sides)), compared in product(PLACES.items(), COMPARED):
-    module, name, R, weights = compared
-    numbers = {s.C: C, s.d: C // 4, s.N: prod(sides), s.L: sum(sides) - 2, s.R: R}
-    formulas = (modules[name][0], sum(modules[name]), sum(modules["NL"]), s.N * weights)
-    convs, macs, nl, weights = (float(formula.subs(numbers)) for formula in formulas)
-    rows.append([where, module, macs / 1e9, convs / macs, macs / nl, weights / 1e6])
+for where, (C, *sides) in PLACES.items():
+    N, L = prod(sides), sum(sides) - 2
+    compared = {
+        "NL": (nl(C, N, N), N),
+        "NL, keys pooled after": (nl(C, N, N / 4), N / 4),
+        **{f"RCCA, R = {R}": (rcca(C, C / 4, N, L, R), L) for R in (1, 2, 3)},
+        "RCCA, structure c": (structure_c(C, C / 4, N, L, 3), L),
+    }
+    for module, ((convs, products), weights) in compared.items():
+        macs, share = convs + products, convs / (convs + products)
+        ratio = macs / sum(compared["NL"][0])
+        rows.append([where, module, macs / 1e9, share, ratio, N * weights / 1e6])
 COLUMNS = {
     "GMAC": "{:.2f}",
     "convolutions' share": "{:.0%}",
@@ -968,9 +999,9 @@ PAIRS = {
 METRICS = {"parameters saved": "params M", "FLOPs saved": "FLOPs G"}
 saved = pd.DataFrame(index=[*PAIRS], columns=[*METRICS], dtype=float)
 for (name, (bare, other)), (column, metric) in product(PAIRS.items(), METRICS.items()):
-    nl, rcca = (cells[other.format(kind), metric] for kind in ("NL", "RCCA"))
-    less = cells[bare, metric]
-    saved.loc[name, column] = 1 - (rcca - less) / (nl - less)
+    names = (bare, other.format("NL"), other.format("RCCA"))
+    without, with_nl, with_rcca = (cells[row, metric] for row in names)
+    saved.loc[name, column] = 1 - (with_rcca - without) / (with_nl - without)
 weights, flops = saved.loc["five in MF-Net"]
 assert f"{weights:.0%}" == "25%" and 0.11 < flops < 0.12
 in_tsm = saved.drop("five in MF-Net")["FLOPs saved"]
@@ -1021,11 +1052,11 @@ if page.judged:
     say(
         f"**To reach is not to learn.** {counted('RCCA')} runs of three passes ended "
         f"above what three of the four cases give (the best with {max(three):.1f}%); "
-        f"of the others the best had {rest:.1f}%, the best bare run {max(bare):.1f}%. Of "
-        f"those that start from γ = 0 {counted('RCCA gamma=0')} did. NL, for which "
+        f"of the others the best had {rest:.1f}%, the best bare run {max(bare):.1f}%. "
+        f"Of those that start from γ = 0 {counted('RCCA gamma=0')} did. NL, for which "
         f"ring and object are one step apart, did in {counted('NL')}. Where ring and "
-        f"object share lines, one pass did in {one_pass} in the mean), and three passes "
-        f"in {all_passes}; exploratory)."
+        f"object share lines, one pass did in {one_pass} in the mean), and three "
+        f"passes in {all_passes}; exploratory)."
     )
     others = [
         f"{counted(f'RCCA {of}')} in {of}" for of in "bcd" if page.values(f"RCCA {of}")
@@ -1076,8 +1107,6 @@ first = next(iter(page.results))[1]  # seed
 runs = {name: page.experiments[name, first] for name in trained}
 ours = next((name for name in trained if runs[name].blocks), None)
 remade = bool(ours and page.synthetic)
-
-
 if remade:
     test, sampling = runs[ours].data.test, runs[ours].sampling
     clips = [seen.see(test, sampling, index) for index in range(16)]
@@ -1228,9 +1257,9 @@ columns, rows, frames = (
     for a in (2, 1, 0)
 )
 assert ((columns @ rows @ frames) - 1 / prod(sides)).abs().max() < 1e-12  # one walk
-C, d, L = 512, 128, 62
-convolutions, products = 3 * (2 * C * d + C * C), 3 * L * (d + C)  # a position, R = 3
-saved = 1 - (convolutions + (L + 2) * (d + C)) / (convolutions + products)
+convolutions, products = rcca(512, 128, 1, 62, 3)  # of one position
+_, one_axis_each = rcca(512, 128, 1, 64, 1)
+saved = 1 - (convolutions + one_axis_each) / (convolutions + products)
 assert 0.05 < saved < 0.07
 print(
     f"Exercise 1: one axis a pass reaches all {prod(sides)} positions with weight "
@@ -1278,8 +1307,8 @@ print(
 )
 
 # %% tags=["hide-input", "solution"]
-torch.manual_seed(0)  # exercise 4
-block, x = randomise(RecurrentCrissCross3d(8, passes=5)), draw(1, 8, 3, 5, 4)
+x = draw(1, 8, 3, 5, 4)  # exercise 4
+block = randomise(RecurrentCrissCross3d(8, passes=5))
 # l is two lines from i = (0, 0, 0); the far ones are on a line of l, off i's planes
 places = (1, 2, 0), (1, 2, 2), (1, 2, 3)
 asking, *far = (int(np.ravel_multi_index(place, (3, 5, 4))) for place in places)

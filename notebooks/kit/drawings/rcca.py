@@ -104,22 +104,33 @@ def taken_apart(
 
 
 def structures(
-    first: Sequence[str],
-    around: tuple[Sequence[str], Sequence[str]],
+    network: Mapping[str, Ran],
+    inside: Sequence[str],
     others: Mapping[str, Sequence[str]],
 ) -> Figure:
     """Draw modules as rows of boxes, an arc for what a pass adds: the paper's Figs. 2
     and 5.
 
     Args:
-        first: What each pass of the module in the first row adds, as `taken_apart`
-            says it.
-        around: What stands before and after that module in its network.
+        network: What `layers_that_ran` gave for the ResNet-50 with a module behind
+            block 3 of res3 that is drawn in the first row.
+        inside: What each pass of that module adds, as `taken_apart` says it.
         others: The same of further modules, by their names.
     """
+
+    def box(name: str, shape: Sequence[int]) -> str:
+        return f"{name}\n" + "×".join(map(str, shape))
+
+    given = network["res3.placed.3.crisscross.q 0"].given
+    last = network["res5.blocks.2.conv3"].out
+    before = [box("clip", network["conv1"].given), box("to block 3\nof res3", given)]
+    after = [
+        box("block 4 of\nres3 to res5", last),
+        box("mean, fc", network["fc"].out),
+    ]
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axis = figure.subplots()
-    _structure(axis, first, 0.0, 0.0, *around)
+    _structure(axis, inside, 0.0, 0.0, before, after)
     for number, (name, added) in enumerate(others.items(), start=1):
         _structure(axis, added, -1.7 * number, 3.95)
         axis.text(0, -1.7 * number, name, va="center", fontsize=9)
