@@ -1367,7 +1367,8 @@ pd.DataFrame(
 from pathlib import Path
 
 from notebooks.kit.claims import evidence
-from notebooks.kit.claims.ledger import load_study, run_all
+from notebooks.kit.claims.ledger import load_ledger
+from notebooks.kit.claims.running import run_all
 from vidattn.training import Placed, build_data, load_trained
 
 study, card, records = evidence.open_records(Path("."), "gta")
@@ -1379,7 +1380,7 @@ if accuracy:
     say("Mean top-1 accuracy: " + ", ".join(said_) + ".")
 none = "(not yet recorded)"
 for key, value in {
-    "steps": records[0]["steps"] if records else none,
+    "steps": records[0].steps if records else none,
     "verdicts": "; ".join(
         f"{c.id.replace('-', ' ')}: {judged[c.id].verdict}"
         for c in study.claims
@@ -1388,7 +1389,7 @@ for key, value in {
     or none,
 }.items():
     glue(key, value, display=False)
-seed = card["seeds"][0]
+seed = card.seeds[0]
 shown_ = [name for name in ("baseline", *study.primary, "oracle") if name in accuracy]
 lines_ = []
 for name in shown_:
@@ -1426,12 +1427,12 @@ for name in ("baseline", "NL", "DNL", "SA", "TA"):
     for told in evidence.values(records, name, "within reversals").values():
         assert abs(told - 0.5) < 0.005
 drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
+    [row for row in records if row.variant in study.primary],
+    versions=card.versions,
 )
 
 # %% tags=["hide-input"]
-live = load_study("book/ledgers/gta_full.yaml") if parameters.data else study
+live = load_ledger("book/ledgers/gta_full.yaml") if parameters.data else study
 usual = live.variants["GTA"][0].places
 
 
@@ -1464,7 +1465,7 @@ if parameters.data:
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
 jobs = [
-    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
+    (name, s) for s in card.seeds[: parameters.seeds] for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
@@ -1475,7 +1476,7 @@ results = dict(
         strict=True,
     )
 )
-replayed = next((row for row in records if row["variant"] == "GTA"), None)
+replayed = next((row for row in records if row.variant == "GTA"), None)
 if parameters.scale == "reduced" and replayed:
     say(evidence.replayed(study, replayed))
 display(drawings.run_card([*results.values()]))

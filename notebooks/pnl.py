@@ -130,10 +130,11 @@ torch.set_num_threads(
 # counts; the network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips of the task, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above a small ring and a large object, below a large ring and a small object.", "name": "fig-pnl-task"}, "image": {"alt": "Two film strips of eight small frames over a grey background. In the upper one a tiny coloured ring is seen in the first and last frames and a large shape of its colour moves in between; in the lower one the ring is large and the shape small. Each time another shape moves as well, and a dashed frame marks the one that has the ring's colour."}}
-from notebooks.kit.claims.ledger import load_study, run_all
+from notebooks.kit.claims.ledger import load_ledger
+from notebooks.kit.claims.running import run_all
 from vidattn.video.synthetic import SyntheticSpec, render
 
-ledger = load_study("book/ledgers/pnl.yaml")
+ledger = load_ledger("book/ledgers/pnl.yaml")
 spec = SyntheticSpec(**ledger.base["data"]["test"])
 scenes = [render(spec, index) for index in range(40)]
 ring_side, object_side = (
@@ -1228,8 +1229,8 @@ from notebooks.kit.claims import evidence
 study, card, records = evidence.open_records(Path("."), "pnl")
 judged = evidence.judge(study, records, card)
 say(evidence.claims_table(study, judged, card))
-first_seeds = card["seeds"][: study.seeds]  # without those that one claim got on top
-paired = [row for row in records if row["seed"] in first_seeds]
+first_seeds = card.seeds[: study.seeds]  # without those that one claim got on top
+paired = [row for row in records if row.seed in first_seeds]
 accuracy = {name: evidence.values(paired, name) for name in study.variants}
 means = {
     name: np.mean([*values.values()]) for name, values in accuracy.items() if values
@@ -1246,7 +1247,7 @@ late = {
 }
 longer = []
 if all(late.values()):
-    steps = next(row["steps"] for row in records if row["variant"] == "NL long")
+    steps = next(row.steps for row in records if row.variant == "NL long")
     each = {
         name: " and ".join(f"{value:.1%}" for value in values)
         for name, values in late.items()
@@ -1287,14 +1288,14 @@ for key, value in {
     "bare": f"{means['baseline']:.0%}" if "baseline" in means else none,
     "oracle": f"{means['oracle']:.0%}" if "oracle" in means else none,
     "nl-gain": f"{np.mean(gain):+.1f}" if gain else none,
-    "steps": records[0]["steps"] if records else none,
+    "steps": records[0].steps if records else none,
     "clips": study.base["data"]["train"]["clips"],
     "verdicts": "; ".join([*map(in_words, judged), *longer]) or none,
 }.items():
     glue(key, value, display=False)
 drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
+    [row for row in records if row.variant in study.primary],
+    versions=card.versions,
 )
 
 # %% [markdown]
@@ -1311,7 +1312,7 @@ drawings.run_card(
 from vidattn.backbones import insertion
 from vidattn.training import Placed, build_data, load_trained
 
-live = load_study("book/ledgers/pnl_full.yaml") if parameters.data else study
+live = load_ledger("book/ledgers/pnl_full.yaml") if parameters.data else study
 block = Placed(kind="pyramid", options=parameters.options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "PNL": (block,)}})
 changes = {
@@ -1326,9 +1327,9 @@ if parameters.data:
     changes["data"] = {"root": parameters.data}
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
-seed = card["seeds"][0]
+seed = card.seeds[0]
 jobs = [
-    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
+    (name, s) for s in card.seeds[: parameters.seeds] for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
@@ -1339,7 +1340,7 @@ results = dict(
         strict=True,
     )
 )
-recorded = next((row for row in records if row["variant"] == "PNL"), None)
+recorded = next((row for row in records if row.variant == "PNL"), None)
 if parameters.scale == "reduced" and recorded:
     say(evidence.replayed(study, recorded))
 display(drawings.run_card([*results.values()]))
@@ -1463,12 +1464,12 @@ if "PNL" in trained and parameters.data is None:
     display(figure)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 4, remade on all classes: accuracy of the recorded networks in each direction, mean over seeds and 95% interval where there are two seeds or more.", "name": "fig-pnl-classes"}, "image": {"alt": "Four groups, one a direction, each with a mark and an interval for the bare network, NL and PNL."}}
-from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit.claims import mean_interval
 
 KINDS = {"baseline": "baseline", "NL": "nonlocal", "PNL": "pyramid"}
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 2.6), layout="constrained")
 for shift, (name, kind) in zip((-0.2, 0, 0.2), KINDS.items(), strict=True):
-    tables = [np.array(row["confusion"]) for row in records if row["variant"] == name]
+    tables = [np.array(row.confusion) for row in records if row.variant == name]
     shares = 100 * np.array([table.diagonal() / table.sum(axis=1) for table in tables])
     for place_, values in enumerate(shares.T):
         low, high = (

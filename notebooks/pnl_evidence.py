@@ -35,28 +35,27 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from notebooks.kit import drawings
-from notebooks.kit.claims import evidence
-from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit import claims, drawings
+from notebooks.kit.claims import mean_interval
 from notebooks.kit.printed import printed_accuracy
 from vidattn import figures
 
 figures.use_style()
-study, card, rows = evidence.open_records(Path("."), "pnl")
-c2d_study, c2d_card, c2d_rows = evidence.open_records(Path("."), "pnl_c2d")
-axes_study, axes_card, axes_rows = evidence.open_records(Path("."), "pnl_c2d_axes")
-judged = evidence.judge(study, rows, card)
+study, card, rows = claims.open_records(Path("."), "pnl")
+c2d_study, c2d_card, c2d_rows = claims.open_records(Path("."), "pnl_c2d")
+axes_study, axes_card, axes_rows = claims.open_records(Path("."), "pnl_c2d_axes")
+judged = claims.judge(study, rows, card)
 paired = [
-    row for row in rows if row["seed"] in card["seeds"][: study.seeds]
+    row for row in rows if row.seed in card.seeds[: study.seeds]
 ]  # without one claim's more
-accuracy = evidence.accuracies(study, paired)
+accuracy = claims.accuracies(study, paired)
 KINDS = {
     name: placed[0].kind if placed else "oracle" if name == "oracle" else "baseline"
     for name, placed in study.variants.items()
 }
 for part in ("train", "test"):
     glue(f"pnl-{part}-clips", study.base["data"][part]["clips"], display=False)
-glue("pnl-more", len(card["seeds"]), display=False)
+glue("pnl-more", len(card.seeds), display=False)
 missing = [name for name in study.variants if name not in accuracy]
 primary = sum(len(accuracy[name]) for name in study.primary if name in accuracy)
 more = len(rows) - len(paired)
@@ -97,7 +96,8 @@ Markdown(
 # The measure stays as it was claimed; read the rows, not the mean.
 
 # %% tags=["hide-input"]
-Markdown(evidence.claims_table(study, judged, card))
+every = [*rows, *c2d_rows, *axes_rows]
+Markdown(claims.claims_table(study, judged, card, every))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The three claims about accuracy: mean paired difference in the claimed direction and its 95% interval over ten seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-pnl-claims"}, "image": {"alt": "Three horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 SHORT = {
@@ -145,7 +145,7 @@ lines = []
 for name in ("NL", "PNL", "PNL concat"):
     metrics = ["relation"] + [f"relation {k}" for k in range(4) if name != "NL"]
     for metric in metrics:
-        spread = mean_interval(list(evidence.values(rows, name, metric).values()))
+        spread = mean_interval(list(claims.values(rows, name, metric).values()))
         what = {"relation": "mean over scales" if name != "NL" else "positions"}.get(
             metric, f"scale {metric[-1]}"
         )
@@ -208,7 +208,7 @@ top1 = {
     if cell["metric"] == "top1"
 }
 beside = {name: f"{top1[place]} (Table {place[0]})" for name, place in PRINTED.items()}
-evidence.accuracy_table(study, paired, beside).style.hide(axis="index").format(
+claims.accuracy_table(study, paired, beside).style.hide(axis="index").format(
     precision=1
 )
 
@@ -227,13 +227,9 @@ evidence.accuracy_table(study, paired, beside).style.hide(axis="index").format(
 lines = []
 for name in ("baseline", "NL", "PNL"):
     for length in ("", " long"):
-        found = [
-            100 * value for value in evidence.values(paired, name + length).values()
-        ]
+        found = [100 * value for value in claims.values(paired, name + length).values()]
         if found:
-            steps = next(
-                row["steps"] for row in rows if row["variant"] == name + length
-            )
+            steps = next(row.steps for row in rows if row.variant == name + length)
             low, high, count = min(found), max(found), len(found)
             lines.append(
                 (
@@ -258,7 +254,7 @@ pd.DataFrame(lines, columns=columns).style.hide(axis="index")
 
 # %% tags=["hide-input"]
 beside = {name: f"{top1['6', row]} (Table 6, UCF101)" for name, row in C2D.items()}
-evidence.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").format(
+claims.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").format(
     precision=1
 )
 
@@ -270,7 +266,7 @@ evidence.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").fo
 # before blocks are compared, so that these rows are weak evidence, too.
 
 # %% tags=["hide-input"]
-evidence.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").format(
+claims.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").format(
     precision=1
 )
 
@@ -284,15 +280,15 @@ evidence.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").
 # bytes). The commit on the card is the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
-Markdown(evidence.still_true(study, rows))
+Markdown(claims.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("PNL", 0).data.key()
 drawings.run_card(
     [*rows, *c2d_rows, *axes_rows],
     data=f"synthetic, key {data[:12]} (oracle: its own)",
-    versions=card["versions"],
+    versions=card.versions,
     parameters={
-        "ledgers": f"{card['ledger_commit'][:12]}, {c2d_card['ledger_commit'][:12]}, {axes_card['ledger_commit'][:12]}"
+        "ledgers": f"{card.ledger_commit[:12]}, {c2d_card.ledger_commit[:12]}, {axes_card.ledger_commit[:12]}"
     },
 )

@@ -1026,7 +1026,7 @@ saved.style.format("{:+.1%}").set_caption(
 # {doc}`rcca_evidence` has every run, and says what the paper's own accuracies can bear.
 
 # %% tags=["hide-input"]
-shared = page.card["seeds"][: page.study.seeds]  # that all primary variants have
+shared = page.card.seeds[: page.study.seeds]  # that all primary variants have
 page.claims(seeds=shared)
 
 

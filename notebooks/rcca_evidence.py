@@ -37,21 +37,20 @@ import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from notebooks.kit import drawings
-from notebooks.kit.claims import evidence
+from notebooks.kit import claims, drawings
 from notebooks.kit.drawings import say, show_table
 from notebooks.kit.printed import printed_accuracy
 from vidattn import figures
 
 figures.use_style()
-study, card, rows = evidence.open_records(Path("."), "rcca")
-judged = evidence.judge(study, rows, card)
-accuracy = evidence.accuracies(study, rows)
+study, card, rows = claims.open_records(Path("."), "rcca")
+judged = claims.judge(study, rows, card)
+accuracy = claims.accuracies(study, rows)
 KINDS = dict.fromkeys(study.variants, "baseline") | {"oracle": "oracle"}
 for name, placed in study.variants.items():
     if placed:
         KINDS[name] = placed[0].kind.removeprefix("recurrent_")
-shared = card["seeds"][: study.seeds]  # that all primary variants have
+shared = card.seeds[: study.seeds]  # that all primary variants have
 for part in ("train", "test"):
     glue(f"rcca-{part}-clips", study.base["data"][part]["clips"], display=False)
 missing = [name for name in study.variants if name not in accuracy]
@@ -75,7 +74,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 Markdown(
-    evidence.claims_table(study, judged, card)
+    claims.claims_table(study, judged, card, rows)
     if judged
     else f"**No verdict yet**: {min(seeds)} of {study.seeds} seeds are recorded."
 )
@@ -185,7 +184,7 @@ beside = {}
 for name, place in PRINTED.items():
     table, row = place.split(": ")
     beside[name] = f"{top1[table, row, 'ucf101']} (Table {table})"
-table = evidence.accuracy_table(study, rows, beside)
+table = claims.accuracy_table(study, rows, beside)
 table.style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
@@ -252,7 +251,7 @@ say(
 # %% tags=["hide-input"]
 EPOCHS = [f"epoch {n}" for n in range(1, study.base["optim"]["epochs"] + 1)]
 tested = pd.DataFrame(
-    [[row["variant"], row["seed"], *row["epoch_top1"]] for row in rows],
+    [[row.variant, row.seed, *row.epoch_top1] for row in rows],
     columns=["variant", "seed", *EPOCHS],
 )
 curves = 100 * tested[EPOCHS]
@@ -354,13 +353,13 @@ pd.DataFrame(wins).T.style.format("{:.0%}").set_caption(
 # bytes). The commit on the card is the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
-Markdown(evidence.still_true(study, rows))
+Markdown(claims.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("RCCA", 0).data.key()
 drawings.run_card(
     rows,
     data=f"synthetic, key {data[:12]} (oracle, aligned: their own)",
-    versions=card["versions"],
-    parameters={"ledger": card["ledger_commit"][:12]},
+    versions=card.versions,
+    parameters={"ledger": card.ledger_commit[:12]},
 )

@@ -983,7 +983,8 @@ pd.DataFrame(
 from pathlib import Path
 
 from notebooks.kit.claims import evidence
-from notebooks.kit.claims.ledger import load_study, run_all
+from notebooks.kit.claims.ledger import load_ledger
+from notebooks.kit.claims.running import run_all
 
 study, card, records = evidence.open_records(Path("."), "rnl")
 judged = evidence.judge(study, records, card)
@@ -1017,7 +1018,7 @@ gain = [
     for s, v in evidence.values(records, "NL").items()
 ]
 glue("nl-gain", f"{np.mean(gain):+.1f}", display=False)
-glue("steps", records[0]["steps"], display=False)
+glue("steps", records[0].steps, display=False)
 glue("clips", study.base["data"]["train"]["clips"], display=False)
 glue(
     "verdicts",
@@ -1029,8 +1030,8 @@ glue(
     display=False,
 )
 drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
+    [row for row in records if row.variant in study.primary],
+    versions=card.versions,
 )
 
 # %% [markdown]
@@ -1045,7 +1046,7 @@ drawings.run_card(
 from notebooks.kit.claims.ledger import at_noise
 from vidattn.training import Placed, build_data, evaluate, load_trained
 
-live = load_study("book/ledgers/rnl_full.yaml") if parameters.data else study
+live = load_ledger("book/ledgers/rnl_full.yaml") if parameters.data else study
 block = Placed(kind="region", options=parameters.options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "RNL": (block,)}})
 changes = {
@@ -1062,7 +1063,7 @@ elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
 jobs = [
     (name, seed)
-    for seed in card["seeds"][: parameters.seeds]
+    for seed in card.seeds[: parameters.seeds]
     for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
@@ -1074,7 +1075,7 @@ results = dict(
         strict=True,
     )
 )
-recorded = next(row for row in records if row["variant"] == "RNL")
+recorded = next(row for row in records if row.variant == "RNL")
 if parameters.scale == "reduced":
     say(evidence.replayed(study, recorded))
 display(drawings.run_card(list(results.values())))
@@ -1174,7 +1175,7 @@ if trained and parameters.data is None:
 # no region, stands beside it as the control.
 
 # %% tags=["hide-input"]
-from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit.claims import mean_interval
 
 columns = {
     "maps alike": "maps alike",

@@ -37,15 +37,14 @@ import seaborn as sns
 from IPython.display import Markdown
 from myst_nb import glue
 
-from notebooks.kit import drawings
-from notebooks.kit.claims import evidence
-from notebooks.kit.claims.stats import mean_interval, paired_interval
+from notebooks.kit import claims, drawings
+from notebooks.kit.claims import mean_interval, paired_interval
 from notebooks.kit.printed import printed_accuracy
 from vidattn import figures
 
 figures.use_style()
-study, card, rows = evidence.open_records(Path("."), "rnl")
-judged = evidence.judge(study, rows, card)
+study, card, rows = claims.open_records(Path("."), "rnl")
+judged = claims.judge(study, rows, card)
 KINDS = {
     "NL": "nonlocal",
     "NL twice": "nonlocal",
@@ -59,7 +58,7 @@ KINDS = {
 KINDS |= {name: "region" for name in study.variants if name.startswith("RNL")}
 for part in ("train", "test"):
     glue(f"{part}-clips", study.base["data"][part]["clips"], display=False)
-counts = pd.Series([row["variant"] for row in rows]).value_counts()
+counts = pd.Series([row.variant for row in rows]).value_counts()
 missing = [name for name in study.variants if name not in counts]
 note = f" Not run: {', '.join(missing)}." if missing else ""
 Markdown(
@@ -94,7 +93,7 @@ Markdown(
 #   kept.
 
 # %% tags=["hide-input"]
-Markdown(evidence.claims_table(study, judged, card))
+Markdown(claims.claims_table(study, judged, card, rows))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The primary claims: mean paired difference in the claimed direction and its 95% interval over ten seeds. Open diamonds: the effect predicted beforehand. The first three are differences of accuracies (0.1 is ten points), the last a difference of cosines.", "name": "fig-rnl-claims"}, "image": {"alt": "Four horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 short = {
@@ -121,7 +120,7 @@ drawings.interval_plot(
 # lack to it is the relation.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies alone at the right end, CBAM alone at the left; all others overlap."}}
-accuracy = evidence.accuracies(study, rows)
+accuracy = claims.accuracies(study, rows)
 drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 
 # %% [markdown]
@@ -157,9 +156,7 @@ cells = {
     if cell["dataset"] == "kinetics400" and cell["metric"] == "top1"
 }
 beside = {name: f"{cells[place]} ({place[0]})" for name, place in PRINTED.items()}
-evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(
-    precision=1
-)
+claims.accuracy_table(study, rows, beside).style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
 # ## At growing noise
@@ -180,7 +177,7 @@ tested = pd.DataFrame(
     {"network": name, noise: level, top1: 100 * share}
     for name in study.primary
     for level, metric in metrics.items()
-    for share in evidence.values(rows, name, metric).values()
+    for share in claims.values(rows, name, metric).values()
 )
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 3.4), layout="constrained")
 sns.lineplot(
@@ -204,7 +201,7 @@ plt.show()
 # %% tags=["hide-input"]
 def lost(name):  # accuracy that doubling the noise costs, by seed
     before, after = (
-        evidence.values(rows, name, metric) for metric in ("top1", "noise 0.2")
+        claims.values(rows, name, metric) for metric in ("top1", "noise 0.2")
     )
     return [before[seed] - after[seed] for seed in before]
 
@@ -234,7 +231,7 @@ lines = [
 ]
 for name in ("NL", "RNL", "RNL 1x1x1"):
     cells = [
-        mean_interval(list(evidence.values(rows, name, column).values()))
+        mean_interval(list(claims.values(rows, name, column).values()))
         for column in columns
     ]
     lines.append(
@@ -256,13 +253,13 @@ Markdown("\n".join(lines))
 # still being written meanwhile.
 
 # %% tags=["hide-input"]
-Markdown(evidence.still_true(study, rows))
+Markdown(claims.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("RNL", 0).data.key()
 drawings.run_card(
     rows,
     data=f"synthetic, key {data[:12]} (oracle: its own)",
-    versions=card["versions"],
-    parameters={"ledger": card["ledger_commit"][:12]},
+    versions=card.versions,
+    parameters={"ledger": card.ledger_commit[:12]},
 )

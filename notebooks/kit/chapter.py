@@ -12,9 +12,9 @@ from IPython.display import display
 from myst_nb import glue
 from torch import nn
 
-from notebooks.kit.claims import evidence
-from notebooks.kit.claims.claim import Judgement
-from notebooks.kit.claims.ledger import Study, run_all
+from notebooks.kit import claims
+from notebooks.kit.claims import Card, Judgement, Ledger, Record
+from notebooks.kit.claims.running import run_all
 from notebooks.kit.drawings import run_card, say
 from notebooks.kit.drawings.card import Html
 from notebooks.kit.notebook import read_notebook
@@ -84,32 +84,32 @@ class Chapter:
     # The recorded runs
 
     @cached_property
-    def _opened(self) -> tuple[Study, dict[str, Any], list[dict[str, Any]]]:
-        return evidence.open_records(ROOT, self.name)
+    def _opened(self) -> tuple[Ledger, Card, list[Record]]:
+        return claims.open_records(ROOT, self.name)
 
     @property
-    def study(self) -> Study:
+    def study(self) -> Ledger:
         """The ledger."""
         return self._opened[0]
 
     @property
-    def card(self) -> dict[str, Any]:
+    def card(self) -> Card:
         """The records' card: the ledger's commit, seeds, machine and versions."""
         return self._opened[1]
 
     @property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """The recorded runs."""
         return self._opened[2]
 
     @cached_property
     def judged(self) -> dict[str, Judgement]:
         """The claims that could be judged, by their ids."""
-        return evidence.judge(self.study, self.records, self.card)
+        return claims.judge(self.study, self.records, self.card)
 
     def values(self, variant: str, metric: str = "top1") -> dict[int, float]:
         """Return one metric of a variant's recorded runs, by seed."""
-        return evidence.values(self.records, variant, metric)
+        return claims.values(self.records, variant, metric)
 
     def mean(self, variant: str, seeds: Collection[int] | None = None) -> float | None:
         """Return the mean top-1 accuracy of a variant's recorded runs, None if there
@@ -137,7 +137,7 @@ class Chapter:
             shown: Variants of the line; default: the primary ones and the oracle.
             seeds: Seeds that the means are over; default: all.
         """
-        say(evidence.claims_table(self.study, self.judged, self.card))
+        say(claims.claims_table(self.study, self.judged, self.card, self.records))
         shown = dict.fromkeys(shown or (*self.study.primary, "oracle"))
         means = {name: self.mean(name, seeds) for name in self.study.variants}
         line = [
@@ -152,7 +152,7 @@ class Chapter:
         base: Any = self.study.base
         self.glue(
             verdicts="; ".join(verdicts) or NOT_RECORDED,
-            steps=self.records[0]["steps"] if self.records else NOT_RECORDED,
+            steps=self.records[0].steps if self.records else NOT_RECORDED,
             clips=base["data"]["train"]["clips"],
             **{
                 key: NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
@@ -162,8 +162,8 @@ class Chapter:
 
     def run_card(self) -> Html:
         """Return the card of the recorded runs that the claims compare."""
-        rows = [row for row in self.records if row["variant"] in self.study.primary]
-        return run_card(rows, versions=self.card["versions"])
+        rows = [row for row in self.records if row.variant in self.study.primary]
+        return run_card(rows, versions=self.card.versions)
 
     # The live networks
 
@@ -185,7 +185,7 @@ class Chapter:
         Returns:
             The networks of the first seed by variant, in evaluation mode.
         """
-        seeds = self.card["seeds"][: self.parameters.seeds]
+        seeds = self.card.seeds[: self.parameters.seeds]
         jobs = [(name, seed) for seed in seeds for name in self.parameters.variants]
         described = self._networks(own, alike)
         self.experiments = {
@@ -195,9 +195,9 @@ class Chapter:
         at_a_time = 2 if self.synthetic else 1
         done = run_all([*self.experiments.values()], jobs=at_a_time)
         self.results = dict(zip(jobs, done, strict=True))
-        recorded = [row for row in self.records if row["variant"] == own[0]]
+        recorded = [row for row in self.records if row.variant == own[0]]
         if self.parameters.scale == "reduced" and recorded:
-            say(evidence.replayed(self.study, recorded[0]))
+            say(claims.replayed(self.study, recorded[0]))
         display(run_card([*self.results.values()]))
         trained = {
             name: load_trained(str(self.results[name, seeds[0]].folder)).eval()
