@@ -13,19 +13,19 @@ from matplotlib.patches import Rectangle
 
 from notebooks.kit.drawings.diagram import Ran, diagram
 from vidattn.figures.style import COLOURS, INK, WIDTH
-from vidattn.video.synthetic import Scene
+from vidattn.video.synthetic import SyntheticSpec, render
 
 BY_PASS = ("#3b1782", "#7f57d6", "#cbbcec")  # of the pass that first reaches a position
 
 
-def film_strips(clips: Mapping[str, Scene], classes: Mapping[str, str]) -> Figure:
-    """Draw a row for each clip, every third frame, the object that counts in a dashed
-    frame.
+def film_strips(specs: Mapping[str, SyntheticSpec]) -> Figure:
+    """Draw the first clip of each data set, every third frame, the object that counts
+    in a dashed frame.
 
     Args:
-        clips: By the name of their task.
-        classes: Their classes in words.
+        specs: By the name of their task.
     """
+    clips = {task: render(spec, 0) for task, spec in specs.items()}
     shown = range(1, min(len(scene.frames) for scene in clips.values()), 3)
     figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
     rows = figure.subplots(len(clips), len(shown))
@@ -39,7 +39,7 @@ def film_strips(clips: Mapping[str, Scene], classes: Mapping[str, str]) -> Figur
                 frame = Rectangle((left - 2, top - 2), width + 4, height + 4)
                 frame.set(fill=False, ec="white", ls="--", lw=1.2)
                 axis.add_patch(frame)
-        row[0].set_ylabel(f"{task}:\n{classes[task]}")
+        row[0].set_ylabel(f"{task}:\n{specs[task].classes[scene.label]}")
     for axis, t in zip(rows[-1], shown, strict=True):
         axis.set_xlabel(f"frame {t}")
     return figure
