@@ -3,7 +3,7 @@
 from notebooks.kit.drawings.architecture import show_architecture
 from notebooks.kit.drawings.card import run_card
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
-from notebooks.kit.drawings.page import say, show_table
+from notebooks.kit.drawings.page import measured, say, show_table
 from notebooks.kit.drawings.plots import dot_plot, interval_plot
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "dot_plot",
     "interval_plot",
     "layers_that_ran",
+    "measured",
     "run_card",
     "say",
     "show_architecture",
