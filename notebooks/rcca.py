@@ -92,7 +92,7 @@ from torch import nn
 
 from notebooks.kit import claims, seen
 from notebooks.kit.chapter import Chapter
-from notebooks.kit.drawings import layers_that_ran, say
+from notebooks.kit.drawings import clips, layers_that_ran, say
 from notebooks.kit.drawings import rcca as pictures
 from notebooks.kit.proof import draw, error, prove, randomise
 from vidattn import figures
@@ -100,6 +100,7 @@ from vidattn.backbones import BACKBONES, insertion, place
 from vidattn.blocks import CrissCross3d, NonLocal, RecurrentCrissCross3d
 from vidattn.cost import count
 from vidattn.training import load_trained
+from vidattn.video.synthetic import render
 
 page = Chapter("rcca", globals())
 
@@ -123,12 +124,15 @@ page = Chapter("rcca", globals())
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above the ring stands in the opposite corner (apart), below in the middle of where the objects move (aligned).", "name": "fig-rcca-task"}, "image": {"alt": "Two film strips of seven small frames over a grey background. A coloured ring is seen in the first and last frames, two coloured shapes move in between, a dashed frame around the one of the ring's colour. In the upper strip the ring stands in another corner than the shapes, in the lower one among them."}}
 runs = {"apart": "RCCA", "aligned": "aligned RCCA"}
 specs = {task: page.study.experiment(run, 0).data.test for task, run in runs.items()}
-pictures.film_strips(specs)
+first = {task: render(spec, 0) for task, spec in specs.items()}
+rows = [(f"{of}:\n{specs[of].classes[c.label]}", c) for of, c in first.items()]
+clips.strips(rows, range(1, specs["apart"].frames, 3), height=2.3)
 
 # %% tags=["hide-input"]
 stage, number = page.first_place
 run = page.study.experiment("RCCA", 0)
-sampling, bare = run.sampling, BACKBONES[page.backbone](temporal=run.model.temporal)
+length, size = run.sampling.frames, run.sampling.size
+bare = BACKBONES[page.backbone](temporal=run.model.temporal)
 place(bare, {stage: (number,)}, lambda channels: nn.Identity()).double().eval()
 here = insertion(bare, stage, number)
 rows = []
@@ -137,18 +141,15 @@ for name, before in (("what the module is given", here), ("the last features", N
     if page.scale != "full":
         large = (25, 8 * found.step, 16 * found.step)
         assert seen.window_by_derivative(bare, before, large) == found[:2]
-    rows.append([name, *found[:2], str(sampling.frames), str(sampling.size)])
+    rows.append([name, *found[:2], str(length), str(size)])
 columns = ["", "frames", "pixels a side", "frames of the clip", "pixels of the clip"]
 windows = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 page.glue(windows=windows.set_caption("What one feature of the bare network sees."))
 
 mine = seen.window(bare, here)
-grid = (sampling.frames, *[sampling.size // mine.step] * 2)
-at = seen.positions_that_see(seen.see(specs["apart"], sampling, 0).ring, mine)
-assert len(at) and (at < torch.tensor(grid)).all()
+grid = (length, size // mine.step, size // mine.step)
 page.glue(
-    window=f"{mine.frames} of {sampling.frames} frames and {mine.pixels} of "
-    f"{sampling.size} pixels",
+    window=f"{mine.frames} of {length} frames and {mine.pixels} of {size} pixels",
     grid="×".join(map(str, grid)),
     stage=stage,
 )
@@ -157,8 +158,10 @@ page.glue(
 rows = []
 for task, spec in specs.items():
     quiet = spec.model_copy(update={"noise": 0.0})
-    views = [seen.see(quiet, sampling, index) for index in range(40)]
-    off = [seen.coordinates_between(view, mine) for view in views]
+    shown = [clips.Seen(quiet, index, length, size) for index in range(40)]
+    at = seen.positions_that_see(shown[0].cut(shown[0].scene.ring), mine)
+    assert len(at) and (at < torch.tensor(grid)).all()
+    off = [seen.coordinates_between(clip, mine) for clip in shown]
     rows += [[task, D, off.count(D), -(-D // 2), D] for D in sorted({*off})]
 columns = [
     "task",
@@ -1094,9 +1097,10 @@ ours = next((name for name in trained if runs[name].blocks), None)
 remade = bool(ours and page.synthetic)
 if remade:
     test, sampling = runs[ours].data.test, runs[ours].sampling
-    clips = [seen.see(test, sampling, index) for index in range(16)]
+    look = partial(clips.Seen, test, frames=sampling.frames, crop=sampling.size)
+    few = [look(index) for index in range(16)]
     module = insertion(trained[ours], *page.first_place)
-    pairs = [figures.in_and_out(trained[ours], module, clip.tensor) for clip in clips]
+    pairs = [figures.in_and_out(trained[ours], module, each.clip) for each in few]
     bright = [seen.upper_halves(*features) for features in pairs]
     before, after = np.mean(bright, axis=0)
     print(
@@ -1152,20 +1156,21 @@ if remade:
         right[name] = result.logits().argmax(1) == result.labels()
     wins = np.flatnonzero(right[ours] & ~right[bare]) if bare else []
     index = int(wins[0]) if len(wins) else 0
-    clip = seen.see(test, sampling, index)
-    print(f"Test clip {index}: {test.classes[clip.label]}")
-    grey = clip.pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype("uint8")
-    maps = [evidence_for(clip.label, trained[name], clip.tensor) for name in shown]
+    one = look(index)
+    print(f"Test clip {index}: {test.classes[one.scene.label]}")
+    grey = one.pictures.mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype("uint8")
+    maps = [evidence_for(one.scene.label, trained[name], one.clip) for name in shown]
     titles = [name.replace(" ", "\n", 1) for name in shown]
     display(figures.show_activation(grey, maps, titles))
 
 # %% tags=["hide-input"]
 if remade:
     rows = []
-    for name, clip in product(shown, clips):
-        told = evidence_for(clip.label, trained[name], clip.tensor)
+    for name, each in product(shown, few):
+        told = evidence_for(each.scene.label, trained[name], each.clip)
         scaled = (told - told.mean()) / told.std()
-        over = (seen.mean_on(scaled, mask) for mask in (clip.target, clip.ring))
+        masks = map(each.cut, (each.scene.target, each.scene.ring))
+        over = (seen.mean_on(scaled, mask) for mask in masks)
         rows.append([name, *over])
     table = pd.DataFrame(rows, columns=["network", "on the object", "on the ring"])
     table = table.groupby("network", sort=False, as_index=False).mean()

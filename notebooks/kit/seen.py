@@ -1,6 +1,4 @@
-"""What a network sees of a clip: the frames and pixels that it is given, and those that
-one of its features depends on.
-"""
+"""What a feature of a network sees, and what features say of a place in a clip."""
 
 from typing import NamedTuple
 
@@ -9,11 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from notebooks.kit.drawings.clips import Seen
 from notebooks.kit.proof import draw
-from vidattn.training.experiment import Sampling
-from vidattn.video import augment
-from vidattn.video.sample import sample
-from vidattn.video.synthetic import SyntheticSpec, render
 
 
 class Window(NamedTuple):
@@ -79,39 +74,6 @@ def window_by_derivative(
     return int(t.max() - t.min()) + 1, int(w.max() - w.min()) + 1
 
 
-class Seen(NamedTuple):
-    """A synthetic clip as a network is given it in its tests, before it was encoded.
-
-    Attributes:
-        pictures: uint8 (T, H, W, 3).
-        target: Where the object that decides the class is, (T, H, W).
-        ring: Where the ring is, (T, H, W).
-        label: Number of the class.
-    """
-
-    pictures: np.ndarray
-    target: np.ndarray
-    ring: np.ndarray
-    label: int
-
-    @property
-    def tensor(self) -> Tensor:
-        """The network's input (1, 3, T, H, W)."""
-        return augment.normalise(torch.from_numpy(self.pictures))[None]
-
-
-def see(spec: SyntheticSpec, sampling: Sampling, index: int) -> Seen:
-    """Return one clip of a data set as a network is given it, nothing being resized."""
-    scene, size = render(spec, index), sampling.test_size or sampling.size
-    times = sample(sampling.mode, spec.frames, sampling.frames, sampling.stride)[0]
-    edge = (spec.size - size) // 2
-    cut = slice(edge, edge + size)
-    pictures, target, ring = (
-        film[times][:, cut, cut] for film in (scene.frames, scene.target, scene.ring)
-    )
-    return Seen(pictures, target, ring, scene.label)
-
-
 def positions_that_see(mask: np.ndarray, of: Window) -> Tensor:
     """Return the positions (n, 3), (t, row, column), of a map whose windows touch a mask.
 
@@ -135,11 +97,12 @@ def coordinates_between(clip: Seen, of: Window) -> int:
         clip: A clip with a ring, on a plain ground and without noise.
         of: The window of the map's features.
     """
-    drawn = (clip.pictures != clip.pictures[0, 0, 0]).any(axis=-1)  # soft edges, too
-    with_ring = clip.ring.any(axis=(1, 2), keepdims=True)  # frames
+    pictures, ring = clip.pictures, clip.cut(clip.scene.ring)
+    drawn = (pictures != pictures[0, 0, 0]).any(axis=-1)  # soft edges, too
+    with_ring = ring.any(axis=(1, 2), keepdims=True)  # frames
     masks = (drawn & with_ring, drawn & ~with_ring)
-    ring, objects = (positions_that_see(mask, of) for mask in masks)
-    return 3 - int((ring[:, None] == objects).sum(dim=-1).max())
+    rings, objects = (positions_that_see(mask, of) for mask in masks)
+    return 3 - int((rings[:, None] == objects).sum(dim=-1).max())
 
 
 def upper_halves(x: Tensor, z: Tensor) -> tuple[float, float]:

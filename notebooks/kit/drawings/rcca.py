@@ -9,40 +9,11 @@ import numpy as np
 import sympy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from notebooks.kit.drawings.diagram import Ran, diagram
 from vidattn.figures.style import COLOURS, INK, WIDTH
-from vidattn.video.synthetic import SyntheticSpec, render
 
 BY_PASS = ("#3b1782", "#7f57d6", "#cbbcec")  # of the pass that first reaches a position
-
-
-def film_strips(specs: Mapping[str, SyntheticSpec]) -> Figure:
-    """Draw the first clip of each data set, every third frame, the object that counts
-    in a dashed frame.
-
-    Args:
-        specs: By the name of their task.
-    """
-    clips = {task: render(spec, 0) for task, spec in specs.items()}
-    shown = range(1, min(len(scene.frames) for scene in clips.values()), 3)
-    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
-    rows = figure.subplots(len(clips), len(shown))
-    for row, (task, scene) in zip(rows, clips.items(), strict=True):
-        for axis, t in zip(row, shown, strict=True):
-            axis.imshow(scene.frames[t])
-            axis.set(xticks=[], yticks=[])
-            if scene.target[t].any():
-                at = np.argwhere(scene.target[t])
-                (top, left), (height, width) = at.min(axis=0), np.ptp(at, axis=0)
-                frame = Rectangle((left - 2, top - 2), width + 4, height + 4)
-                frame.set(fill=False, ec="white", ls="--", lw=1.2)
-                axis.add_patch(frame)
-        row[0].set_ylabel(f"{task}:\n{specs[task].classes[scene.label]}")
-    for axis, t in zip(rows[-1], shown, strict=True):
-        axis.set_xlabel(f"frame {t}")
-    return figure
 
 
 def one_pass(passes: Sequence[Mapping[str, Ran]], sides: Sequence[int]) -> Figure:
