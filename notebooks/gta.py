@@ -1249,7 +1249,6 @@ by_place.style.format(precision=2).set_caption(
 # %%
 from notebooks.kit.printed import printed_accuracy
 from notebooks.kit.printed.gta import efficiency
-from notebooks.kit.printed.models import says
 
 costs_printed = efficiency()
 verdicts = pd.Series([figure.verdict for figure in costs_printed]).value_counts()
@@ -1257,7 +1256,7 @@ agreeing, fitted, unexplained = (
     int(verdicts.get(key, 0)) for key in ("agrees", "agrees, fitted", "not explained")
 )
 guessed = sum(
-    says("guess") in f.reading for f in costs_printed if f.verdict == "agrees, fitted"
+    "guess" in f.reading for f in costs_printed if f.verdict == "agrees, fitted"
 )
 recount = (
     f"Of {len(costs_printed)} printed costs {agreeing} follow from the text, {fitted - guessed} more only from choices that the text does not have, inner widths and pooled keys among them, "

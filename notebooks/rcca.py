@@ -77,7 +77,6 @@ seeds = 1  # seeds of each
 epochs = 2  # passes over the training clips
 
 # %% tags=["hide-input"]
-from collections import Counter
 from functools import partial
 from itertools import product
 from math import prod
@@ -123,14 +122,14 @@ page = Chapter("rcca", globals())
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above the ring stands in the opposite corner (apart), below in the middle of where the objects move (aligned).", "name": "fig-rcca-task"}, "image": {"alt": "Two film strips of seven small frames over a grey background. A coloured ring is seen in the first and last frames, two coloured shapes move in between, a dashed frame around the one of the ring's colour. In the upper strip the ring stands in another corner than the shapes, in the lower one among them."}}
 runs = {"apart": "RCCA", "aligned": "aligned RCCA"}
-specs = {task: page.study.experiment(run, 0).data.test for task, run in runs.items()}
+specs = {task: page.ledger.experiment(run, 0).data.test for task, run in runs.items()}
 first = {task: render(spec, 0) for task, spec in specs.items()}
 rows = [(f"{of}:\n{specs[of].classes[c.label]}", c) for of, c in first.items()]
 clips.strips(rows, range(1, specs["apart"].frames, 3), height=2.3)
 
 # %% tags=["hide-input"]
 stage, number = page.first_place
-run = page.study.experiment("RCCA", 0)
+run = page.ledger.experiment("RCCA", 0)
 length, size = run.sampling.frames, run.sampling.size
 bare = BACKBONES[page.backbone](temporal=run.model.temporal)
 place(bare, {stage: (number,)}, lambda channels: nn.Identity()).double().eval()
@@ -958,19 +957,18 @@ costs.style.format(COLUMNS).set_caption(
 # where one unit gives half of the surplus.
 
 # %%
-from notebooks.kit.printed import printed_efficiency
-from notebooks.kit.printed.rcca import efficiency
+from notebooks.kit.printed import efficiency, printed_efficiency
+from notebooks.kit.printed.report import agreements
 
-printed = efficiency()
-verdicts = Counter(cost.verdict for cost in printed)
+printed = efficiency("RCCA-3D")
+agreeing, fitted, unexplained = agreements(printed)
 recount = (
-    f"Of {len(printed)} printed cost figures {verdicts['agrees']} follow from the "
-    f"model that the text describes, {verdicts['agrees, fitted']} more only under "
-    "readings chosen to fit."
+    f"Of {len(printed)} printed cost figures {agreeing} follow from the model that the "
+    f"text describes, {fitted} more only under readings chosen to fit."
 )
 (one,) = (c for c in printed if (c.table, c.row, c.metric) == ("I", "a", "FLOPs %"))
 say(
-    f"{recount} {verdicts['not explained']} remain unexplained. One module, Table I: "
+    f"{recount} {unexplained} remain unexplained. One module, Table I: "
     f"{one.printed}% of the bare network as printed, {one.all_counted:.1f}% with "
     "everything counted in one unit."
 )
@@ -1023,11 +1021,11 @@ saved.style.format("{:+.1%}").set_caption(
 # {doc}`rcca_evidence` has every run, and says what the paper's own accuracies can bear.
 
 # %% tags=["hide-input"]
-shared = page.card.seeds[: page.study.seeds]  # that all primary variants have
+shared = page.card.seeds[: page.ledger.seeds]  # that all primary variants have
 page.claims(seeds=shared)
 
 
-found = claims.accuracies(page.study, page.records)
+found = claims.accuracies(page.ledger, page.records)
 # Three of four cases at most without a relation, see above: 78% of these clips.
 over = {name: [x for x in values if x > 78] for name, values in found.items()}
 did = {name: f"{len(over[name])} of {len(found[name])}" for name in found}
