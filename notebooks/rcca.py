@@ -43,10 +43,11 @@
 #   misprint, and we show which. Three passes do reach every position, exactly; but at equal weights
 #   {glue:text}`on-planes` of the attention stays on the planes through the position that asks. For
 #   two places to meet half-way, which a network that ends in a mean may be content with, two passes
-#   are enough. {glue:text}`conv-share` of the cost at `res3` is $1 \times 1 \times 1$ convolutions,
+#   are enough. {glue:text}`res3-share` of the cost at `res3` is $1 \times 1 \times 1$ convolutions,
 #   which the paper's complexity leaves out: with everything counted the module costs
-#   {glue:text}`res3-ratio` of an NL block at `res3` and {glue:text}`res4-ratio` at `res4`.
-#   {glue:text}`recount`
+#   {glue:text}`res3-ratio` of an NL block at `res3` and {glue:text}`res4-ratio` at `res4`. Of
+#   {glue:text}`cells` printed cost figures {glue:text}`agreeing` follow from the model that the
+#   text describes, {glue:text}`fitted` more only under readings chosen to fit.
 #
 # We found, by experiment
 # : {glue:text}`verdicts`
@@ -91,12 +92,12 @@ from torch import nn
 
 from notebooks.kit import claims, seen
 from notebooks.kit.chapter import Chapter
-from notebooks.kit.drawings import clips, layers_that_ran, say
+from notebooks.kit.drawings import clips, say
 from notebooks.kit.drawings import rcca as pictures
 from notebooks.kit.proof import draw, error, prove, randomise
 from vidattn import figures
 from vidattn.backbones import BACKBONES, insertion, place
-from vidattn.blocks import CrissCross3d, NonLocal, RecurrentCrissCross3d
+from vidattn.blocks import NonLocal, RecurrentCrissCross3d
 from vidattn.cost import count
 from vidattn.training import load_trained
 from vidattn.video.synthetic import render
@@ -134,15 +135,11 @@ length, size = run.sampling.frames, run.sampling.size
 bare = BACKBONES[page.backbone](temporal=run.model.temporal)
 place(bare, {stage: (number,)}, lambda channels: nn.Identity()).double().eval()
 here = insertion(bare, stage, number)
-rows = []
-for name, before in (("what the module is given", here), ("the last features", None)):
-    found = seen.window(bare, before)
-    if page.scale != "full":
-        large = (25, 8 * found.step, 16 * found.step)
-        assert seen.window_by_derivative(bare, before, large) == found[:2]
-    rows.append([name, *found[:2], str(length), str(size)])
-columns = ["", "frames", "pixels a side", "frames of the clip", "pixels of the clip"]
-windows = pd.DataFrame(rows, columns=columns).style.hide(axis="index")
+table = seen.windows(
+    bare, {"what the module is given": here, "the last features": None}
+)
+table["frames of the clip"], table["pixels of the clip"] = str(length), str(size)
+windows = table.style.hide(axis="index")
 page.glue(windows=windows.set_caption("What one feature of the bare network sees."))
 
 mine = seen.window(bare, here)
@@ -158,8 +155,6 @@ rows = []
 for task, spec in specs.items():
     quiet = spec.model_copy(update={"noise": 0.0})
     shown = [clips.Seen(quiet, index, length, size) for index in range(40)]
-    at = seen.positions_that_see(shown[0].cut(shown[0].scene.ring), mine)
-    assert len(at) and (at < torch.tensor(grid)).all()
     off = [seen.coordinates_between(clip, mine) for clip in shown]
     rows += [[task, D, off.count(D), -(-D // 2), D] for D in sorted({*off})]
 columns = [
@@ -527,33 +522,38 @@ table.style.format("{:.1e}").set_caption(
 # weights has $L$ entries a position, where NL has $N$. Notice what is missing: no $\mathbf{W}_z$,
 # no normalisation. The values have all $C$ channels, so that the convolution $v$ alone has two
 # thirds of the module's weights.
-#
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 3, read off the library's CrissCross3d at res3, with the shape (channels, frames, rows, columns) that leaves each layer. Left as in structures a, b and d, right as in c, whose values are reduced and restored.", "name": "fig-rcca-3"}, "image": {"alt": "Two block diagrams. Left: x feeds three convolutions q, k and v; q and k meet in the affinity with a softmax over 62 weights a position, which meets v in a product, the result y. Right: the same with a v of 128 channels and a further convolution that restores 512."}}
+pictures.one_pass(512, (8, 28, 28))
+
+# %% [markdown]
 # {numref}`fig-rcca-2` is drawn from the *formulas* that the library's module gave above: each is
 # taken apart from the outside, $\gamma \mathcal{F}(\text{inner}) + \text{rest}$, and an arrow is
 # drawn for the rest.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 3, read off the library's CrissCross3d at res3, with the shape (channels, frames, rows, columns) that leaves each layer. Left as in structures a, b and d, right as in c, whose values are reduced and restored.", "name": "fig-rcca-3"}, "image": {"alt": "Two block diagrams. Left: x feeds three convolutions q, k and v; q and k meet in the affinity with a softmax over 62 weights a position, which meets v in a product, the result y. Right: the same with a v of 128 channels and a further convolution that restores 512."}}
-reduced = [CrissCross3d(512, reduce_values=on) for on in (False, True)]
-passes = [layers_that_ran(block, (1, 512, 8, 28, 28)) for block in reduced]
-for ran, width in zip(passes, (512, 128), strict=True):
-    assert ran["q"] == ran["k"] and ran["v"].out[0] == width
-sizes = {name: weight.numel() for name, weight in reduced[0].named_parameters()}
-assert 0.65 < sizes["v.weight"] / sum(sizes.values()) < 0.68
-pictures.one_pass(passes, (8, 28, 28))
+
+# %% tags=["equation"]
+def taken_apart(formula, F, x, gamma):
+    """What each pass adds to gamma F(its input), the first pass first."""
+    added = []
+    while formula != x:
+        for f in formula.find(F):
+            (inner,) = f.args
+            if (rest := formula - gamma * f) in (0, x, inner):
+                break
+        added.append({0: "none", x: "x"}.get(rest, "input"))
+        formula = inner
+    return added[::-1]
+
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Above, the paper's Fig. 2: a module of structure a in a TSM ResNet-50, before the last block of res3, with shapes from the network that ran. Below, the paper's Fig. 5 and Eq. (5) as printed. Arcs are what is added to each pass; all F of a row have the same weights. Structure c has a's arcs, with the right-hand F of Fig. 3.", "name": "fig-rcca-2"}, "image": {"alt": "Five rows of boxes from left to right. a, within a backbone: arcs lead from x to each of three sums. b: arcs from the input of each pass to its sum. c: as a. d: one sum at the end with an arc from x. The misprint: two passes, with arcs from x."}}
-network = BACKBONES["resnet50"](num_classes=101, temporal="tsm")
-place(network, {"res3": (3,)}, RecurrentCrissCross3d)
-ran = layers_that_ran(network, (1, 3, 8, 224, 224))
-assert sum(".q " in name for name in ran) == 3
-
 typed = as_typed(*symbols)
 rows = {"a": typed["a"], "b": typed["b"], "c": typed["a"], "d": typed["d"]}
 rows["(5) as printed, less one x"] = as_printed(*symbols) - X
-added = {name: pictures.taken_apart(row, *symbols) for name, row in rows.items()}
+added = {name: taken_apart(row, *symbols) for name, row in rows.items()}
 assert added["a"] == ["x", "x", "x"] and added["b"] == ["x", "input", "input"]
 assert added["d"] == ["none", "none", "x"]
-pictures.structures(ran, added.pop("a"), added)
+pictures.structures(added.pop("a"), added)
 
 # %% [markdown]
 # ## What three passes do, exactly
@@ -581,6 +581,12 @@ def influence(f, t, h, w, channels=8):
     return torch.stack(sizes)
 
 
+def agreeing(t, h, w):
+    """In how many of three coordinates two positions agree: (N, N)."""
+    at = torch.cartesian_prod(*map(torch.arange, (t, h, w)))  # (N, 3)
+    return (at[:, None] == at).sum(dim=-1)
+
+
 def on_lines(t, h, w):
     return t + h + w - 2  # L
 
@@ -606,8 +612,7 @@ def on_planes(t, h, w):
 # %%
 rows = []
 for sides, structure in product([(3, 5, 4), (2, 3, 6), (1, 4, 5), (4, 1, 3)], "abcd"):
-    at = torch.cartesian_prod(*map(torch.arange, sides))  # (N, 3)
-    agree = (at[:, None] == at).sum(dim=-1)  # (N, N): of the three coordinates
+    agree = agreeing(*sides)  # (N, N)
     expected = [on_lines(*sides), on_planes(*sides), prod(sides), prod(sides)]
     for R, number in enumerate(expected, start=1):
         block = RecurrentCrissCross3d(8, passes=R, structure=structure)
@@ -672,10 +677,8 @@ pictures.reach_in_perspective(maps, at)
 
 # %% tags=["equation"]
 def pass_of_equal_weights(t, h, w):
-    """P (N, N), and in how many coordinates two positions differ (N, N)."""
-    at = torch.cartesian_prod(*map(torch.arange, (t, h, w)))  # (N, 3)
-    differ = (at[:, None] != at).sum(dim=-1)
-    return (differ <= 1).double() / (t + h + w - 2), differ
+    """P (N, N): from each position to those on its lines, all alike."""
+    return (agreeing(t, h, w) >= 2).double() / (t + h + w - 2)
 
 
 def walks(P):
@@ -694,8 +697,8 @@ def matrix(block, t, h, w):
     return rearrange(block(units), "1 c t h w -> (t h w) c")
 
 
-P, differ = pass_of_equal_weights(3, 5, 4)
-assert ((10**3 * P @ P @ P)[differ == 3].round() == 6).all()
+P = pass_of_equal_weights(3, 5, 4)
+assert ((10**3 * P @ P @ P)[agreeing(3, 5, 4) == 0].round() == 6).all()
 for name, wanted in walks(P).items():
     structure, R = ("a", 2) if "printed" in name else (name, 3)
     block = RecurrentCrissCross3d(60, passes=R, structure=structure).double()
@@ -783,17 +786,24 @@ def moved(block, x, change):
     return error(block(change(x)) - change(x), change(block(x) - x))
 
 
+def reorderings(frames, rows, columns, positions):
+    """Ways to change the order, from four permutations."""
+    return {
+        "frames permuted": lambda x: x[:, :, frames],
+        "rows permuted": lambda x: x[:, :, :, rows],
+        "columns permuted": lambda x: x[..., columns],
+        "time reversed": lambda x: x.flip(2),
+        "all three axes at once": lambda x: x[:, :, frames][:, :, :, rows][
+            ..., columns
+        ],
+        "positions permuted": lambda x: x.flatten(2)[..., positions].view_as(x),
+    }
+
+
 torch.manual_seed(1)
 x, rng = draw(2, 8, 4, 5, 6), np.random.default_rng(0)
-t, h, w, anywhere = (torch.from_numpy(rng.permutation(n)) for n in (4, 5, 6, 4 * 5 * 6))
-changes = {
-    "frames permuted": lambda x: x[:, :, t],
-    "rows permuted": lambda x: x[:, :, :, h],
-    "columns permuted": lambda x: x[..., w],
-    "time reversed": lambda x: x.flip(2),
-    "all three axes at once": lambda x: x[:, :, t][:, :, :, h][..., w],
-    "positions permuted": lambda x: x.flatten(2)[..., anywhere].view_as(x),
-}
+sides = (4, 5, 6, 4 * 5 * 6)
+changes = reorderings(*(torch.from_numpy(rng.permutation(n)) for n in sides))
 makers = {
     f"RCCA, structure {of}": partial(RecurrentCrissCross3d, 8, structure=of)
     for of in "abcd"
@@ -812,17 +822,23 @@ table.style.format("{:.0e}").set_caption(
 # The start, $\gamma = 0$ and $R = 1$:
 
 
-# %%
+# %% tags=["equation"]
+def given_to_passes(block, x):
+    """The output, and what every pass is given."""
+    given = []
+    hook = block.crisscross.register_forward_pre_hook(lambda _, z: given.extend(z))
+    z = block(x)
+    hook.remove()
+    return z, given
+
+
 fresh = RecurrentCrissCross3d(8).double()
 assert fresh.gamma == 1 and error(fresh(x), x) > 0.01  # not the identity
 for structure in "abcd":
     block = randomise(RecurrentCrissCross3d(8, structure=structure), std=0.2)
     nn.init.zeros_(block.gamma)
-    given = []
-    block.crisscross.register_forward_pre_hook(
-        lambda _, inputs, to=given: to.extend(inputs)
-    )
-    assert torch.equal(block(x), x) and len(given) == 3  # the identity
+    z, given = given_to_passes(block, x)
+    assert torch.equal(z, x) and len(given) == 3  # the identity
     for later in given[1:]:
         assert torch.equal(later, 0 * x if structure == "d" else x)
 
@@ -840,8 +856,7 @@ i, everyone = 37, torch.arange(4 * 5 * 6)
 asked = x.flatten(2).clone()  # (B, C, N)
 asked[..., i] = draw(2, 8)
 asked = asked.view_as(x)
-at = torch.cartesian_prod(*map(torch.arange, x.shape[2:]))  # (N, 3)
-off = (at != at[i]).sum(dim=-1) > 1  # on no line of i
+off = agreeing(*x.shape[2:])[i] < 2  # on no line of i
 for block in (RecurrentCrissCross3d(8), NonLocal(8)):
     randomise(block, std=0.2)
     before, after = block.attention(x, everyone), block.attention(asked, everyone)
@@ -892,9 +907,12 @@ def nl(C, N, keys):
     return 4 * layer(C, C / 2, N), N * keys * (C / 2 + C / 2)
 
 
-def surplus(rival):
-    """What a rival costs more than RCCA with R = 3, d = C / 4, in units of C N."""
-    return sympy.expand((sum(rival) - sum(rcca(C, C / 4, N, L, 3))) / (C * N))
+def cheaper_above(rival, slope):
+    """The least N at which RCCA with R = 3, d = C / 4 costs less than a rival, whose
+    cost by C N has this slope in N.
+    """
+    surplus = (sum(rival) - sum(rcca(C, C / 4, N, L, 3))) / (C * N)
+    return sympy.latex(sympy.expand(N - surplus / slope))
 
 
 C, d, N, L, R = sympy.symbols("C d N L R", positive=True)
@@ -902,29 +920,34 @@ full, pooled = nl(C, N, N), nl(C, N, N / 4)  # 2 x 2, after phi and g
 modules = {"RCCA": rcca(C, d, N, L, R), "structure c": structure_c(C, d, N, L, R)}
 for name, macs in (modules | {"NL": full, "NL, keys pooled": pooled}).items():
     say(f"{name}: ${sympy.latex(sympy.factor(sum(macs)))}$")
-least = (N - surplus(full), sympy.expand(N - 4 * surplus(pooled)))
 say(
     "With $R = 3$ and $d = C/4$ RCCA is cheaper than NL where "
-    f"$N > {sympy.latex(least[0])}$, and cheaper than NL with pooled keys where "
-    f"$N > {sympy.latex(least[1])}$."
+    f"$N > {cheaper_above(full, 1)}$, and cheaper than NL with pooled keys where "
+    f"$N > {cheaper_above(pooled, sympy.Rational(1, 4))}$."
 )
 
 # %% [markdown]
 # The library's modules cost what the formulas say, weights and biases included.
 
 
-# %%
+# %% tags=["equation"]
+def parameters(C, d, structure):
+    """Weights and biases of q, k, v and what restores C, and gamma."""
+    if structure == "c":
+        return 3 * (C * d + d) + (d * C + C) + 1
+    return 2 * (C * d + d) + (C * C + C) + 1
+
+
 maps = [(32, 3, 5, 4), (64, 2, 7, 6), (512, 8, 28, 28)]  # C, T, H, W
 settings = product("abcd", (1, 3, 4), (2, 4, 16), maps)
 for structure, R, reduction, (C, *sides) in settings:
     options = {"passes": R, "structure": structure, "reduction": reduction}
     counted = count(partial(RecurrentCrissCross3d, C, **options), (1, C, *sides))
-    d = C // reduction
     formula = structure_c if structure == "c" else rcca
-    macs = formula(C, d, prod(sides), sum(sides), R)  # sum(sides): what is done, L + 2
-    assert counted.macs == sum(macs)
-    weights = 4 * C * d + 2 * d if structure == "c" else 2 * C * d + C * C + d
-    assert counted.params == weights + d + C + 1  # with all biases, and gamma
+    done = sum(sides)  # products a position: L + 2
+    assert counted.macs == sum(formula(C, C // reduction, prod(sides), done, R))
+    assert counted.params == parameters(C, C // reduction, structure)
+assert 0.65 < 512 * 512 / parameters(512, 128, "a") < 0.68  # v, of all weights
 
 # %% [markdown]
 # So does NL, and its products double with its channels.
@@ -941,48 +964,19 @@ narrow, wide = (
 assert wide / narrow == 2  # not 4, as (T H W C) (T H W C) has it
 
 # %% [markdown]
-# The formulas at five places; times and memory, as `make bench` measured them, stand on
-# {doc}`rcca_cost`.
+# At `res3` and `res4` of a ResNet-50; {doc}`rcca_cost` has further places and modules, and the
+# times and the memory that `make bench` measured.
 
-
-# %% tags=["hide-input"]
-PLACES = {
-    "res3, C = 512": (512, 8, 28, 28),
-    "res4, C = 1024": (1024, 8, 14, 14),
-    "res5, C = 2048": (2048, 8, 7, 7),
-    "conv3 of MF-Net, C = 192": (192, 8, 28, 28),
-    "conv4 of MF-Net, C = 384": (384, 8, 14, 14),
-}
-rows = []
-for where, (C, *sides) in PLACES.items():
+# %%
+for stage, C, sides in (("res3", 512, (8, 28, 28)), ("res4", 1024, (8, 14, 14))):
     N, L = prod(sides), sum(sides) - 2
-    compared = {
-        "NL": (nl(C, N, N), N),
-        "NL, keys pooled after": (nl(C, N, N / 4), N / 4),
-        **{f"RCCA, R = {R}": (rcca(C, C / 4, N, L, R), L) for R in (1, 2, 3)},
-        "RCCA, structure c": (structure_c(C, C / 4, N, L, 3), L),
-    }
-    for module, ((convs, products), weights) in compared.items():
-        macs, share = convs + products, convs / (convs + products)
-        ratio = macs / sum(compared["NL"][0])
-        rows.append([where, module, macs / 1e9, share, ratio, N * weights / 1e6])
-COLUMNS = {
-    "GMAC": "{:.2f}",
-    "convolutions' share": "{:.0%}",
-    "NL = 100%": "{:.0%}",
-    "weights of a pass, M": "{:.2f}",
-}
-costs = pd.DataFrame(rows, columns=["place", "module", *COLUMNS])
-costs = costs.set_index(["place", "module"])
-(_, share, at_3, _), (*_, at_4, _) = (
-    costs.loc[where, "RCCA, R = 3"] for where in [*PLACES][:2]
-)
-assert at_3 < 0.4 and at_4 > 1
-page.glue(res3_ratio=f"{at_3:.0%}", res4_ratio=f"{at_4:.0%}", conv_share=f"{share:.0%}")
-costs.style.format(COLUMNS).set_caption(
-    "Multiply-adds by the formulas, 8 frames; L products a position, as many as are "
-    "needed."
-)
+    convs, products = rcca(C, C / 4, N, L, 3)
+    ratio, share = (convs + products) / sum(nl(C, N, N)), convs / (convs + products)
+    assert ratio < 0.4 if stage == "res3" else ratio > 1
+    say(
+        f"{stage}: {ratio:.0%} of NL's multiply-adds, {share:.0%} of them convolutions."
+    )
+    page.glue(**{f"{stage}_ratio": f"{ratio:.0%}", f"{stage}_share": f"{share:.0%}"})
 
 # %% [markdown]
 # ## Cost: what the paper prints
@@ -993,54 +987,16 @@ costs.style.format(COLUMNS).set_caption(
 # where one unit gives half of the surplus.
 
 # %%
-from notebooks.kit.printed import efficiency, printed_efficiency
-from notebooks.kit.printed.report import agreements
-
-printed = efficiency("RCCA-3D")
-agreeing, fitted, unexplained = agreements(printed)
-recount = (
-    f"Of {len(printed)} printed cost figures {agreeing} follow from the model that the "
-    f"text describes, {fitted} more only under readings chosen to fit."
-)
+printed = page.printed_costs()
 (one,) = (c for c in printed if (c.table, c.row, c.metric) == ("I", "a", "FLOPs %"))
 say(
-    f"{recount} {unexplained} remain unexplained. One module, Table I: "
-    f"{one.printed}% of the bare network as printed, {one.all_counted:.1f}% with "
-    "everything counted in one unit."
+    f"One module, Table I: {one.printed}% of the bare network as printed, "
+    f"{one.all_counted:.1f}% with everything counted in one unit."
 )
 assert abs((one.all_counted - 100) / (float(one.printed) - 100) - 0.5) < 0.05
-page.glue(recount=recount)
 
 # %% [markdown]
-# The abstract's "25%" and "11%" stand in no table. The cell looks for them: in each pair of rows
-# that Table VI has, how much less do the RCCA modules add than the NL blocks beside them? (The
-# abstract of the journal's version says 25% and 30%.)
-
-# %%
-cells = {
-    (cell["row"], cell["metric"]): float(cell["printed"])
-    for cell in printed_efficiency("RCCA-3D")
-    if cell["table"] == "VI"
-}
-PAIRS = {
-    "one module in TSM": ("TSM", "TSM+{}*1"),
-    "five in TSM, NL with pooled keys": ("TSM", "TSM+{}*5"),
-    "five in MF-Net": ("MF-Net", "MF-Net+{}*5"),
-}
-METRICS = {"parameters saved": "params M", "FLOPs saved": "FLOPs G"}
-saved = pd.DataFrame(index=[*PAIRS], columns=[*METRICS], dtype=float)
-for (name, (bare, other)), (column, metric) in product(PAIRS.items(), METRICS.items()):
-    names = (bare, other.format("NL"), other.format("RCCA"))
-    without, with_nl, with_rcca = (cells[row, metric] for row in names)
-    saved.loc[name, column] = 1 - (with_rcca - without) / (with_nl - without)
-weights, flops = saved.loc["five in MF-Net"]
-assert f"{weights:.0%}" == "25%" and 0.11 < flops < 0.12
-in_tsm = saved.drop("five in MF-Net")["FLOPs saved"]
-assert len(in_tsm) == 2 and (in_tsm < -0.4).all()  # the modules cost more, not less
-saved.style.format("{:+.1%}").set_caption(
-    "What RCCA modules add, less than the NL blocks beside them in Table VI (printed "
-    "cells). One module in TSM: NL stands at conv4_5, RCCA at conv3_3."
-)
+# The abstract's "25%" and "11%" stand in no table; {doc}`rcca_cost` looks for them.
 
 # %% [markdown]
 # ## Experiment
@@ -1128,8 +1084,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 first = next(iter(page.results))[1]  # seed
 runs = {name: page.experiments[name, first] for name in trained}
 ours = next((name for name in trained if runs[name].blocks), None)
-remade = bool(ours and page.synthetic)
-if remade:
+if ours and page.synthetic:
     test, sampling = runs[ours].data.test, runs[ours].sampling
     look = partial(clips.Seen, test, frames=sampling.frames, crop=sampling.size)
     few = [look(index) for index in range(16)]
@@ -1180,7 +1135,7 @@ def evidence_for(label, model, clip):
 # ```
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 7, remade: what each position of the live networks' last features says for the true class, less what it says for the other, on the first test clip that the module's network gets right and the bare one wrong (or the first clip, if there is none). Red speaks for the true class, blue for the other; the pictures are grey for the tint's sake.", "name": "fig-rcca-7"}, "image": {"alt": "A row of small frames for each network, tinted red where the network finds evidence for the true direction and blue where against it."}}
-if remade:
+if ours and page.synthetic:
     shown = [name for name in trained if runs[name].data.test == test]  # the same clips
     bare = next((name for name in shown if not runs[name].blocks), None)
     assert bare or not {"aligned RCCA R=1", "aligned baseline"} <= {*trained}
@@ -1198,7 +1153,7 @@ if remade:
     display(figures.show_activation(grey, maps, titles))
 
 # %% tags=["hide-input"]
-if remade:
+if ours and page.synthetic:
     rows = []
     for name, each in product(shown, few):
         told = evidence_for(each.scene.label, trained[name], each.clip)
@@ -1304,12 +1259,11 @@ for structure in "abcd":
     nn.init.zeros_(start.gamma)
     direction = draw(*x.shape)
     (start(x) * direction).sum().backward()
-    weights = start.named_parameters()
-    learn = {name for name, w in weights if w.grad is not None and w.grad.any()}
+    learn = {name for name, weight in start.named_parameters() if weight.grad.any()}
     assert learn == {"gamma"}
     context = start.crisscross(0 * x if structure == "d" else x)
-    times = 3 if structure == "b" else 1
-    assert error(start.gamma.grad, times * (context * direction).sum()) < 1e-12
+    wanted = (context * direction).sum() * (3 if structure == "b" else 1)
+    assert error(start.gamma.grad, wanted) < 1e-12
 bias = start.crisscross.v.bias.view(-1, 1, 1, 1)
 assert structure == "d" and error(context, bias.expand_as(context)) < 1e-12
 print(
@@ -1332,18 +1286,14 @@ x = draw(1, 8, 3, 5, 4)  # exercise 4
 block = randomise(RecurrentCrissCross3d(8, passes=5))
 # l is two lines from i = (0, 0, 0); the far ones are on a line of l, off i's planes
 places = (1, 2, 0), (1, 2, 2), (1, 2, 3)
-asking, *far = (int(np.ravel_multi_index(place, (3, 5, 4))) for place in places)
+asking, *far = (np.ravel_multi_index(place, (3, 5, 4)) for place in places)
+asking = torch.tensor([asking])
 
 
 def choices(x):
     """In every pass: how l weighs the one far position against the other."""
-    given = []
-    hook = block.crisscross.register_forward_pre_hook(lambda _, z: given.extend(z))
-    block(x)
-    hook.remove()
-    weights = [
-        block.crisscross.attention(z, torch.tensor([asking]))[0, 0] for z in given
-    ]
+    _, given = given_to_passes(block, x)
+    weights = [block.crisscross.attention(z, asking)[0, 0] for z in given]
     return torch.stack([w[far[0]] / w[far[1]] for w in weights])
 
 

@@ -1,8 +1,10 @@
 """What a feature of a network sees, and what features say of a place in a clip."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,6 +48,27 @@ def window(network: nn.Module, before: nn.Module | None = None) -> Window:
         if getattr(part, "temporal", "none") == "tsm" and hasattr(part, "conv2"):
             frames += 2  # a shift: one frame each way
     return Window(int(frames), int(pixels), int(step))
+
+
+def windows(
+    network: nn.Module, places: Mapping[str, nn.Module | None], check: bool = True
+) -> pd.DataFrame:
+    """Return a table of what one feature sees at some places of a network.
+
+    Args:
+        network: A backbone, in float64 and in evaluation mode.
+        places: What the place is called, and the module that the feature is given to,
+            None for the last features.
+        check: Whether derivatives confirm what kernels and strides say.
+    """
+    rows = []
+    for name, before in places.items():
+        found = window(network, before)
+        if check:
+            large = (25, 8 * found.step, 16 * found.step)
+            assert window_by_derivative(network, before, large) == found[:2]
+        rows.append([name, *found[:2]])
+    return pd.DataFrame(rows, columns=["", "frames", "pixels a side"])
 
 
 def window_by_derivative(

@@ -51,6 +51,9 @@ def test_ring_and_object_differ_in_three_coordinates_or_in_time_alone():
         clips = [Seen(spec, index, frames=10, crop=40) for index in range(8)]
         found = {seen.coordinates_between(clip, window) for clip in clips}
         assert found == {wanted}
+        rings = (clip.cut(clip.scene.ring) for clip in clips)
+        at = torch.cat([seen.positions_that_see(ring, window) for ring in rings])
+        assert len(at) and (at < 10).all()  # the map of 10 x 10 x 10
 
 
 def test_points_are_bright_in_the_range_of_both_features():

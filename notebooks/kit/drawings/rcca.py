@@ -6,23 +6,31 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import sympy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from notebooks.kit.drawings.diagram import Ran, diagram
+from notebooks.kit.drawings.diagram import diagram, layers_that_ran
+from vidattn.backbones import BACKBONES, place
+from vidattn.blocks import CrissCross3d, RecurrentCrissCross3d
 from vidattn.figures.style import COLOURS, INK, WIDTH
 
 BY_PASS = ("#3b1782", "#7f57d6", "#cbbcec")  # of the pass that first reaches a position
 
 
-def one_pass(passes: Sequence[Mapping[str, Ran]], sides: Sequence[int]) -> Figure:
-    """Draw what is in a pass, side by side for several: the paper's Fig. 3.
+def one_pass(channels: int, sides: Sequence[int]) -> Figure:
+    """Draw the layers of a pass and what they gave, without and with reduced values:
+    the paper's Fig. 3.
 
     Args:
-        passes: What `layers_that_ran` gave for each `CrissCross3d`.
+        channels: C of the features.
         sides: T, H and W of the features.
     """
+    passes = [
+        layers_that_ran(
+            CrissCross3d(channels, reduce_values=reduced), (1, channels, *sides)
+        )
+        for reduced in (False, True)
+    ]
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     weights = (sum(sides) - 2, *sides)
     for axis, ran in zip(figure.subplots(1, len(passes)), passes, strict=True):
@@ -51,47 +59,22 @@ def one_pass(passes: Sequence[Mapping[str, Ran]], sides: Sequence[int]) -> Figur
     return figure
 
 
-def taken_apart(
-    formula: sympy.Expr, F: sympy.Function, x: sympy.Symbol, gamma: sympy.Symbol
-) -> list[str]:
-    """Return what each pass adds to gamma F(its input), the first pass first: `"x"`,
-    `"input"` or `"none"`.
-
-    Args:
-        formula: gamma F(... gamma F(x) + rest ...) + rest.
-        F: The pass.
-        x: The module's input.
-        gamma: The scalar.
-    """
-    added = []
-    while formula != x:
-        for f in formula.find(F):
-            (inner,) = f.args
-            if (rest := formula - gamma * f) in (0, x, inner):
-                break
-        added.append({0: "none", x: "x"}.get(rest, "input"))
-        formula = inner
-    return added[::-1]
-
-
-def structures(
-    network: Mapping[str, Ran],
-    inside: Sequence[str],
-    others: Mapping[str, Sequence[str]],
-) -> Figure:
+def structures(inside: Sequence[str], others: Mapping[str, Sequence[str]]) -> Figure:
     """Draw modules as rows of boxes, an arc for what a pass adds: the paper's Figs. 2
     and 5.
 
     Args:
-        network: What `layers_that_ran` gave for the ResNet-50 with a module behind
-            block 3 of res3 that is drawn in the first row.
-        inside: What each pass of that module adds, as `taken_apart` says it.
+        inside: What each pass of the module in the first row adds: `"x"`, `"input"` or
+            `"none"`. That module stands in a TSM ResNet-50, behind block 3 of res3.
         others: The same of further modules, by their names.
     """
 
     def box(name: str, shape: Sequence[int]) -> str:
         return f"{name}\n" + "×".join(map(str, shape))
 
+    model = BACKBONES["resnet50"](num_classes=101, temporal="tsm")
+    place(model, {"res3": (3,)}, RecurrentCrissCross3d)
+    network = layers_that_ran(model, (1, 3, 8, 224, 224))
     given = network["res3.placed.3.crisscross.q 0"].given
     last = network["res5.blocks.2.conv3"].out
     before = [box("clip", network["conv1"].given), box("to block 3\nof res3", given)]

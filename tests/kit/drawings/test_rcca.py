@@ -1,31 +1,8 @@
-"""The figures of the RCCA-3D chapter: what is read off formulas, layers and maps."""
+"""The figures of the RCCA-3D chapter: what is read off layers and maps."""
 
 import numpy as np
-import pytest
-import sympy
 
-from notebooks.kit.drawings import layers_that_ran, rcca
-from vidattn.backbones import resnet50
-from vidattn.backbones.place import place
-from vidattn.blocks import CrissCross3d, RecurrentCrissCross3d
-
-F, X, GAMMA = sympy.Function("F"), sympy.Symbol("x"), sympy.Symbol("gamma")
-ONE = GAMMA * F(X) + X
-TWO = GAMMA * F(ONE) + ONE
-
-
-@pytest.mark.parametrize(
-    ("formula", "added"),
-    [
-        (X, []),
-        (ONE, ["x"]),
-        (GAMMA * F(ONE) + X, ["x", "x"]),
-        (GAMMA * F(TWO) + TWO, ["x", "input", "input"]),
-        (GAMMA * F(GAMMA * F(GAMMA * F(X))) + X, ["none", "none", "x"]),
-    ],
-)
-def test_a_formula_says_what_each_pass_adds(formula, added):
-    assert rcca.taken_apart(formula, F, X, GAMMA) == added
+from notebooks.kit.drawings import rcca
 
 
 def texts(axis):
@@ -33,24 +10,22 @@ def texts(axis):
 
 
 def test_a_pass_is_drawn_with_its_layers_and_shapes():
-    blocks = [CrissCross3d(16, reduce_values=on) for on in (False, True)]
-    ran = [layers_that_ran(block, (1, 16, 3, 5, 4)) for block in blocks]
-    plain, reduced = rcca.one_pass(ran, (3, 5, 4)).axes
-    assert "affinity, softmax\n10×3×5×4" in texts(plain)
+    plain, reduced = rcca.one_pass(16, (3, 5, 4)).axes
+    for axis in (plain, reduced):
+        assert {f"${name}$: 1×1×1\n4×3×5×4" for name in "qk"} <= {*texts(axis)}
+        assert "affinity, softmax\n10×3×5×4" in texts(axis)
+    assert "$v$: 1×1×1\n16×3×5×4" in texts(plain)
     assert not any("restore" in text for text in texts(plain))
-    assert "restore: 1×1×1\n16×3×5×4" in texts(reduced)
     assert "$v$: 1×1×1\n4×3×5×4" in texts(reduced)
+    assert "restore: 1×1×1\n16×3×5×4" in texts(reduced)
 
 
 def test_an_arc_stands_for_what_a_pass_adds():
-    network = resnet50(num_classes=101)
-    place(network, {"res3": (3,)}, RecurrentCrissCross3d)
-    ran = layers_that_ran(network, (1, 3, 8, 224, 224))
-    others = {"d": ["none", "none", "x"]}
-    (axis,) = rcca.structures(ran, ["x", "x", "x"], others).axes
+    (axis,) = rcca.structures(["x", "x", "x"], {"d": ["none", "none", "x"]}).axes
     arcs = [text for text in axis.texts if not text.get_text() and _bent(text)]
     assert len(arcs) == 4  # three, and one
     assert "clip\n3×8×224×224" in texts(axis) and "d" in texts(axis)
+    assert "to block 3\nof res3\n512×8×28×28" in texts(axis)
 
 
 def _bent(text):
