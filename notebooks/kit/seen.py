@@ -98,7 +98,7 @@ def window_by_derivative(
 
 
 def positions_that_see(mask: np.ndarray, of: Window) -> Tensor:
-    """Return the positions (n, 3), (t, row, column), of a map whose windows touch a mask.
+    """Return the positions (t, row, column), (n, 3), whose windows touch a mask.
 
     Args:
         mask: True where something is, (T, H, W), as the network is given it.
