@@ -94,6 +94,7 @@ from notebooks.kit import drawings
 from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import clips, rnl, say
 from notebooks.kit.proof import draw, error, errors, randomise
+from notebooks.kit.seen import window
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place, resnet50
 from vidattn.blocks import (
@@ -123,7 +124,7 @@ spec = SyntheticSpec(clips=100, seed=13, noise=0.1)
 apart = clips.gaps(spec, 40)
 page.glue(gap=f"{apart.min():.0f}", gap_median=f"{np.median(apart):.0f}")
 page.glue(side=spec.size)
-page.glue(field=clips.receptive_field(BACKBONES["resnet_mini"]()))
+page.glue(field=window(BACKBONES["resnet_mini"]()).pixels)
 clips.film_strips(spec, (2, 5), range(1, spec.frames, 3), height=2.3)
 
 
