@@ -149,11 +149,11 @@ say(
 # %% tags=["hide-input"]
 # erratum: rnl_eq_4
 block = RegionNonLocal(64)
-takes, gives = block.w_z.in_channels, block.w_g.out_channels
-assert takes == gives != block.w_g.in_channels
+takes, gives = block.out.in_channels, block.v.out_channels
+assert takes == gives != block.v.in_channels
 shows(
     "rnl_eq_4",
-    f"Of {block.w_g.in_channels} channels $\\mathbf{{W}}_g$ gives {gives}, and $\\mathbf{{W}}_z$ takes {takes}.",
+    f"Of {block.v.in_channels} channels $\\mathbf{{W}}_g$ gives {gives}, and $\\mathbf{{W}}_z$ takes {takes}.",
 )
 
 # %% tags=["hide-input"]
@@ -319,7 +319,8 @@ names = [
     for name, part in NonLocal(8).named_children()
     if isinstance(part, torch.nn.Conv3d)
 ]
-assert names == ["theta", "phi", "g", "w_z"]
+assert names == ["q", "k", "v", "out"]
+names = ["theta", "phi", "g", "w_z"]  # as the paper has them
 shows(
     "pnl_conv_g",
     f'"The operation conv z as shown in Figure 2a [...] projects the computed dependencies back". The block has {len(names)} convolutions: {", ".join(names)}.',

@@ -274,13 +274,13 @@ def attend(x, p, sequences):
     return rearrange(a, f"{sequences} d -> b d t h w", **sizes)
 
 
-def output(a, p, name="w_o"):
+def output(a, p, conv="out", bn="bn"):
     """A W_O, normalised over the batch as in training."""
-    z = project(a, p[f"{name}.0.weight"])
+    z = project(a, p[f"{conv}.weight"])
     mean = reduce(z, "b c t h w -> c 1 1 1", "mean")
     variance = reduce((z - mean) ** 2, "b c t h w -> c 1 1 1", "mean")
     weight, bias = (
-        rearrange(p[f"{name}.1.{part}"], "c -> c 1 1 1") for part in ("weight", "bias")
+        rearrange(p[f"{bn}.{part}"], "c -> c 1 1 1") for part in ("weight", "bias")
     )
     return weight * (z - mean) / (variance + 1e-5) ** 0.5 + bias
 
@@ -440,10 +440,10 @@ def gta(x, p, heads):
     y = x
     if "v.pixel.weight" in p:
         a_p = pixel(x, p["v.pixel.weight"], p["m.pixel"], heads)
-        y = y + output(a_p, p, "w_o.pixel")  # (5)
+        y = y + output(a_p, p, "out.pixel.0", "out.pixel.1")  # (5)
     if "w_g.weight" in p:
         a_r = region(x, p["w_g.weight"], p["v.region.weight"], p["m.region"], heads)
-        y = y + output(a_r, p, "w_o.region")  # (5)
+        y = y + output(a_r, p, "out.region.0", "out.region.1")  # (5)
     return y
 
 
@@ -562,16 +562,9 @@ def compare(clear, block, shape):
     """
     x, cotangent = draw(*shape).requires_grad_(), draw(*shape)
     p = dict(random_block(block).named_parameters())
-    if isinstance(block, NonLocal):  # it has biases, and other names
-        for name in ("theta", "phi", "g", "w_z"):
+    if isinstance(block, NonLocal):  # it has biases
+        for name in ("q", "k", "v", "out"):
             nn.init.zeros_(p.pop(f"{name}.bias"))
-        p = dict(
-            zip(
-                [f"{n}.weight" for n in (*"qkv", "w_o.0", "w_o.1")] + ["w_o.1.bias"],
-                p.values(),
-                strict=True,
-            )
-        )
     sides = []
     for out in (clear(x, p), block(x)):
         first, *others = torch.autograd.grad(out, (x, *p.values()), cotangent)
@@ -587,7 +580,7 @@ for shape, g, crossing in product(SHAPES, (1, 2, 3, 4, 8), (True, False)):
     given = {"frames": shape[2], "groups": g, "cross_channel": crossing}
 
     def heads(m, v, crossing=crossing):
-        return cross_channel_heads(m[0], v) if crossing else plain_heads(m[:, 0, 0], v)
+        return cross_channel_heads(m, v) if crossing else plain_heads(m, v)
 
     for way, first, K in product(
         (["pixel"], ["region"], ["pixel", "region"]), (False, True), (1, 3, 7)
@@ -635,7 +628,7 @@ ran = {
     "GTA": drawings.layers_that_ran(GlobalTemporalAttention(512), shape),
 }
 matrices = {
-    name: "×".join(map(str, (m.shape[1] * 8,) * 2))
+    name: "×".join(map(str, (m.shape[0] * 8,) * 2))
     for name, m in GlobalTemporalAttention(512).m.items()
 }
 n_, places_n = prod(shape[2:]), prod(shape[3:])
@@ -674,7 +667,7 @@ def attention_row(names, size, y, start, end, number):
 
 
 at, arrows, said = attention_row(
-    ("theta", "phi", "g", "w_z"), f"{n_}×{n_}", 0, "x", "y", 0
+    ("q", "k", "v", "out"), f"{n_}×{n_}", 0, "x", "y", 0
 )
 drawings.diagram(
     axes[0],
@@ -695,7 +688,7 @@ for part, (size, y, start, end) in enumerate(
     ]
 ):
     more = attention_row(
-        [f"{part}.{name}" for name in ("q", "k", "v", "w_o.0")],
+        [f"{part}.{name}" for name in ("q", "k", "v", "out")],
         size,
         y,
         start,
@@ -715,7 +708,7 @@ at = {
     "SA": (0.75, 0),
     "v.pixel": (2.3, 1),
     "MP": (4.3, 1),
-    "w_o.pixel.0": (5.7, 1),
+    "out.pixel.0": (5.7, 1),
     "⊕": (6.7, 0),
 }
 at |= {
@@ -725,10 +718,10 @@ at |= {
     "MR": (3.75, -1.35),
     "⊗2": (4.6, -0.6),
 }
-at |= {"w_o.region.0": (5.7, -0.6)}
+at |= {"out.region.0": (5.7, -0.6)}
 chains = [
-    ["x", "SA", "v.pixel", "MP", "w_o.pixel.0", "⊕"],
-    ["SA", "w_g", "⊗1", "MR", "⊗2", "w_o.region.0", "⊕"],
+    ["x", "SA", "v.pixel", "MP", "out.pixel.0", "⊕"],
+    ["SA", "w_g", "⊗1", "MR", "⊗2", "out.region.0", "⊕"],
 ]
 arrows = [pair for chain in chains for pair in pairwise(chain)]
 arrows += [("SA", "v.region"), ("v.region", "⊗1"), ("w_g", "⊗2")]
@@ -743,10 +736,10 @@ said |= {
     "MP": f"$\\hat{{M}}_P$, heads\n{matrices['pixel']}",
     "MR": f"$\\hat{{M}}_R$\n{matrices['region']}",
 }
-said |= {"w_o.pixel.0": "$W_O$", "w_o.region.0": "$W_O$"}
+said |= {"out.pixel.0": "$W_O$", "out.region.0": "$W_O$"}
 drawings.diagram(axes[2], ran["GTA"], at, arrows, said)
 assert {name for name, layer in ran["GTA"].items() if layer.kernel} - {*at} == {
-    f"spatial.{name}" for name in ("q", "k", "v", "w_o.0")
+    f"spatial.{name}" for name in ("q", "k", "v", "out")
 }
 for axis, label, low in zip(
     axes, ("(a) NL", "(b) DNL", "(c) GTA"), (-1.1, -2.3, -1.8), strict=True
@@ -1099,7 +1092,7 @@ display(figures.show_maps(pictures, maps, [query] * 5, ROWS))
 def averaged(block):
     """Figure 15: M averaged over groups and heads, absolute values, for each path."""
     return {
-        path: reduce(m.detach(), "e k g t s -> t s", "mean").abs()
+        path: reduce(m.detach(), "... t s -> t s", "mean").abs()
         for path, m in block.m.items()
     }
 
@@ -1624,7 +1617,7 @@ glue(
 
 def weights_of(each, clip):
     with torch.no_grad():
-        return each.w_g(each.spatial(figures.capture(trained["GTA"], ours, clip)))[0]
+        return each.regions(figures.capture(trained["GTA"], ours, clip))[0]
 
 
 regions_told = "not shown (no live GTA with a region path, or no masks)"
@@ -1788,11 +1781,11 @@ block = GlobalTemporalAttention(
     cross_channel=False,
 )
 block = block.double().eval()
-for layer in (block.v["pixel"], block.w_o["pixel"][0]):
+for layer in (block.v["pixel"], block.out["pixel"][0]):
     layer.weight.data = torch.eye(16, dtype=torch.float64)[..., None, None, None]
-nn.init.ones_(block.w_o["pixel"][1].weight)
+nn.init.ones_(block.out["pixel"][1].weight)
 shifts = torch.stack([eye.roll(1, 1).triu(1), eye.roll(-1, 1).tril(-1), *[eye] * 6])
-block.m["pixel"].data = rearrange(shifts, "g t s -> g 1 1 t s")
+block.m["pixel"].data = shifts
 added = (block(x) - x) * (1 + 1e-5) ** 0.5  # what the fresh normalisation divides by
 assert error(added, temporal_shift(x)) < 1e-12
 print("Exercise 4: the temporal shift is pixel GTA with eight plain heads")

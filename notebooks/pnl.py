@@ -466,13 +466,11 @@ def conv_1x1x1(x, p, name):
 
 
 def nonlocal_operation(x, p, form):
-    q, k = (
-        x if form == "gaussian" else conv_1x1x1(x, p, name) for name in ("theta", "phi")
-    )
-    w = torch.cat([p["w_theta"], p["w_phi"]]) if form == "concatenation" else None
-    y = aggregate(form, flat(q), flat(k), flat(conv_1x1x1(x, p, "g")), w)  # (1)
+    q, k = (x if form == "gaussian" else conv_1x1x1(x, p, name) for name in "qk")
+    w = torch.cat([p["w_q"], p["w_k"]]) if form == "concatenation" else None
+    y = aggregate(form, flat(q), flat(k), flat(conv_1x1x1(x, p, "v")), w)  # (1)
     t, h, w = x.shape[2:]
-    return conv_1x1x1(rearrange(y, "b (t h w) d -> b d t h w", t=t, h=h, w=w), p, "w_z")
+    return conv_1x1x1(rearrange(y, "b (t h w) d -> b d t h w", t=t, h=h, w=w), p, "out")
 
 
 def batch_norm(z, p):
@@ -588,15 +586,15 @@ def column(ran, at, name, first):
     """One non-local operation as boxes: theta, phi, g in one, since they have one
     shape; pairs; W_z.
     """
-    theta, phi, g, w_z = (name.format(layer) for layer in ("theta", "phi", "g", "w_z"))
-    assert ran[theta] == ran[phi] == ran[g]
-    shape, pairs, count = ran[theta].given, f"pairs {name}", prod(ran[theta].out[1:])
-    boxes = {first: (at, -1), theta: (at, -2.2), pairs: (at, -3.4), w_z: (at, -4.6)}
+    q, k, v, out = (name.format(layer) for layer in ("q", "k", "v", "out"))
+    assert ran[q] == ran[k] == ran[v]
+    shape, pairs, count = ran[q].given, f"pairs {name}", prod(ran[q].out[1:])
+    boxes = {first: (at, -1), q: (at, -2.2), pairs: (at, -3.4), out: (at, -4.6)}
     texts = {
         first: f"${first}$\n{'×'.join(map(str, shape))}",
-        theta: r"$\theta,\,\phi,\,g$",
+        q: r"$\theta,\,\phi,\,g$",
     }
-    return boxes, texts | {pairs: f"softmax, ⊗\n{count}×{count}", w_z: "$W_z$"}
+    return boxes, texts | {pairs: f"softmax, ⊗\n{count}×{count}", out: "$W_z$"}
 
 
 def chain(boxes):
@@ -630,15 +628,15 @@ plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 3, f_comb, read off the same module. Left, from each scale one vector of means, two linear layers, and a matrix of 4 × 4 weights; right, the four results, repeated to one size, of which it makes four weighted sums.", "name": "fig-pnl-3"}, "image": {"alt": "A block diagram. Four boxes Y_0 to Y_3 lead on the left to a stack of means, two linear layers Q and K, a softmax of 4 by 4 weights, and on the right to a stack of repeated results; both meet in a product, which is reshaped to the size of the input."}}
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 4.1), layout="constrained")
-given, wide = ran["linear_q"].given, ran["operations.0.w_z 0"].out
+given, wide = ran["linear_q"].given, ran["operations.0.out 0"].out
 texts = {
-    **{f"operations.0.w_z {k}": f"$Y_{k}$" for k in range(4)},
+    **{f"operations.0.out {k}": f"$Y_{k}$" for k in range(4)},
     "means": "mean over regions, stack: $Y'_{stack}$\n" + "×".join(map(str, given)),
     "softmax": f"softmax of $QK^⊤ / \\sqrt{{C'}}$\n{given[0]}×{given[0]}",
     "stack": "repeat, stack: $Y_{stack}$\n" + "×".join(map(str, (given[0], *wide))),
     "reshape": "reshape\n" + "×".join(map(str, ran["bn"].given)),
 }
-positions = {f"operations.0.w_z {k}": (1.2 * k, 0) for k in range(4)} | {
+positions = {f"operations.0.out {k}": (1.2 * k, 0) for k in range(4)} | {
     "means": (0.6, -1),
     "linear_q": (0.05, -2),
     "linear_k": (1.15, -2),
@@ -648,7 +646,7 @@ positions = {f"operations.0.w_z {k}": (1.2 * k, 0) for k in range(4)} | {
     "reshape": (1.8, -4.6),
 }
 edges = [
-    (f"operations.0.w_z {k}", name) for k in range(4) for name in ("means", "stack")
+    (f"operations.0.out {k}", name) for k in range(4) for name in ("means", "stack")
 ]
 edges += [
     ("means", "linear_q"),
@@ -659,7 +657,7 @@ edges += [
 edges += [("softmax", "⊗"), ("stack", "⊗"), ("⊗", "reshape")]
 drawings.diagram(
     axis,
-    {k: v._replace(kernel="") if "w_z" in k else v for k, v in ran.items()},
+    {k: v._replace(kernel="") if ".out" in k else v for k, v in ran.items()},
     positions,
     edges,
     texts,
@@ -1519,8 +1517,8 @@ idle = {
     for name, gradient in largest.items()
     if gradient < 1e-10 * max(largest.values())
 }
-assert {"operations.0.phi.bias", "linear_k.bias"} <= idle
-assert not {"operations.0.theta.bias", "linear_q.bias"} & idle
+assert {"operations.0.k.bias", "linear_k.bias"} <= idle
+assert not {"operations.0.q.bias", "linear_q.bias"} & idle
 print("Exercise 1: the biases of phi and of linear K have no gradient")
 
 at_full_size = n_s * nl.subs(C_s, C_s / n_s)  # exercise 2

@@ -422,7 +422,7 @@ def criss_cross(x, p):
     y = einsum(w, v, "b i j, b j c -> b i c")  # (3)
     y = rearrange(y, "b (t h w) c -> b c t h w", t=x.shape[2], h=x.shape[3])
     return (
-        conv_1x1x1(y, p, "restore") if "restore.weight" in p else y
+        conv_1x1x1(y, p, "out") if "out.weight" in p else y
     )  # structure c, below
 
 
@@ -643,6 +643,7 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         "⊗": "⊗",
     }
     texts |= {name: f"${name}$" for name in "qkv"} | {
+        "out": "restore",
         "y": "$y$\n" + "×".join(map(str, shape[1:]))
     }
     positions = {
@@ -653,9 +654,9 @@ for axis, reduced in zip(axes, (False, True), strict=True):
         "A": (-0.57, -2.6),
         "⊗": (0.4, -3.6),
     }
-    end = [("⊗", "restore"), ("restore", "y")] if reduced else [("⊗", "y")]
+    end = [("⊗", "out"), ("out", "y")] if reduced else [("⊗", "y")]
     positions |= (
-        {"restore": (0.4, -4.6), "y": (0.4, -5.7)} if reduced else {"y": (0.4, -4.9)}
+        {"out": (0.4, -4.6), "y": (0.4, -5.7)} if reduced else {"y": (0.4, -4.9)}
     )
     edges = [("x", name) for name in "qkv"] + [
         ("q", "A"),
@@ -1722,7 +1723,7 @@ for structure_ in "abcd":
     )
     random_block(one_)
     other.load_state_dict(one_.state_dict())
-    last = other.crisscross.restore if structure_ == "c" else other.crisscross.v
+    last = other.crisscross.out if structure_ == "c" else other.crisscross.v
     for weight in last.parameters():
         weight.data *= one_.gamma
     nn.init.ones_(other.gamma)

@@ -428,22 +428,20 @@ def F_theta(g, kind, size, p):
 def finish(y, x, p):
     t, h, w = x.shape[2:]
     y = rearrange(y, "b (t h w) d -> b d t h w", t=t, h=h, w=w)
-    return batch_norm(conv_1x1x1(y, p, "w_z"), p) + x  # (8)
+    return batch_norm(conv_1x1x1(y, p, "out"), p) + x  # (8)
 
 
 def region_block(x, p, form="gaussian", region="conv", kernel=(3, 7, 7)):
-    g = conv_1x1x1(x, p, "w_g")
+    g = conv_1x1x1(x, p, "v")
     r = flat(F_theta(g, region, kernel, p))
     return finish(aggregate(form, r, r, flat(g)), x, p)  # (9)
 
 
 def nonlocal_block(x, p, form="embedded_gaussian"):
-    q, k = (
-        x if form == "gaussian" else conv_1x1x1(x, p, name) for name in ("theta", "phi")
-    )
-    w = torch.cat([p["w_theta"], p["w_phi"]]) if form == "concatenation" else None
+    q, k = (x if form == "gaussian" else conv_1x1x1(x, p, name) for name in "qk")
+    w = torch.cat([p["w_q"], p["w_k"]]) if form == "concatenation" else None
     return finish(
-        aggregate(form, flat(q), flat(k), flat(conv_1x1x1(x, p, "g")), w), x, p
+        aggregate(form, flat(q), flat(k), flat(conv_1x1x1(x, p, "v")), w), x, p
     )  # (1)
 
 
@@ -570,11 +568,11 @@ table.style.format("{:.1e}").set_caption(
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The two blocks of the paper's Fig. 2, read off the modules, with the shape (channels, frames, rows, columns) that leaves each layer: RNL (left), the embedded Gaussian NL (right). Blue: 1x1x1 convolutions; red: F_theta; circles: matrix product and sum. One vector per region serves as query and key in RNL.", "name": "fig-rnl-2"}, "image": {"alt": "Two block diagrams side by side. Left, RNL: the input passes one blue convolution W_g; its output goes to a red channel-wise convolution F_theta, used twice in a matrix product followed by softmax, and as value; then W_z, normalisation and a sum with the input. Right, NL: three blue convolutions theta, phi and g side by side feed the same products, then W_z."}}
 RED, BLUE = "#b5402f", figures.COLOURS["region"]
 shape = (1, 512, 8, 28, 28)
-tail = [("softmax", "⊗'"), ("⊗'", "w_z"), ("w_z", "bn"), ("bn", "⊕")]
+tail = [("softmax", "⊗'"), ("⊗'", "out"), ("out", "bn"), ("bn", "⊕")]
 below = {
     "softmax": (-0.55, -3.5),
     "⊗'": (0, -4.3),
-    "w_z": (0, -5.2),
+    "out": (0, -5.2),
     "bn": (0, -6.25),
     "⊕": (0, -7.2),
 }
@@ -586,41 +584,43 @@ drawings.diagram(
     drawings.layers_that_ran(RegionNonLocal(512), shape),
     {
         "x": (0, 0.2),
-        "w_g": (0, -0.7),
+        "v": (0, -0.7),
         "f_theta": (-0.55, -1.7),
         "⊗": (-0.55, -2.7),
         **below,
     },
     [
-        ("x", "w_g"),
-        ("w_g", "f_theta"),
+        ("x", "v"),
+        ("v", "f_theta"),
         ("f_theta", "⊗"),
         ("⊗", "softmax"),
-        ("w_g", "⊗'"),
+        ("v", "⊗'"),
         *tail,
     ],
+    {"v": "$W_g$"},
 )
 drawings.diagram(
     right,
     drawings.layers_that_ran(NonLocal(512), shape),
     {
         "x": (0, 0.2),
-        "theta": (-1.08, -1.2),
-        "phi": (0, -1.2),
-        "g": (1.08, -1.2),
+        "q": (-1.08, -1.2),
+        "k": (0, -1.2),
+        "v": (1.08, -1.2),
         "⊗": (-0.55, -2.7),
         **below,
     },
     [
-        ("x", "theta"),
-        ("x", "phi"),
-        ("x", "g"),
-        ("theta", "⊗"),
-        ("phi", "⊗"),
+        ("x", "q"),
+        ("x", "k"),
+        ("x", "v"),
+        ("q", "⊗"),
+        ("k", "⊗"),
         ("⊗", "softmax"),
-        ("g", "⊗'"),
+        ("v", "⊗'"),
         *tail,
     ],
+    {"q": r"$\theta$", "k": r"$\phi$", "v": "$g$"},
 )
 for axis in (left, right):
     axis.plot(
@@ -747,10 +747,10 @@ region_, plain = (
 )
 nn.init.ones_(region_.f_theta.weight)
 for ours_, theirs in {
-    "theta": "w_g",
-    "phi": "w_g",
-    "g": "w_g",
-    "w_z": "w_z",
+    "q": "v",
+    "k": "v",
+    "v": "v",
+    "out": "out",
     "bn": "bn",
 }.items():
     getattr(plain, ours_).load_state_dict(getattr(region_, theirs).state_dict())

@@ -158,9 +158,9 @@ def test_region_block_by_hand_in_every_form(monkeypatch: pytest.MonkeyPatch) -> 
         assert cost.macs == base + products, form
         assert cost.by_layer == {
             "": products,
-            "w_g": c * d * n,
+            "v": c * d * n,
             "f_theta": 27 * d * n,
-            "w_z": c * d * n,
+            "out": c * d * n,
         }
 
 
@@ -459,9 +459,9 @@ def test_the_command_counts_blocks_networks_and_what_a_function_makes(
     assert f"{cost.macs / 1e9:.4f} GMAC, {cost.params / 1e6:.4f} M parameters, " in text
     assert f"{cost.activation_bytes / 2**20:.1f} MiB" in text
     assert [line.split()[0] for line in text.splitlines()[3:6]] == [
-        "w_g",
+        "v",
         "f_theta",
-        "w_z",
+        "out",
     ]
 
     picture = tmp_path / "cost.png"

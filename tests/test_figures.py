@@ -109,16 +109,16 @@ def test_maps_are_what_the_block_does(kind, options):
     if kind == "chain":
         x, block = outer.squeeze_excite(x), outer.region
     if pooled:
-        g = block.g(block.pool(x)) if pooled == "before" else block.pool(block.g(x))
+        g = block.v(block.pool(x)) if pooled == "before" else block.pool(block.v(x))
     else:
-        g = block.g(x) if kind == "nonlocal" else block.w_g(x)
+        g = block.v(x)
     y = maps.flatten(1) @ rearrange(g, "1 c t h w -> (t h w) c")
     y = rearrange(y, "(t h w) c -> 1 c t h w", t=2, h=6, w=7)
     tolerance = (
         1e-4 if kind == "chain" else 1e-9
     )  # the chain's first part ran in float32, within the network
     assert torch.allclose(
-        block.bn(block.w_z(y)) + x, expected, rtol=tolerance, atol=tolerance
+        block.bn(block.out(y)) + x, expected, rtol=tolerance, atol=tolerance
     )
 
     few = figures.attention_maps(model, "res3", 2, clip(), QUERIES)
@@ -381,8 +381,8 @@ def test_regions_are_drawn_where_they_lie() -> None:
 def test_layers_are_noted_as_often_as_they_run() -> None:
     block = make_block("pyramid", scales=2)(16)
     ran = drawings.layers_that_ran(block, (1, 16, 2, 6, 8))
-    assert ran["operations.0.theta 0"] == ("1×1×1", (8, 2, 6, 8), (4, 2, 6, 8))
-    assert ran["operations.0.theta 1"] == ("1×1×1", (8, 2, 3, 4), (4, 2, 3, 4))
+    assert ran["operations.0.q 0"] == ("1×1×1", (8, 2, 6, 8), (4, 2, 6, 8))
+    assert ran["operations.0.q 1"] == ("1×1×1", (8, 2, 3, 4), (4, 2, 3, 4))
     assert ran["linear_q"] == ("matrix", (2, 8), (2, 4))
     assert ran["bn"] == ("", (16, 2, 6, 8), (16, 2, 6, 8))
     assert (
@@ -393,7 +393,7 @@ def test_layers_are_noted_as_often_as_they_run() -> None:
     alone = drawings.layers_that_ran(
         make_block("pyramid", scales=2, shared=False)(16), (1, 16, 2, 6, 8)
     )
-    assert alone["operations.1.theta"] == ran["operations.0.theta 1"]
+    assert alone["operations.1.q"] == ran["operations.0.q 1"]
 
 
 def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
@@ -403,13 +403,13 @@ def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
     )
     positions = {
         "x": (0, 4),
-        "w_g": (0, 3),
+        "v": (0, 3),
         "f_theta": (1, 2),
         "⊗ first": (0, 1),
         "bn": (0, 0),
     }
     drawings.diagram(
-        axis, layers, positions, [("x", "w_g"), ("w_g", "f_theta")], {"x": "input"}
+        axis, layers, positions, [("x", "v"), ("v", "f_theta")], {"x": "input"}
     )
     boxes, arrows = axis.texts[:5], axis.texts[5:]
     assert [(a.xyann, a.xy) for a in arrows] == [((0, 4), (0, 3)), ((0, 3), (1, 2))]

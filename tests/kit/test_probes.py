@@ -116,8 +116,8 @@ def test_attention_that_is_the_same_from_everywhere_relates_nothing(
     torch.manual_seed(0)
     even, pyramid = NonLocal(96), PyramidNonLocal(96, shared=False)
     for part in (even, *pyramid.operations):
-        nn.init.zeros_(part.theta.weight)
-        nn.init.zeros_(part.theta.bias)
+        nn.init.zeros_(part.q.weight)
+        nn.init.zeros_(part.q.bias)
     wanted = Measures(map_clips=0, relation_clips=2)
     found = measures.measure(network(even), experiment, wanted)
     assert found == {"relation": pytest.approx(1)}
@@ -144,8 +144,8 @@ def test_regions_hold_the_mean_of_their_cells() -> None:
 def test_likeness_is_measured_where_it_is_wanted(experiment: Experiment) -> None:
     torch.manual_seed(0)
     block = NonLocal(96)
-    nn.init.zeros_(block.theta.weight)
-    nn.init.zeros_(block.theta.bias)
+    nn.init.zeros_(block.q.weight)
+    nn.init.zeros_(block.q.bias)
     found = measures.measure(
         network(block), experiment, Measures(map_clips=2, map_queries=4)
     )
@@ -228,6 +228,9 @@ class Regions(nn.Module):
         self.spatial, self.w_g = nn.Identity(), nn.Conv3d(96, 3, 1, bias=False)
         with torch.no_grad():
             self.w_g.weight.copy_(torch.eye(3, 96)[..., None, None, None])
+
+    def regions(self, x: Tensor) -> Tensor:
+        return self.w_g(self.spatial(x))
 
 
 def test_regions_are_chosen_on_training_clips_and_judged_on_test_clips(

@@ -343,7 +343,7 @@ def test_code_counts_and_words_about_it_do_not(tmp_path: Path) -> None:
         after("training/stats.py", "if low > tolerance", "if low >= tolerance")
         == before
     )
-    for name in ("blocks/nonlocal_.py", "blocks/registry.py", "training/study.py"):
+    for name in ("blocks/nonlocal_.py", "blocks/__init__.py", "training/study.py"):
         assert after(name, "import", "import os\nimport") == before, name
     assert key(package=package) == before
 

@@ -1,19 +1,19 @@
-"""The convolutional block attention module: a gate for the channels, then a gate for
-the positions.
-"""
+"""CBAM: a gate for the channels, then a gate for the positions."""
 
 import torch
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from vidattn.blocks.options import check_kernel, reduced_width
+from vidattn.blocks._parts import check_kernel, reduced_width
 
 
 class CBAM(nn.Module):
-    """Multiplies by a gate per channel, then by a gate per position.
+    """Multiply by a gate per channel, then by a gate per position.
 
-        M_c = sigmoid(MLP(mean over positions) + MLP(max over positions)),   x' = M_c * x      Eq. 2
-        M_s = sigmoid(conv([mean over channels of x', max over channels of x'])),  z = M_s * x'     Eq. 3
+        M_c = sigmoid(MLP(mean over positions) + MLP(max over positions))     Eq. 2
+        x' = M_c * x
+        M_s = sigmoid(conv([mean over channels of x', max over them]))        Eq. 3
+        z = M_s * x'
 
     The MLP, W_1 ReLU(W_0 .), is shared by the two. Fresh gates are about one half each:
     the block does not start as the identity. From images to clips the channel gate
@@ -24,13 +24,13 @@ class CBAM(nn.Module):
     Args:
         channels: C of the input.
         reduction: W_0 leads to C // reduction channels.
-        kernel: size (T, H, W) of the position gate's convolution, each odd.
+        kernel: Size (T, H, W) of the position gate's convolution, each odd.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C, or the kernel is not three odd
+        UserError: The reduction is not between 1 and C, or the kernel is not three odd
             numbers.
 
     Source:
@@ -56,14 +56,12 @@ class CBAM(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self._mlp(x.mean(dim=(2, 3, 4))) + self._mlp(
-            reduce(x, "b c t h w -> b c", "max")
-        )
-        x = rearrange(gate.sigmoid(), "b c -> b c 1 1 1") * x
-        summary = torch.cat(
-            [x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1
-        )
-        return self.conv(summary).sigmoid() * x
+        mean, highest = x.mean(dim=(2, 3, 4)), reduce(x, "b c t h w -> b c", "max")
+        gate = self._mlp(mean) + self._mlp(highest)  # (B, C)
+        x = rearrange(gate.sigmoid(), "b c -> b c 1 1 1") * x  # (B, C, T, H, W)
+        summary = [x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)]
+        return self.conv(torch.cat(summary, dim=1)).sigmoid() * x
 
     def _mlp(self, s: Tensor) -> Tensor:
+        """Return W_1 ReLU(W_0 s), (B, C)."""
         return self.w_1(self.w_0(s).relu())

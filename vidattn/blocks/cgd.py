@@ -1,6 +1,4 @@
-"""The compact global descriptor: a gate for the channels, from products of their means
-and maxima.
-"""
+"""The compact global descriptor: a gate from the channels' means and maxima."""
 
 import torch
 from einops import rearrange, reduce
@@ -8,8 +6,7 @@ from torch import Tensor, nn
 
 
 class CompactGlobalDescriptor(nn.Module):
-    """Multiplies every channel by 1 + tanh(...) of what all channels are on average and
-    at most.
+    """Multiply every channel by 1 + tanh(...) of all channels' means and maxima.
 
         p = softmax over channels of mean(x)
         psi = tanh(p (w_0 . mean(x)) + b_0),   phi = tanh(p (w_1 . max(x)) + b_1)
@@ -31,27 +28,23 @@ class CompactGlobalDescriptor(nn.Module):
         final scheme); mean and maximum are taken over T, too, which is ours. There it
         stands behind the first convolution of every residual block. PNL's Table 5 cites
         'CGD [48]', and our copy of its references ends before that. This paper is very
-        likely
-        meant: with such a block in each of its 16 residual blocks a ResNet-50 of 1,000
-            classes has the
-        printed 25.58M parameters.
+        likely meant: with such a block in each of its 16 residual blocks a ResNet-50 of
+        1,000 classes has the printed 25.58M parameters.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        bound = (
-            6 / (channels + 1)
-        ) ** 0.5  # Xavier's, for a vector that leads from C to 1
+        bound = (6 / (channels + 1)) ** 0.5  # Xavier's, for a vector from C to 1
         self.weight = nn.Parameter(torch.empty(3, channels).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(3, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         mean, highest = x.mean(dim=(2, 3, 4)), reduce(x, "b c t h w -> b c", "max")
-        p = mean.softmax(dim=-1)
+        p = mean.softmax(dim=-1)  # (B, C), as are the descriptors
         psi = self._descriptor(p, mean, 0)
         phi = self._descriptor(p, highest, 1)
         return x * (1 + rearrange(self._descriptor(psi, phi, 2), "b c -> b c 1 1 1"))
 
     def _descriptor(self, spread: Tensor, summary: Tensor, n: int) -> Tensor:
-        """tanh(spread (w_n . summary) + b_n), all (B, C)."""
+        """Return tanh(spread (w_n . summary) + b_n), (B, C)."""
         return (spread * (summary @ self.weight[n])[:, None] + self.bias[n]).tanh()

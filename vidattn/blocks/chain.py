@@ -9,20 +9,19 @@ from vidattn.blocks.squeeze import AdditiveSqueezeExcite
 
 
 class AttentionChain(nn.Module):
-    """Runs the additive squeeze-excite, then the region-based non-local block
-    ('SE+RNL').
+    """Run the additive squeeze-excite, then the region-based block ('SE+RNL').
 
     Args:
         channels: C of the input.
-        reduction: of the squeeze-excite. Eq. 11 says 2; the parameters of Table III ask
+        reduction: Of the squeeze-excite. Eq. 11 says 2; the parameters of Table III ask
             for 16.
-        **region_options: the options of RegionNonLocal.
+        **region_options: The options of `RegionNonLocal`.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: as the two blocks do.
+        UserError: As the two blocks do.
 
     Source:
         Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR

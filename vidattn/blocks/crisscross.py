@@ -1,6 +1,4 @@
-"""The 3D criss-cross attention of Cao et al. (2021): sums over the three lines of a
-position, repeated.
-"""
+"""3D criss-cross attention (Cao et al., 2021): sums along three lines, repeated."""
 
 from typing import Literal, get_args
 
@@ -8,7 +6,7 @@ import torch
 from einops import einsum
 from torch import Tensor, nn
 
-from vidattn.blocks.options import check_choice, reduced_width
+from vidattn.blocks._parts import check_choice, check_whole, reduced_width
 
 Structure = Literal["a", "b", "c", "d"]
 
@@ -17,12 +15,11 @@ LINES = ("s h w", "t s w", "t h s")
 
 
 class CrissCross3d(nn.Module):
-    """Replaces every position by a weighted sum over the positions on its three lines,
-    along T, H and W.
+    """Replace every position by a weighted sum over its lines along T, H and W.
 
-        d_iu = q_u . k_i             for the T + H + W - 2 positions i on the lines of u     Eq. 1
-        A_iu = exp(d_iu) / sum_j exp(d_ju)     one softmax over all three lines              Eq. 2
-        H_u = sum_i A_iu v_i                                                                 Eq. 3
+        d_iu = q_u . k_i                      i on the T + H + W - 2 of its lines  Eq. 1
+        A_iu = exp(d_iu) / sum_j exp(d_ju)    one softmax over all three lines     Eq. 2
+        H_u = sum_i A_iu v_i                                                       Eq. 3
 
     q, k and v are 1x1x1 convolutions with biases. A position lies on all three of its
     lines and counts once. Nothing is scaled or normalised, and x is not added: that is
@@ -33,15 +30,15 @@ class CrissCross3d(nn.Module):
 
     Args:
         channels: C of the input.
-        reduction: q and k lead to C' = C // reduction channels.
-        reduce_values: v leads to C' channels, too, and a further convolution from C'
+        reduction: Q and k lead to C' = C // reduction channels.
+        reduce_values: V leads to C' channels, too, and a further convolution from C'
             back to C.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C.
+        UserError: The reduction is not between 1 and C.
 
     Source:
         Cao, Lu, Zhang, Jiang, Zhang: Efficient Spatiotemporal Context Modeling for
@@ -58,23 +55,22 @@ class CrissCross3d(nn.Module):
         self.q = nn.Conv3d(channels, width, 1)
         self.k = nn.Conv3d(channels, width, 1)
         self.v = nn.Conv3d(channels, width if reduce_values else channels, 1)
-        self.restore = nn.Conv3d(width, channels, 1) if reduce_values else nn.Identity()
+        self.out = nn.Conv3d(width, channels, 1) if reduce_values else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        v = self.v(x)
+        v = self.v(x)  # (B, C, T, H, W)
         h = torch.zeros_like(v)
-        for weights, line in zip(
-            self._weights(x).split(x.shape[2:], dim=-1), LINES, strict=True
-        ):
-            h += einsum(weights, v, f"b t h w s, b c {line} -> b c t h w")
-        return self.restore(h)
+        parts = self._weights(x).split(x.shape[2:], dim=-1)  # (B, T, H, W, side)
+        for part, line in zip(parts, LINES, strict=True):
+            h += einsum(part, v, f"b t h w s, b c {line} -> b c t h w")
+        return self.out(h)
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
-        """Returns the weights that a few positions give to all positions.
+        """Return the weights that a few positions give to all positions.
 
         Args:
-            x: the block's input (B, C, T, H, W).
-            queries: flat positions (Q,), whole numbers below N = T H W, counted with W
+            x: The block's input (B, C, T, H, W).
+            queries: Flat positions (Q,), whole numbers below N = T H W, counted with W
                 fastest. Memory grows with Q x N.
 
         Returns:
@@ -95,9 +91,7 @@ class CrissCross3d(nn.Module):
         )
 
     def _weights(self, x: Tensor) -> Tensor:
-        """Returns A, (B, T, H, W, T + H + W): a position's line along T, then that
-        along H, then along W.
-        """
+        """Return A, (B, T, H, W, T + H + W): a position's lines along T, H, W."""
         q, k = self.q(x), self.k(x)
         scores = [einsum(q, k, f"b c t h w, b c {line} -> b t h w s") for line in LINES]
         for axis in (1, 2):  # the position itself counts on the line along T only
@@ -109,8 +103,7 @@ class CrissCross3d(nn.Module):
 
 
 class RecurrentCrissCross3d(nn.Module):
-    """Runs one `CrissCross3d`, F, several times, so that positions meet that share no
-    line.
+    """Run one `CrissCross3d`, F, several times: positions meet that share no line.
 
         a: Y_r = gamma F(Y_r-1) + X                    Eq. 5
         b: Y_r = gamma F(Y_r-1) + Y_r-1                Eq. 6
@@ -126,16 +119,16 @@ class RecurrentCrissCross3d(nn.Module):
     Args:
         channels: C of the input.
         passes: R, at least 1.
-        structure: what each pass is added to.
-        gamma: what gamma starts at. With 0 the block starts as the identity; with 1,
+        structure: What each pass is added to.
+        gamma: What gamma starts at. With 0 the block starts as the identity; with 1,
             the paper's choice, it does not.
-        reduction: that of `CrissCross3d`.
+        reduction: That of `CrissCross3d`.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: an option is not one of those allowed.
+        UserError: An option is not one of those allowed.
 
     Source:
         Cao et al., as above, sections III-B, III-C and IV-C, Eqs. 4-7, Tables I, II and
@@ -153,10 +146,7 @@ class RecurrentCrissCross3d(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("structure", structure, get_args(Structure))
-        if type(passes) is not int or passes < 1:
-            raise ValueError(
-                f"passes={passes!r} is not possible; allowed: a whole number of at least 1"
-            )
+        check_whole("passes", passes)
         self.passes = passes
         self.structure = structure
         self.crisscross = CrissCross3d(
@@ -167,16 +157,13 @@ class RecurrentCrissCross3d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x
         for number in range(1, self.passes + 1):
+            h = self.gamma * self.crisscross(y)  # (B, C, T, H, W)
             if self.structure == "d" and number < self.passes:
-                y = self.gamma * self.crisscross(y)
+                y = h
             else:
-                y = (y if self.structure == "b" else x) + self.gamma * self.crisscross(
-                    y
-                )
+                y = (y if self.structure == "b" else x) + h
         return y
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
-        """Returns the weights (B, Q, N) of the first pass, as
-        `CrissCross3d.attention`.
-        """
+        """Return the weights (B, Q, N) of the first pass: `CrissCross3d.attention`."""
         return self.crisscross.attention(x, queries)

@@ -1,20 +1,20 @@
-"""The double attention block: features are gathered into a few descriptors, then handed
-out.
-"""
+"""The double attention block: features are gathered, then handed out."""
 
 from einops import einsum
 from torch import Tensor, nn
 
-from vidattn.blocks.options import reduced_width
+from vidattn.blocks._parts import reduced_width, start_as_identity
 
 
 class DoubleAttention(nn.Module):
-    """Adds to every position its own mixture of n descriptors, which are gathered from
-    all positions.
+    """Add to every position its own mixture of n descriptors of the whole clip.
 
-        g_k = sum_j a_kj phi_j,   a_k = softmax over positions of theta, map k     the gathering, k = 1 .. n
-        y_i = sum_k v_ik g_k,     v_i = softmax over k of rho_i                    the distribution
+        g_k = sum_j a_kj phi_j,   a_k = softmax over positions of theta, map k
+        y_i = sum_k v_ik g_k,     v_i = softmax over k of rho_i
         z = W_z y + x
+
+    The first step gathers, k = 1 .. n, the second distributes. phi, theta, rho and W_z
+    are called `v`, `k`, `q` and `out` here.
 
     Args:
         channels: C of the input.
@@ -25,7 +25,7 @@ class DoubleAttention(nn.Module):
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C.
+        UserError: The reduction is not between 1 and C.
 
     Source:
         Chen, Kalantidis, Li, Yan, Feng: A^2-Nets: Double Attention Networks, NeurIPS
@@ -39,18 +39,15 @@ class DoubleAttention(nn.Module):
     def __init__(self, channels: int, *, reduction: int = 4) -> None:
         super().__init__()
         width = reduced_width(channels, reduction)
-        self.phi, self.theta, self.rho = (
-            nn.Conv3d(channels, width, 1) for _ in range(3)
-        )
-        self.w_z = nn.Conv3d(width, channels, 1)
-        for parameter in self.w_z.parameters():
-            nn.init.zeros_(parameter)
+        self.v = nn.Conv3d(channels, width, 1)
+        self.k = nn.Conv3d(channels, width, 1)
+        self.q = nn.Conv3d(channels, width, 1)
+        self.out = nn.Conv3d(width, channels, 1)
+        start_as_identity(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
-        gather = self.theta(x).flatten(2).softmax(dim=2)
-        descriptors = einsum(self.phi(x).flatten(2), gather, "b c j, b k j -> b c k")
-        distribute = self.rho(x).softmax(dim=1)
-        return (
-            self.w_z(einsum(descriptors, distribute, "b c k, b k t h w -> b c t h w"))
-            + x
-        )
+        gather = self.k(x).flatten(2).softmax(dim=2)  # (B, n, N)
+        g = einsum(self.v(x).flatten(2), gather, "b c j, b k j -> b c k")
+        distribute = self.q(x).softmax(dim=1)  # (B, n, T, H, W)
+        y = einsum(g, distribute, "b c k, b k t h w -> b c t h w")
+        return self.out(y) + x

@@ -4,9 +4,10 @@ A block that relates every position to every other ends in `aggregate`. Three ru
 the inner product s_ij = scale * q_i . k_j into the weight w_ij of value v_j, M being
 the number of keys:
 
-    softmax     exp(s_ij) / sum_j exp(s_ij)     the fused kernel of torch, tile by tile
-    mean        s_ij / M                        reordered: q (k^T v) when that is cheaper
-    relu_mean   max(s_ij, 0) / M                a few queries at a time, recomputed in the backward pass
+    softmax     exp(s_ij) / sum_j exp(s_ij)    the fused kernel of torch, tile by tile
+    mean        s_ij / M                       reordered: q (k^T v) when cheaper
+    relu_mean   max(s_ij, 0) / M               a few queries at a time, and again in the
+                                               backward pass
 """
 
 from functools import partial
@@ -26,31 +27,28 @@ MOST_WEIGHTS = 2**20
 
 
 def flatten(x: Tensor) -> Tensor:
-    """Lists the positions of a feature map as rows: (B, C, T, H, W) -> (B, N, C), N = T
-    H W, contiguous.
+    """List the positions of a feature map as rows: (B, C, T, H, W) -> (B, N, C).
 
-    Contiguous because the fused attention kernel falls back to the N x N matrix for
-    strided input.
+    N = T H W. Contiguous because the fused attention kernel falls back to the N x N
+    matrix for strided input.
     """
     return rearrange(x, "b c t h w -> b (t h w) c").contiguous()
 
 
 def unflatten(y: Tensor, like: Tensor) -> Tensor:
-    """Puts rows back in their places: (B, N, C) -> (B, C, T, H, W) with T, H, W of
-    `like`, contiguous.
-    """
+    """Put rows back in their places: (B, N, C) -> (B, C, T, H, W) of `like`."""
     t, h, w = like.shape[-3:]
     return rearrange(y, "b (t h w) c -> b c t h w", t=t, h=h, w=w).contiguous()
 
 
 def rows(q: Tensor, k: Tensor, rule: Rule, scale: float = 1.0) -> Tensor:
-    """Writes out the weights of a few queries.
+    """Write out the weights of a few queries.
 
     Args:
-        q: queries (B, Q, d). Memory grows with Q x M: pass few.
-        k: keys (B, M, d).
-        rule: how scores become weights, see the module's first lines.
-        scale: factor of the inner product.
+        q: Queries (B, Q, d). Memory grows with Q x M: pass few.
+        k: Keys (B, M, d).
+        rule: How scores become weights, see the module's first lines.
+        scale: Factor of the inner product.
 
     Returns:
         Weights (B, Q, M), such that y = weights @ values. Rows sum to 1 under "softmax"
@@ -67,42 +65,37 @@ def rows(q: Tensor, k: Tensor, rule: Rule, scale: float = 1.0) -> Tensor:
 def aggregate(
     q: Tensor, k: Tensor, v: Tensor, rule: Rule, scale: float = 1.0
 ) -> Tensor:
-    """Sums the values of all keys for every query, y_i = sum_j w_ij v_j.
+    """Sum the values of all keys for every query, y_i = sum_j w_ij v_j.
 
     Args:
-        q: queries (B, N, d).
-        k: keys (B, M, d).
-        v: values (B, M, e).
-        rule: how scores become weights, see the module's first lines.
-        scale: factor of the inner product.
+        q: Queries (B, N, d).
+        k: Keys (B, M, d).
+        v: Values (B, M, e).
+        rule: How scores become weights, see the module's first lines.
+        scale: Factor of the inner product.
 
     Returns:
         Sums (B, N, e). No N x M matrix is held, except under "mean" where that matrix
         is the cheaper way.
     """
-    if rule == "softmax":
-        return _softmax(q, k, v, scale)
     if rule == "mean":
         return _mean(q, k, v, scale)
-    return _relu_mean(q, k, v, scale)
-
-
-def _softmax(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    if rule == "relu_mean":
+        return _relu_mean(q, k, v, scale)
     # The fused kernels want one width for q, k and v (CPU) and a multiple of 8 (CUDA).
     # Zeros change no inner product, and the columns that they add to the result are cut
     # off again.
     width = -(-max(q.shape[-1], v.shape[-1]) // 8) * 8
     y = F.scaled_dot_product_attention(
         _head(q, width), _head(k, width), _head(v, width), scale=scale
-    )
+    )  # (B, 1, N, width)
     return y.squeeze(1)[..., : v.shape[-1]]
 
 
 def _head(part: Tensor, width: int) -> Tensor:
-    # One head, and an axis for it: the CPU's kernel takes 4-D input only.
-    return (
-        part if part.shape[-1] == width else F.pad(part, (0, width - part.shape[-1]))
-    ).unsqueeze(1)
+    """Return one head, (B, 1, N, width): the CPU's kernel takes four axes only."""
+    missing = width - part.shape[-1]
+    return (F.pad(part, (0, missing)) if missing else part).unsqueeze(1)
 
 
 def _mean(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:

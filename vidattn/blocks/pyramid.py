@@ -1,27 +1,25 @@
-"""The pyramid non-local module of Xu et al. (2020): groups of channels related at one
-scale each.
-"""
+"""The pyramid non-local module (Xu et al., 2020): each group at a scale of its own."""
 
-from typing import Literal, cast, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, repeat
 from torch import Tensor, nn
 
+from vidattn.blocks._parts import check_choice, start_as_identity
 from vidattn.blocks.nonlocal_ import Form, NonLocal
-from vidattn.blocks.options import check_choice
 
 Combine = Literal["attention", "concat"]
 Pool = Literal["avg", "max"]
 
 
 class PyramidNonLocal(nn.Module):
-    """Cuts the channels into n groups and relates all regions of one size in each;
-    region sides 1, 2, 4, 8.
+    """Cut the channels into n groups and relate all regions of one size in each.
 
         X_k = pool(group k of x, 1 x 2^k x 2^k),   k = 0 .. n - 1           section 3.2
-        Y_k = W_z (1 / C(X_k) sum_j f(theta_i, phi_j) g_j)                  Eq. 1, at the scale of X_k
+        Y_k = W_z (1 / C(X_k) sum_j f(theta_i, phi_j) g_j)            Eq. 1, at scale k
         Y'_k = mean of Y_k over its own regions
         A = softmax over l of (linear_q Y'_k) . (linear_k Y'_l) / sqrt(C')  Eq. 3
         Y = concat over k of sum_l A_kl Y_l                                 Eq. 2
@@ -38,23 +36,23 @@ class PyramidNonLocal(nn.Module):
     Args:
         channels: C of the input.
         scales: n, from 1 to 4.
-        inner: width of theta, phi and g; C' // 2 by default, but at least 1.
-        form: the pairwise function f, as in `NonLocal`.
-        shared: one theta, phi, g and W_z for all scales, as the text has it; else one
+        inner: Width of theta, phi and g; C' // 2 by default, but at least 1.
+        form: The pairwise function f, as in `NonLocal`.
+        shared: One theta, phi, g and W_z for all scales, as the text has it; else one
             set a scale, as the printed numbers of parameters suggest.
         combine: "attention", Eqs. 2-3; or "concat": A is the identity.
         pool: "avg" or "max".
-        scaled: divide the pair's score by the square root of the width of the vectors
+        scaled: Divide the pair's score by the square root of the width of the vectors
             compared, as in `NonLocal`.
-        norm: batch normalisation of Y.
-        zero_init: start as the identity: weight and bias of the normalisation, or of
+        norm: Batch normalisation of Y.
+        zero_init: Start as the identity: weight and bias of the normalisation, or of
             W_z without one, are zero.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: an option is not one of those allowed.
+        UserError: An option is not one of those allowed.
 
     Source:
         Xu, Cao, Yang, Mao, Yin, See: PNL: Efficient Long-Range Dependencies Extraction
@@ -65,6 +63,8 @@ class PyramidNonLocal(nn.Module):
         average; Y_k is repeated; the normalisation, which starts at zero, stands after
         the combination. Convolutions start as torch starts them.
     """
+
+    operations: Sequence[NonLocal]  # one, or one a scale
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class PyramidNonLocal(nn.Module):
         self.width = width
         self.combine = combine if scales > 1 else "concat"
         self.pool = F.avg_pool3d if pool == "avg" else F.max_pool3d
-        self.operations = nn.ModuleList(
+        operations = [
             NonLocal(
                 width,
                 inner=max(1, width // 2) if inner is None else inner,
@@ -99,37 +99,33 @@ class PyramidNonLocal(nn.Module):
                 zero_init=zero_init and not norm,
             )
             for _ in range(1 if shared else scales)
-        )
+        ]
+        self.operations = nn.ModuleList(operations)  # type: ignore[assignment]
         if self.combine == "attention":
             self.linear_q = nn.Linear(width, max(1, width // 2))
             self.linear_k = nn.Linear(width, max(1, width // 2))
         self.bn = nn.BatchNorm3d(channels) if norm else nn.Identity()
         if zero_init:
-            for parameter in self.bn.parameters():
-                nn.init.zeros_(parameter)
+            start_as_identity(self.bn)
 
     def forward(self, x: Tensor) -> Tensor:
         (_, c, _, h, w), parts = x.shape, self._dependencies(x)
-        y = torch.stack(
-            [
-                repeat(part, "b c t h w -> b c t (h p) (w q)", p=2**k, q=2**k)[
-                    ..., :h, :w
-                ]
-                for k, part in enumerate(parts)
-            ],
-            dim=1,
-        )
+        wide = [
+            repeat(part, "b c t h w -> b c t (h p) (w q)", p=2**k, q=2**k)
+            for k, part in enumerate(parts)
+        ]
+        y = torch.stack([part[..., :h, :w] for part in wide], dim=1)
         if self.combine == "attention":
             y = einsum(self._weights(parts), y, "b k l, b l c t h w -> b k c t h w")
-        return self.bn(rearrange(y, "b k c t h w -> b (k c) t h w")[:, :c]) + x
+        y = rearrange(y, "b k c t h w -> b (k c) t h w")[:, :c]
+        return self.bn(y) + x  # (B, C, T, H, W)
 
     def attention(self, x: Tensor, queries: Tensor, scale: int = 0) -> Tensor:
-        """Returns the weights that the regions of a few positions give to all regions
-        of one scale.
+        """Return the weights that the regions of a few positions give at one scale.
 
         Args:
-            x: the block's input (B, C, T, H, W).
-            queries: flat positions (Q,) of the full map, whole numbers below T H W,
+            x: The block's input (B, C, T, H, W).
+            queries: Flat positions (Q,) of the full map, whole numbers below T H W,
                 counted with W fastest; each stands for the region that it lies in.
                 Memory grows with Q x N_k.
             scale: k, from 0 to n - 1.
@@ -139,7 +135,7 @@ class PyramidNonLocal(nn.Module):
             `NonLocal.attention`.
 
         Raises:
-            ValueError: there is no such scale.
+            UserError: There is no such scale.
         """
         check_choice("scale", scale, range(self.scales))
         at_scale = self._pyramid(x)[scale]
@@ -149,36 +145,36 @@ class PyramidNonLocal(nn.Module):
         return self._operation(scale).attention(at_scale, regions)
 
     def scale_weights(self, x: Tensor) -> Tensor:
-        """Returns A of Eq. 3, (B, n, n): row k says how much of each scale group k
-        receives.
-        """
+        """Return A of Eq. 3, (B, n, n): row k is what group k receives of each."""
         return self._weights(self._dependencies(x))
 
     def _weights(self, parts: list[Tensor]) -> Tensor:
-        """A of Eq. 3, (B, n, n), from Y_k, each (B, C', T, H_k, W_k)."""
+        """Return A of Eq. 3, (B, n, n), from Y_k, each (B, C', T, H_k, W_k)."""
         if self.combine == "concat":
             return torch.eye(self.scales).to(parts[0]).expand(len(parts[0]), -1, -1)
-        means = torch.stack([part.mean(dim=(2, 3, 4)) for part in parts], dim=1)
-        scores = self.linear_q(means) @ self.linear_k(means).transpose(1, 2)
+        means = [part.mean(dim=(2, 3, 4)) for part in parts]
+        stacked = torch.stack(means, dim=1)  # (B, n, C')
+        scores = self.linear_q(stacked) @ self.linear_k(stacked).transpose(1, 2)
         return (scores * self.width**-0.5).softmax(dim=-1)
 
     def _dependencies(self, x: Tensor) -> list[Tensor]:
-        """Y_k, each (B, C', T, H_k, W_k)."""
+        """Return Y_k, each (B, C', T, H_k, W_k)."""
         return [
             self._operation(k).response(at_scale)
             for k, at_scale in enumerate(self._pyramid(x))
         ]
 
     def _operation(self, k: int) -> NonLocal:
-        return cast(NonLocal, self.operations[k % len(self.operations)])
+        """Return the operation of scale k, or the one that all scales share."""
+        return self.operations[k % len(self.operations)]
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:
-        """X_k, each (B, C', T, H_k, W_k)."""
+        """Return X_k, each (B, C', T, H_k, W_k)."""
         h, w = x.shape[-2:]
         missing = self.scales * self.width - x.shape[1]
-        groups = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else x).chunk(
-            self.scales, dim=1
-        )
+        if missing:
+            x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing))
+        groups = x.chunk(self.scales, dim=1)  # n times (B, C', T, H, W)
         # torch's pooling refuses a kernel larger than the map. In ceil mode it divides
         # the average of a last region by the positions that are there, not by the
         # kernel's size.

@@ -1,13 +1,16 @@
-"""The region-based non-local block of Huang and Bors (2020): positions compared by
-their surroundings.
-"""
+"""The region-based non-local block (Huang, Bors, 2020): surroundings compared."""
 
 from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidattn.blocks.options import check_choice, check_kernel, inner_width
+from vidattn.blocks._parts import (
+    check_choice,
+    check_kernel,
+    inner_width,
+    start_as_identity,
+)
 from vidattn.blocks.pairwise import Rule, aggregate, flatten, rows, unflatten
 
 Form = Literal["gaussian", "dot_product", "cosine"]
@@ -21,42 +24,42 @@ RULES: dict[str, Rule] = {
 
 
 class RegionNonLocal(nn.Module):
-    """Adds to every position a sum over all positions, weighted by how alike the
-    regions around the two are.
+    """Add to every position a sum over all, weighted by how alike their regions are.
 
-        g = W_g x                                           Eq. 9: the value, and what regions are made of
-        r_i = sum over k in N_i of u_k * g_k                Eq. 3: F_theta, each channel by itself
-        y_i = 1 / C(x) sum_j f(r_i, r_j) g_j                Eq. 4
-        f = exp(r_i . r_j)                 C(x) = sum_j f   Eq. 5, Gaussian
-        f = r_i . r_j                      C(x) = T H W     Eq. 6, dot product
-        f = ReLU(cos(r_i, r_j))            C(x) = T H W     Eq. 7, cosine
-        z = BN(W_z y) + x                                   Eq. 8
+        g = W_g x                           Eq. 9: the value, and what regions are of
+        r_i = sum over k in N_i of u_k * g_k      Eq. 3: F_theta, channel by channel
+        y_i = 1 / C(x) sum_j f(r_i, r_j) g_j      Eq. 4
+        f = exp(r_i . r_j)                        Eq. 5, Gaussian: C(x) = sum_j f
+        f = r_i . r_j                             Eq. 6, dot product: C(x) = T H W
+        f = ReLU(cos(r_i, r_j))                   Eq. 7, cosine: C(x) = T H W
+        z = BN(W_z y) + x                         Eq. 8
 
-    W_g and W_z are 1x1x1 convolutions with biases. Query and key are the same r; logits
-    are not scaled; there is no other convolution. No form holds an N x N matrix when it
-    need not, N = T H W, in training neither: the Gaussian goes through the fused kernel
-    of torch; the cosine, which the ReLU keeps from being factorised, makes a few rows
-    at a time, and again in the backward pass. The dot product is summed as r (r^T g),
-    which costs 2 N d^2 MACs and not 2 N^2 d, whenever that is less, d being the inner
-    width; with fewer than d positions it makes the matrix.
+    W_g and W_z, called `v` and `out` here, are 1x1x1 convolutions with biases. Query
+    and key are the same r; logits are not scaled; there is no other convolution. No
+    form holds an N x N matrix when it need not, N = T H W, in training neither: the
+    Gaussian goes through the fused kernel of torch; the cosine, which the ReLU keeps
+    from being factorised, makes a few rows at a time, and again in the backward pass.
+    The dot product is summed as r (r^T g), which costs 2 N d^2 MACs and not 2 N^2 d,
+    whenever that is less, d being the inner width; with fewer than d positions it makes
+    the matrix.
 
     Args:
         channels: C of the input.
         inner: d, the width of g and r; C // 2 by default.
-        form: the pairwise function f.
+        form: The pairwise function f.
         region: F_theta: "conv", a channel-wise convolution without bias; "avg" or
             "max", pooling without weights.
-        kernel: size (T, H, W) of the region N_i, each odd. Stride 1, padding half the
+        kernel: Size (T, H, W) of the region N_i, each odd. Stride 1, padding half the
             kernel.
-        norm: batch normalisation after W_z.
-        zero_init: start as the identity: weight and bias of the normalisation, or of
+        norm: Batch normalisation after W_z.
+        zero_init: Start as the identity: weight and bias of the normalisation, or of
             W_z without one, are zero.
 
     Shape:
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: an option is not one of those allowed.
+        UserError: An option is not one of those allowed.
 
     Source:
         Huang, Bors: Region-based Non-local Operation for Video Classification, ICPR
@@ -85,25 +88,25 @@ class RegionNonLocal(nn.Module):
         kernel = check_kernel("kernel", kernel)
         width = inner_width(channels, inner)
         self.form = form
-        self.w_g = nn.Conv3d(channels, width, 1)
+        self.v = nn.Conv3d(channels, width, 1)
         self.f_theta = _summary(region, width, kernel)
-        self.w_z = nn.Conv3d(width, channels, 1)
+        self.out = nn.Conv3d(width, channels, 1)
         self.bn = nn.BatchNorm3d(channels) if norm else nn.Identity()
         if zero_init:
-            last = self.bn if norm else self.w_z
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
+            start_as_identity(self.bn if norm else self.out)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Nested, not named, so that each step's input is freed as soon as it is used.
-        return self.bn(self.w_z(unflatten(self._sum(x), like=x))) + x
+        # One name for all steps, so that each step's input is freed after use.
+        y = aggregate(*self._embed(x), RULES[self.form])  # (B, N, d)
+        y = unflatten(y, like=x)  # (B, d, T, H, W)
+        return self.bn(self.out(y)) + x  # (B, C, T, H, W)
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
-        """Returns the weights that a few positions give to all positions.
+        """Return the weights that a few positions give to all positions.
 
         Args:
-            x: the block's input (B, C, T, H, W).
-            queries: flat positions (Q,), whole numbers below T H W, counted with W
+            x: The block's input (B, C, T, H, W).
+            queries: Flat positions (Q,), whole numbers below T H W, counted with W
                 fastest. Memory grows with Q x N.
 
         Returns:
@@ -114,19 +117,17 @@ class RegionNonLocal(nn.Module):
         q, k, _ = self._embed(x)
         return rows(q[:, queries], k, RULES[self.form])
 
-    def _sum(self, x: Tensor) -> Tensor:
-        q, k, v = self._embed(x)
-        return aggregate(q, k, v, RULES[self.form])
-
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g = self.w_g(x)
-        r = flatten(self.f_theta(g))
+        """Return r twice, as queries and keys, and g: (B, N, d) each."""
+        g = self.v(x)  # (B, d, T, H, W)
+        r = flatten(self.f_theta(g))  # (B, N, d)
         if self.form == "cosine":
             r = F.normalize(r, dim=-1)
         return r, r, flatten(g)
 
 
 def _summary(region: Region, width: int, kernel: tuple[int, int, int]) -> nn.Module:
+    """Return F_theta, from (B, d, T, H, W) to the same shape."""
     t, h, w = (size // 2 for size in kernel)
     if region == "conv":
         return nn.Conv3d(

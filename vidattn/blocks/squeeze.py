@@ -1,18 +1,16 @@
-"""Squeeze and excitation: channels are weighted, or shifted, by what the whole clip
-looks like on average.
-"""
+"""Squeeze and excitation: channels are weighted, or shifted, by the clip's mean."""
 
 from einops import rearrange
 from torch import Tensor, nn
 
-from vidattn.blocks.options import reduced_width
+from vidattn.blocks._parts import reduced_width, start_as_identity
+from vidattn.errors import UserError
 
 
 class SqueezeExcite(nn.Module):
-    """Multiplies every channel by a gate in (0, 1) that depends on the mean of all
-    channels over T, H, W.
+    """Multiply every channel by a gate in (0, 1) that depends on all channels' means.
 
-        s = sigmoid(W_2 ReLU(W_1 mean(x))),  z = s * x
+        s = sigmoid(W_2 ReLU(W_1 mean(x))),  z = s * x     the mean over T, H, W
 
     A fresh gate is about one half: unlike the additive kind this block does not start
     as the identity.
@@ -25,7 +23,7 @@ class SqueezeExcite(nn.Module):
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C.
+        UserError: The reduction is not between 1 and C.
 
     Source:
         Hu, Shen, Sun: Squeeze-and-Excitation Networks, CVPR 2018, Eqs. 2-4, the mean
@@ -40,13 +38,12 @@ class SqueezeExcite(nn.Module):
         self.w_2 = nn.Linear(width, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        s = self.w_2(self.w_1(x.mean(dim=(2, 3, 4))).relu()).sigmoid()
+        s = self.w_2(self.w_1(x.mean(dim=(2, 3, 4))).relu()).sigmoid()  # (B, C)
         return rearrange(s, "b c -> b c 1 1 1") * x
 
 
 class AdditiveSqueezeExcite(nn.Module):
-    """Adds to every channel a number that depends on the mean of all channels over time
-    and space.
+    """Add to every channel a number that depends on all channels' means.
 
         s' = mean(x)                           Eq. 10
         s = W_2 ReLU(BN(W_1 s'))               Eq. 11, no sigmoid
@@ -67,7 +64,7 @@ class AdditiveSqueezeExcite(nn.Module):
         (B, C, T, H, W) -> (B, C, T, H, W)
 
     Raises:
-        ValueError: the reduction is not between 1 and C; or, in training, the batch is
+        UserError: The reduction is not between 1 and C; or, in training, the batch is
             a single clip, over which the normalisation has no variance.
 
     Source:
@@ -81,14 +78,13 @@ class AdditiveSqueezeExcite(nn.Module):
         self.w_1 = nn.Linear(channels, width, bias=False)
         self.bn = nn.BatchNorm1d(width)
         self.w_2 = nn.Linear(width, channels)
-        nn.init.zeros_(self.w_2.weight)
-        nn.init.zeros_(self.w_2.bias)
+        start_as_identity(self.w_2)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.shape[0] < 2:
-            raise ValueError(
-                "AdditiveSqueezeExcite normalises over the clips of a batch: in training it needs at "
-                "least 2 of them, not 1"
+            raise UserError(
+                "AdditiveSqueezeExcite normalises over the clips of a batch: in "
+                "training it needs at least 2 of them, not 1"
             )
-        s = self.w_2(self.bn(self.w_1(x.mean(dim=(2, 3, 4)))).relu())
+        s = self.w_2(self.bn(self.w_1(x.mean(dim=(2, 3, 4)))).relu())  # (B, C)
         return x + rearrange(s, "b c -> b c 1 1 1")

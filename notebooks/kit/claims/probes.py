@@ -2,7 +2,9 @@
 came first, how its attention maps depend on the query, what its regions cover.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from notebooks.kit.claims.ledger import Measures
 from vidattn.backbones.place import insertion
+from vidattn.blocks import GlobalTemporalAttention
 from vidattn.figures.maps import (
     attention_maps,
     capture,
@@ -51,9 +54,9 @@ def measure(
         found["relation"] = float(np.mean(by_scale))
         if len(by_scale) > 1:
             found |= {f"relation {k}": value for k, value in enumerate(by_scale)}
-    if measures.region_clips and hasattr(
-        insertion(model, *_first_place(experiment)), "w_g"
-    ):
+    block = insertion(model, *_first_place(experiment))
+    has_regions = isinstance(block, GlobalTemporalAttention) and block.w_g is not None
+    if measures.region_clips and has_regions:
         found |= overlap(model, experiment, measures.region_clips)
     return found
 
@@ -123,13 +126,13 @@ def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, f
     seen = experiment.model_copy(
         update={"data": data.model_copy(update={"test": data.train})}
     )
-    w_g = (
-        insertion(model, *_first_place(experiment)).get_parameter("w_g.weight").detach()
-    )
-    drawn = torch.randn(w_g.shape, generator=torch.Generator().manual_seed(0)).to(w_g)
-    for name, weight in {"overlap": w_g, "overlap, untrained": drawn}.items():
+    block: Any = insertion(model, *_first_place(experiment))
+    untrained, w_g = copy.deepcopy(block), block.w_g.weight.detach()
+    drawn = torch.randn(w_g.shape, generator=torch.Generator().manual_seed(0))
+    untrained.w_g.weight.data = drawn.to(w_g)
+    for name, judged in {"overlap": block, "overlap, untrained": untrained}.items():
         sides = [
-            list(_maps_and_masks(model, each, clips, weight))
+            list(_maps_and_masks(model, each, clips, judged))
             for each in (seen, experiment)
         ]
         sizes = (
@@ -150,7 +153,7 @@ def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, f
 
 
 def _maps_and_masks(
-    model: nn.Module, experiment: Experiment, clips: int, w_g: Tensor
+    model: nn.Module, experiment: Experiment, clips: int, judged: Any
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each clip's region weights of both signs `(2K, THW)` and where ring and
     object are `(2, THW)`.
@@ -158,8 +161,7 @@ def _maps_and_masks(
     block = insertion(model, *_first_place(experiment))
     for index, clip, shape in _clips(model, experiment, clips):
         with torch.no_grad():
-            x = block.get_submodule("spatial")(capture(model, block, clip))
-            g_r = F.conv3d(x, w_g)[0].flatten(1).cpu()
+            g_r = judged.regions(capture(model, block, clip))[0].flatten(1).cpu()
         yield (
             torch.cat([g_r, -g_r]),
             torch.stack(_cells(experiment, index, shape)).flatten(1) > 0.5,

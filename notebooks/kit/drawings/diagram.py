@@ -13,11 +13,7 @@ from vidattn.meta import meta_copy
 
 SYMBOLS = {
     "f_theta": r"$F_\theta$",
-    "theta": r"$\theta$",
-    "phi": r"$\phi$",
-    "g": "$g$",
-    "w_g": "$W_g$",
-    "w_z": "$W_z$",
+    "out": "$W_z$",
     "bn": "BN",
     "linear_q": "linear Q",
     "linear_k": "linear K",
@@ -49,7 +45,7 @@ def layers_that_ran(block: nn.Module, shape: Sequence[int]) -> dict[str, Ran]:
 
     Returns:
         By the name of the layer, in the order in which they first ran; a layer that ran
-        several times is there as `"theta 0"`, `"theta 1"`.
+        several times is there as `"q 0"`, `"q 1"`.
     """
     runs: dict[str, list[Ran]] = {}
 

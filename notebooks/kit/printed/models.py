@@ -187,7 +187,7 @@ class Unrestored(RecurrentCrissCross3d):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, structure="c", reduction=2)
-        self.crisscross.restore = nn.Identity()
+        self.crisscross.out = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return [self.crisscross(x) for _ in range(self.passes)][-1]
@@ -212,7 +212,7 @@ class Bottlenecked(GlobalTemporalAttention):
         self.v = nn.ModuleDict(
             {path: nn.Conv3d(width, width, 1, bias=False) for path in paths}
         )
-        self.w_o = nn.ModuleDict(
+        self.out = nn.ModuleDict(
             {path: nn.Conv3d(width, channels, 1, bias=False) for path in paths}
         )
         self.bn = nn.BatchNorm3d(channels)
@@ -225,7 +225,7 @@ class Bottlenecked(GlobalTemporalAttention):
         m_v = self._mix("region", self.v["region"](x_g))
         a_r = einsum(g_r, m_v, "b k t h w, b c t k one -> b c t h w")
         return x + self.bn(
-            self.w_o["pixel"](a_p) + self.w_o["region"](a_r.contiguous())
+            self.out["pixel"](a_p) + self.out["region"](a_r.contiguous())
         )
 
 
