@@ -421,9 +421,7 @@ def criss_cross(x, p):
     w = log_f.softmax(dim=-1)  # (2)
     y = einsum(w, v, "b i j, b j c -> b i c")  # (3)
     y = rearrange(y, "b (t h w) c -> b c t h w", t=x.shape[2], h=x.shape[3])
-    return (
-        conv_1x1x1(y, p, "out") if "out.weight" in p else y
-    )  # structure c, below
+    return conv_1x1x1(y, p, "out") if "out.weight" in p else y  # structure c, below
 
 
 x, p, L = draw(B, C, T, H, W), {}, on_lines(T, H, W)
@@ -644,7 +642,7 @@ for axis, reduced in zip(axes, (False, True), strict=True):
     }
     texts |= {name: f"${name}$" for name in "qkv"} | {
         "out": "restore",
-        "y": "$y$\n" + "×".join(map(str, shape[1:]))
+        "y": "$y$\n" + "×".join(map(str, shape[1:])),
     }
     positions = {
         "x": (0, 0),

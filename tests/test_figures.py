@@ -409,7 +409,11 @@ def test_a_diagram_has_the_boxes_and_arrows_that_it_is_given() -> None:
         "bn": (0, 0),
     }
     drawings.diagram(
-        axis, layers, positions, [("x", "v"), ("v", "f_theta")], {"x": "input"}
+        axis,
+        layers,
+        positions,
+        [("x", "v"), ("v", "f_theta")],
+        {"x": "input", "v": "$W_g$"},
     )
     boxes, arrows = axis.texts[:5], axis.texts[5:]
     assert [(a.xyann, a.xy) for a in arrows] == [((0, 4), (0, 3)), ((0, 3), (1, 2))]

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from vidattn.backbones import BACKBONES
 from vidattn.backbones import place as put
 from vidattn.blocks import RegionNonLocal, make_block
+from vidattn.blocks.pairwise import unflatten
 from vidattn.cost import count
 
 Shape = tuple[int, int, int, int, int]
@@ -108,9 +109,10 @@ class NaiveRegion(RegionNonLocal):
     N x N matrix.
     """
 
-    def _sum(self, x: Tensor) -> Tensor:
+    def response(self, x: Tensor) -> Tensor:
         q, k, v = self._embed(x)
-        return (q @ k.transpose(1, 2)).softmax(dim=-1) @ v
+        y = (q @ k.transpose(1, 2)).softmax(dim=-1) @ v
+        return self.out(unflatten(y, like=x))
 
 
 class Measured(NamedTuple):

@@ -19,16 +19,16 @@ def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Wang et al. Eqs. 1-6, RNL Eq. 1. Returns the output (B, C, T, H, W) and the
     weights (B, N, M).
     """
-    pooled, d = block.pool_keys, block.g.out_channels
+    pooled, d = block.pool_keys, block.v.out_channels
 
     def embed(clip: Map) -> tuple[Map, Map, Map]:
         source = max_pool_2x2(clip) if pooled == "before" else clip
-        g = {j: pointwise(block.g, source[j]) for j in source}
+        g = {j: pointwise(block.v, source[j]) for j in source}
         if block.form == "gaussian":
             theta, phi = clip, source
         else:
-            theta = {i: pointwise(block.theta, clip[i]) for i in clip}
-            phi = {j: pointwise(block.phi, source[j]) for j in source}
+            theta = {i: pointwise(block.q, clip[i]) for i in clip}
+            phi = {j: pointwise(block.k, source[j]) for j in source}
         return (
             (theta, max_pool_2x2(phi), max_pool_2x2(g))
             if pooled == "after"
@@ -37,7 +37,7 @@ def nonlocal_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     def score(theta_i: Tensor, phi_j: Tensor) -> Tensor:
         if block.form == "concatenation":
-            w = torch.cat([block.w_theta, block.w_phi])
+            w = torch.cat([block.w_q, block.w_k])
             s = (w * torch.cat([theta_i, phi_j])).sum()
         else:
             s = (theta_i * phi_j).sum()
@@ -88,7 +88,7 @@ def region_oracle(
         return total
 
     def embed(clip: Map) -> tuple[Map, Map, Map]:
-        g = {i: pointwise(block.w_g, clip[i]) for i in clip}
+        g = {i: pointwise(block.v, clip[i]) for i in clip}
         r = {i: theta(g, i) for i in g}
         return r, r, g
 
@@ -202,7 +202,7 @@ def whole_block(
             row = row / (row.sum() if sums_to_one else len(k))
             y[i] = sum(row[n] * v[j] for n, j in enumerate(k))
             weights.append(row)
-        outputs.append(torch.stack([pointwise(block.w_z, y[i]) for i in places], dim=1))
+        outputs.append(torch.stack([pointwise(block.out, y[i]) for i in places], dim=1))
     z = normalise(block.bn, torch.stack(outputs))
     return z.reshape(x.shape) + x, torch.stack(weights).reshape(len(x), len(places), -1)
 
@@ -323,8 +323,8 @@ def crisscross_oracle(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
             e = {i: (q[u] * k[i]).sum().exp() for i in on_lines}
             a = {i: e[i] / sum(e.values()) for i in on_lines}
             h[u] = sum(a[i] * v[i] for i in on_lines)
-            if not isinstance(block.restore, nn.Identity):
-                h[u] = pointwise(block.restore, h[u])
+            if not isinstance(block.out, nn.Identity):
+                h[u] = pointwise(block.out, h[u])
             weights.append(torch.stack([a.get(i, x.new_zeros(())) for i in places]))
         outputs.append(torch.stack([h[u] for u in places], dim=1))
     return torch.stack(outputs).reshape(x.shape), torch.stack(weights).reshape(

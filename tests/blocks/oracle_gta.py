@@ -39,15 +39,17 @@ def part(vector: Tensor, group: int, groups: int) -> Tensor:
     return vector[group * size : (group + 1) * size]
 
 
-def output_with_residual(w_o: nn.Sequential, x: Tensor, clips: list[Map]) -> Tensor:
+def output_with_residual(
+    out: nn.Conv3d, bn: nn.Module, x: Tensor, clips: list[Map]
+) -> Tensor:
     """Y = X + BN(A W_O) for the batch."""
     z = torch.stack(
         [
-            torch.stack([linear(w_o[0], a[i]) for i in positions_of(x)], dim=1)
+            torch.stack([linear(out, a[i]) for i in positions_of(x)], dim=1)
             for a in clips
         ]
     )
-    return x + normalise(w_o[1], z).reshape(x.shape)
+    return x + normalise(bn, z).reshape(x.shape)
 
 
 def sinusoid(t: int, channels: int) -> Tensor:
@@ -113,9 +115,9 @@ def attention_oracle(
             weights.append(sum(rows) / len(rows))
         every.append(a)
     n = x.shape[2:].numel()
-    return output_with_residual(block.w_o, x, every), torch.stack(weights).reshape(
-        len(x), n, -1
-    )
+    return output_with_residual(block.out, block.bn, x, every), torch.stack(
+        weights
+    ).reshape(len(x), n, -1)
 
 
 def decoupled_oracle(block: nn.Module, x: Tensor, **options) -> tuple[Tensor]:
@@ -131,16 +133,16 @@ def mixed(m: Tensor, v: list[Tensor], t: int, *, groups: int, cross: bool) -> Te
     """Frame t of Eqs. 7-8, or of plain heads: v holds the C' values of one place or
     region in each frame.
 
-    m: the learned matrices as the block has them, (1, k, g, T, T) for cross-channel
-        heads, else
-    (g, 1, 1, T, T).
+    Args:
+        m: The learned matrices as the block has them, (k, g, T, T) for cross-channel
+            heads, else (g, T, T).
     """
     heads = []
     for head in range(groups):
         total = torch.zeros(len(v[0]) // groups, dtype=v[0].dtype)
         for group in range(groups) if cross else (head,):
             for s in range(len(v)):
-                weight = m[0, head, group, t, s] if cross else m[head, 0, 0, t, s]
+                weight = m[head, group, t, s] if cross else m[head, t, s]
                 total = total + weight * part(v[s], group, groups)
         heads.append(total)
     return torch.cat(heads)
@@ -174,7 +176,7 @@ def gta_oracle(
                     for t, h, w in v
                 }
             )
-        y = y + output_with_residual(block.w_o["pixel"], x, every) - x
+        y = y + output_with_residual(*block.out["pixel"], x, every) - x
     if "region" in paths:
         every = []
         for clip in x:
@@ -194,5 +196,5 @@ def gta_oracle(
                     for h, w in places:
                         a[t, h, w] = a[t, h, w] + g_r[t, h, w][region] * shared
             every.append(a)
-        y = y + output_with_residual(block.w_o["region"], x, every) - x
+        y = y + output_with_residual(*block.out["region"], x, every) - x
     return (y,)

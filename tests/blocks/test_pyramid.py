@@ -148,8 +148,8 @@ def test_attention_is_the_oracle_s_and_makes_y(form, shared, combine):
         region = [(t * rows + h // 2**k) * columns + w // 2**k for t, h, w in places]
         torch.testing.assert_close(got, weights[k][:, region], rtol=1e-9, atol=1e-12)
         operation = block.operations[0 if shared else k]
-        values = operation.g(block._pyramid(x)[k]).flatten(2).transpose(1, 2)
-        y = oracle.pointwise_rows(operation.w_z, got @ values)
+        values = operation.v(block._pyramid(x)[k]).flatten(2).transpose(1, 2)
+        y = oracle.pointwise_rows(operation.out, got @ values)
         want = torch.stack(
             [parts[k][:, :, t, h // 2**k, w // 2**k] for t, h, w in places], dim=1
         )

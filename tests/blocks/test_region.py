@@ -89,9 +89,9 @@ def test_kernel_1x1x1_of_ones_is_nonlocal_with_one_embedding():
     region = oracle.randomise(RegionNonLocal(6, kernel=(1, 1, 1)), 5).eval()
     torch.nn.init.ones_(region.f_theta.weight)
     plain = NonLocal(6).double().eval()
-    for name in ("theta", "phi", "g"):
-        getattr(plain, name).load_state_dict(region.w_g.state_dict())
-    plain.w_z.load_state_dict(region.w_z.state_dict())
+    for name in ("q", "k", "v"):
+        getattr(plain, name).load_state_dict(region.v.state_dict())
+    plain.out.load_state_dict(region.out.state_dict())
     plain.bn.load_state_dict(region.bn.state_dict())
     x = oracle.clip_like(2, 6, 3, 5, 4, seed=5)
     torch.testing.assert_close(region(x), plain(x), rtol=1e-10, atol=1e-10)

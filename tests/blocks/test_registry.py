@@ -15,7 +15,7 @@ def test_make_block_passes_channels_and_options():
     block = make(8)
     assert isinstance(block, RegionNonLocal)
     assert (block.form, block.f_theta.weight.shape) == ("cosine", (3, 1, 1, 3, 5))
-    assert block.w_z.weight.device.type == "cpu"
+    assert block.out.weight.device.type == "cpu"
     assert make(8) is not block
 
 

@@ -104,7 +104,7 @@ def test_global_context():
     x, z, w = made(GlobalContext, reduction=2)
     for clip, got in zip(x.numpy(), z, strict=True):
         logits = [
-            w["w_k.weight"][0, :, 0, 0, 0] @ clip[:, t, h, k] + w["w_k.bias"][0]
+            w["k.weight"][0, :, 0, 0, 0] @ clip[:, t, h, k] + w["k.bias"][0]
             for t, h, k in PLACES
         ]
         total = sum(math.exp(s) for s in logits)
@@ -138,7 +138,7 @@ def test_compact_generalized_nonlocal():
             np.stack(
                 [convolved(w, name, clip[:, t, h, k]) for t, h, k in PLACES], axis=1
             )
-            for name in ("theta", "phi", "g")
+            for name in ("q", "k", "v")
         )
         for group in range(2):
             inner, outer = (
@@ -147,7 +147,7 @@ def test_compact_generalized_nonlocal():
             )
             pairs = np.outer(theta[inner].ravel(), phi[inner].ravel())
             y = (pairs @ g[inner].ravel()).reshape(2, 60)
-            y = w["w_z.weight"][outer, :, 0, 0, 0] @ y
+            y = w["out.weight"][outer, :, 0, 0, 0] @ y
             y = (y - y.mean()) / np.sqrt(y.var() + 1e-5)
             y = y * w["norm.weight"][outer, None] + w["norm.bias"][outer, None]
             for n, (t, h, k) in enumerate(PLACES):
@@ -164,9 +164,9 @@ def test_of_the_sum_over_pairs_cgnl_keeps_the_sign_alone():
     exact = block(x)
     assert float((z - exact).abs().max().detach()) < 1e-4
     with torch.no_grad():
-        block.g.weight *= 100
+        block.v.weight *= 100
         torch.testing.assert_close(block(x), exact)
-        block.g.weight *= -1
+        block.v.weight *= -1
         assert not torch.allclose(block(x), exact, atol=0.1)
 
 
@@ -199,7 +199,7 @@ def test_double_attention():
     for clip, got in zip(x.numpy(), z, strict=True):
         phi, theta, rho = (
             [convolved(w, name, clip[:, t, h, k]) for t, h, k in PLACES]
-            for name in ("phi", "theta", "rho")
+            for name in ("v", "k", "q")
         )
         descriptors = []
         for k in range(3):
@@ -213,7 +213,7 @@ def test_double_attention():
         for v, (t, h, k) in zip(rho, PLACES, strict=True):
             share = np.exp(v) / np.exp(v).sum()
             y = sum(share[n] * descriptors[n] for n in range(3))
-            want = clip[:, t, h, k] + convolved(w, "w_z", y)
+            want = clip[:, t, h, k] + convolved(w, "out", y)
             np.testing.assert_allclose(got[:, t, h, k], want, rtol=1e-10)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vidattn.blocks import GlobalTemporalAttention, SpatialAttention, TemporalAttention
-from vidattn.blocks.temporal import sinusoids
+from vidattn.blocks.space_time import sinusoids
 
 SHAPE = (2, 6, 3, 2, 2)  # T is not H
 
@@ -22,21 +22,21 @@ class TimeTransposed(GlobalTemporalAttention):
     """Frame s gets what frame t should: M^T."""
 
     def _mix(self, path: str, v: Tensor) -> Tensor:
-        return _mixed(self, self.m[path].transpose(3, 4), v)
+        return _mixed(self, self.m[path].transpose(2, 3), v)
 
 
 class GroupsTransposed(GlobalTemporalAttention):
     """Head k has the matrices of group k, not those for it."""
 
     def _mix(self, path: str, v: Tensor) -> Tensor:
-        return _mixed(self, self.m[path].transpose(1, 2), v)
+        return _mixed(self, self.m[path].transpose(0, 1), v)
 
 
 class OwnGroupAlone(GlobalTemporalAttention):
     """Does not sum over the groups, Eq. 8."""
 
     def _mix(self, path: str, v: Tensor) -> Tensor:
-        own = torch.eye(self.m[path].shape[1], dtype=v.dtype)[None, :, :, None, None]
+        own = torch.eye(self.groups, dtype=v.dtype)[:, :, None, None]
         return _mixed(self, self.m[path] * own, v)
 
 
@@ -68,7 +68,7 @@ class HeadsInterleaved(GlobalTemporalAttention):
         return (
             super()
             ._mix(path, v)
-            .unflatten(1, (self.heads["k"], -1))
+            .unflatten(1, (self.groups, -1))
             .transpose(1, 2)
             .flatten(1, 2)
         )
@@ -131,8 +131,8 @@ class AllFramesInside(GlobalTemporalAttention):
 
 
 def _mixed(block: GlobalTemporalAttention, m: Tensor, v: Tensor) -> Tensor:
-    v = v.unflatten(1, (block.heads["e"], block.heads["g"], -1))
-    return torch.einsum("ekgts,begcshw->bekcthw", m, v).flatten(1, 3)
+    v = v.unflatten(1, (block.groups, -1))
+    return torch.einsum("kgts,bgcshw->bkcthw", m, v).flatten(1, 2)
 
 
 class PositionsInResidual(TemporalAttention):
@@ -169,9 +169,7 @@ class ScaledByAllChannels(TemporalAttention):
 
     def __init__(self, channels: int, **options: Any) -> None:
         super().__init__(channels, **options)
-        self.q.register_forward_hook(
-            lambda conv, inputs, q: q * self.heads["k"] ** -0.5
-        )
+        self.q.register_forward_hook(lambda conv, inputs, q: q * self.groups**-0.5)
 
 
 class AlongRows(TemporalAttention):
@@ -238,7 +236,7 @@ def gradients_agree(block_type: type) -> bool:
 
 
 def unnormalised(block: nn.Module) -> nn.Module:
-    for layers in block.w_o.values():
+    for layers in block.out.values():
         layers[1] = nn.Identity()
     return block
 
@@ -258,12 +256,12 @@ def one_entry_leads_from_one_frame_to_one_frame(block_type: type) -> bool:
     for m in unnormalised(block).m.values():
         nn.init.zeros_(m)
     with torch.no_grad():
-        block.m["pixel"][0, 0, 1, 2, 0] = 1
+        block.m["pixel"][0, 1, 2, 0] = 1
     x_s = block.spatial(x)
     want = torch.zeros_like(x)
     v = block.v["pixel"](x_s)[:, 2:, 0]
     want[:, :, 2] = torch.einsum(
-        "oc,bchw->bohw", block.w_o["pixel"][0].weight[:, :2, 0, 0, 0], v
+        "oc,bchw->bohw", block.out["pixel"][0].weight[:, :2, 0, 0, 0], v
     )
     return torch.allclose(block(x) - x_s, want)
 
@@ -271,7 +269,7 @@ def one_entry_leads_from_one_frame_to_one_frame(block_type: type) -> bool:
 def the_region_path_is_of_third_order(block_type: type) -> bool:
     block, x = made(block_type, 3)
     unnormalised(block).spatial = nn.Identity()
-    nn.init.zeros_(block.w_o["pixel"][0].weight)
+    nn.init.zeros_(block.out["pixel"][0].weight)
     return torch.allclose(block(2 * x) - 2 * x, 8 * (block(x) - x))
 
 

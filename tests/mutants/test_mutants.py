@@ -21,16 +21,16 @@ KERNEL = (3, 5, 3)
 class SoftmaxOverQueries(RegionNonLocal):
     """Normalises over i instead of j."""
 
-    def _sum(self, x: Tensor) -> Tensor:
+    def response(self, x: Tensor) -> Tensor:
         q, k, v = self._embed(x)
-        return (q @ k.transpose(1, 2)).softmax(dim=1) @ v
+        return self.out(unflatten((q @ k.transpose(1, 2)).softmax(dim=1) @ v, like=x))
 
 
 class NoResidual(RegionNonLocal):
     """Forgets + x of Eq. 8."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.w_z(unflatten(self._sum(x), like=x)))
+        return super().forward(x) - x
 
 
 class ScaledLogits(RegionNonLocal):
@@ -38,16 +38,17 @@ class ScaledLogits(RegionNonLocal):
     does not.
     """
 
-    def _sum(self, x: Tensor) -> Tensor:
+    def response(self, x: Tensor) -> Tensor:
         q, k, v = self._embed(x)
-        return aggregate(q, k, v, "softmax", q.shape[-1] ** -0.5)
+        y = aggregate(q, k, v, "softmax", q.shape[-1] ** -0.5)
+        return self.out(unflatten(y, like=x))
 
 
 class ShiftedKernel(RegionNonLocal):
     """Centres the region one column to the right of the position."""
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g = self.w_g(x)
+        g = self.v(x)
         t, h, w = (size // 2 for size in self.f_theta.kernel_size)
         padded = F.pad(g, (w - 1, w + 1, h, h, t, t))
         r = flatten(F.conv3d(padded, self.f_theta.weight, groups=g.shape[1]))
@@ -58,7 +59,7 @@ class NoNormalisation(RegionNonLocal):
     """Leaves the batch normalisation after W_z out."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w_z(unflatten(self._sum(x), like=x)) + x
+        return self.response(x) + x
 
 
 MUTANTS = (SoftmaxOverQueries, NoResidual, ScaledLogits, ShiftedKernel, NoNormalisation)
@@ -98,10 +99,10 @@ def becomes_nonlocal(block_type: type[RegionNonLocal]) -> bool:
     torch.nn.init.ones_(block.f_theta.weight)
     plain = NonLocal(4).double().eval()
     for name, source in {
-        "theta": "w_g",
-        "phi": "w_g",
-        "g": "w_g",
-        "w_z": "w_z",
+        "q": "v",
+        "k": "v",
+        "v": "v",
+        "out": "out",
         "bn": "bn",
     }.items():
         getattr(plain, name).load_state_dict(getattr(block, source).state_dict())

@@ -188,7 +188,7 @@ def attention_is_that_of_the_region(block_type: type[PyramidNonLocal]) -> bool:
 def becomes_nonlocal(block_type: type[PyramidNonLocal]) -> bool:
     block = oracle.randomise(block_type(6, scales=1), 3).eval()
     plain = NonLocal(6).double().eval()
-    for name in ("theta", "phi", "g", "w_z"):
+    for name in ("q", "k", "v", "out"):
         getattr(plain, name).load_state_dict(
             getattr(block.operations[0], name).state_dict()
         )

@@ -96,10 +96,14 @@ class RegionNonLocal(nn.Module):
             start_as_identity(self.bn if norm else self.out)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.response(x)) + x
+
+    def response(self, x: Tensor) -> Tensor:
+        """Return W_z y, (B, C, T, H, W): what is added to x without a normalisation."""
         # One name for all steps, so that each step's input is freed after use.
         y = aggregate(*self._embed(x), RULES[self.form])  # (B, N, d)
         y = unflatten(y, like=x)  # (B, d, T, H, W)
-        return self.bn(self.out(y)) + x  # (B, C, T, H, W)
+        return self.out(y)  # (B, C, T, H, W)
 
     def attention(self, x: Tensor, queries: Tensor) -> Tensor:
         """Return the weights that a few positions give to all positions.

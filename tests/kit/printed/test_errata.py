@@ -105,7 +105,7 @@ def fewer_columns(space: Space) -> None:
 CORRECTED: dict[str, Correct] = {
     "rnl_eq_4": has(
         RegionNonLocal=lambda c: SimpleNamespace(
-            w_g=nn.Conv3d(c, c, 1), w_z=nn.Conv3d(c, c, 1)
+            v=nn.Conv3d(c, c, 1), out=nn.Conv3d(c, c, 1)
         )
     ),
     "rnl_eq_12": has(AdditiveSqueezeExcite=Varied),
@@ -119,9 +119,7 @@ CORRECTED: dict[str, Correct] = {
     "pnl_cubes": counts(lambda shape: {"conv": 2 * shape[1] ** 3 * prod(shape[2:])}),
     "pnl_conv_g": has(
         NonLocal=lambda c: nn.Sequential(
-            OrderedDict(
-                (name, nn.Conv3d(c, c, 1)) for name in ("theta", "phi", "g", "g_2")
-            )
+            OrderedDict((name, nn.Conv3d(c, c, 1)) for name in ("q", "k", "v", "v_2"))
         )
     ),
     "pnl_sizes": has(SIDE=256),

@@ -20,7 +20,7 @@ from vidattn.blocks import (
     TemporalAttention,
     make_block,
 )
-from vidattn.blocks.temporal import sinusoids
+from vidattn.blocks.space_time import sinusoids
 from vidattn.cost import count
 from vidattn.errors import UserError
 
@@ -158,14 +158,14 @@ def as_nonlocal(block, channels):
     ).eval()
     with torch.no_grad():
         for ours, theirs in (
-            (block.q, "theta"),
-            (block.k, "phi"),
-            (block.v, "g"),
-            (block.w_o[0], "w_z"),
+            (block.q, "q"),
+            (block.k, "k"),
+            (block.v, "v"),
+            (block.out, "out"),
         ):
             getattr(block_nl, theirs).weight.copy_(ours.weight)
             getattr(block_nl, theirs).bias.zero_()
-    block_nl.bn.load_state_dict(block.w_o[1].state_dict())
+    block_nl.bn.load_state_dict(block.bn.state_dict())
     return block_nl
 
 
@@ -228,7 +228,7 @@ def test_swapping_exchanges_what_is_compared_and_nothing_else():
     for part, giver in ((block[0], before[1]), (block[1], before[0])):
         for name in ("q", "k", "v"):
             assert torch.equal(getattr(part, name).weight, getattr(giver, name).weight)
-    assert torch.equal(block[0].w_o[0].weight, before[0].w_o[0].weight)
+    assert torch.equal(block[0].out.weight, before[0].out.weight)
     assert torch.equal(block[1].p, before[1].p)
     want = oracle_gta.decoupled_oracle(block, x, pooled="after", positions="learned")[0]
     torch.testing.assert_close(block(x), want, rtol=1e-9, atol=1e-12)
@@ -324,17 +324,17 @@ WRONG = [
     (
         "spatial_attention",
         {"pool_keys": "between"},
-        r"pool_keys='between' is not possible; allowed: .*'before'",
+        r"pool_keys='between' is unknown; allowed: None, 'before', 'after'$",
     ),
     (
         "spatial_attention",
         {"inner": 0},
-        r"inner=0 is not possible; allowed: a whole number from 1 to inf$",
+        r"inner=0 is not possible; allowed: a whole number of at least 1$",
     ),
     (
         "temporal_attention",
         {"positions": "sine"},
-        r"positions='sine' is not possible; allowed: .*'sinusoidal'",
+        r"positions='sine' is unknown; allowed: None, 'sinusoidal', 'learned'$",
     ),
     (
         "temporal_attention",
@@ -349,7 +349,7 @@ WRONG = [
     ("temporal_attention", {"groups": 2.0}, r"groups=2.0 is not possible"),
     ("temporal_attention", {"groups": True}, r"groups=True is not possible"),
     ("decoupled_nonlocal", {"inner": 2.5}, r"inner=2.5 is not possible"),
-    ("decoupled_nonlocal", {"pool_keys": 1}, r"pool_keys=1 is not possible"),
+    ("decoupled_nonlocal", {"pool_keys": 1}, r"pool_keys=1 is unknown"),
 ]
 
 
@@ -393,4 +393,4 @@ def test_tape_and_heads_start_as_the_identity_and_can_leave_it(options):
     z = block(x)
     assert torch.equal(z, x)
     z.square().sum().backward()
-    assert float(block.w_o[1].weight.grad.abs().max()) > 0
+    assert float(block.bn.weight.grad.abs().max()) > 0
