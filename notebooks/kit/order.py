@@ -1,14 +1,19 @@
-"""Which kinds of blocks see the order of frames: every one of them, in many settings."""
+"""Who sees the order of frames: every kind of block, and a network as a whole."""
 
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
+from notebooks.kit.claims.probes import reversed_pairs
 from notebooks.kit.proof import draw, error, randomise
 from vidattn.backbones import BACKBONES, place
 from vidattn.blocks import BLOCKS, make_block
+from vidattn.training.evaluate import within_pairs
 
 FRAMES = 4
 NEAR = {"kernel": (3, 3, 3)}
@@ -51,6 +56,57 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 SAID_ALONE = ("form", "rival", "pool", "region", "positions")  # their values say enough
+# Their sums run over a set of frames, or over one frame.
+SETS = {
+    "nonlocal",
+    "cgnl",
+    "global_context",
+    "double_attention",
+    "glore",
+    "decoupled_rival",
+    "pyramid",
+    "crisscross",
+    "recurrent_crisscross",
+    "spatial_attention",
+    "temporal_attention",
+    "decoupled_nonlocal",
+}
+
+
+def predicted(kind: str, options: Mapping[str, Any]) -> str | None:
+    """Return with which orders of frames a block commutes by the chapter's argument;
+    None where it has none.
+    """
+    if kind == "global_temporal_attention" or options.get("positions"):
+        return "none"
+    if options.get("kernel", (1,))[0] > 1:  # a neighbourhood in time
+        return "reversal alone" if options.get("region") in ("avg", "max") else "none"
+    return "every permutation" if kind in SETS else None
+
+
+def tell(
+    network: nn.Module, clips: Tensor, labels: Sequence[int], classes: Sequence[str]
+) -> tuple[float, float]:
+    """Ask a network to tell clips from their reversals.
+
+    Args:
+        network: In evaluation mode.
+        clips: (B, 3, T, H, W).
+        labels: Their classes.
+        classes: Names of all classes, some of which are each other's reversal.
+
+    Returns:
+        The largest difference of the scores of clips and reversals, relative to the
+        largest score; and how often the right one of a class and its reversal has the
+        higher score, 0.5 being a guess.
+    """
+    pairs = reversed_pairs(classes)
+    partner = dict(pairs) | {b: a for a, b in pairs}
+    with torch.no_grad():
+        scores, back = network(clips), network(clips.flip(2))
+    both = torch.cat([scores, back]).numpy()
+    truth = np.array([*labels, *(partner[label] for label in labels)])
+    return error(back, scores), within_pairs(both, truth, pairs)
 
 
 def sweep(rounding: float = 1e-12) -> pd.DataFrame:
@@ -65,7 +121,7 @@ def sweep(rounding: float = 1e-12) -> pd.DataFrame:
 
     Returns:
         For each kind and setting, under `commutes with`: every permutation, reversal
-        alone or none; under `reversal` how far the block is from commuting with it;
+        alone or none; under `predicted` the same by argument; under `reversal` how far the block is from commuting with it;
         under `scores` how far the scores of a clip and of its reversal are from each
         other in a network of single frames with this block.
 
@@ -92,8 +148,9 @@ def sweep(rounding: float = 1e-12) -> pd.DataFrame:
             for name, value in options.items()
             if name != "frames"
         ]
-        rows.append((kind, ", ".join(told), commutes, off[orders[-1]], scores))
-    columns = ["kind", "options", "commutes with", "reversal", "scores"]
+        argued, back = predicted(kind, options), off[orders[-1]]
+        rows.append((kind, ", ".join(told), argued, commutes, back, scores))
+    columns = ["kind", "options", "predicted", "commutes with", "reversal", "scores"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -101,8 +158,8 @@ def _differences(
     kind: str,
     options: dict[str, Any],
     orders: list[tuple[int, ...]],
-    x: torch.Tensor,
-    clip: torch.Tensor,
+    x: Tensor,
+    clip: Tensor,
 ) -> tuple[dict[tuple[int, ...], float], float]:
     """Return how far a block is from commuting with each order, and the scores of a
     clip and its reversal from each other.

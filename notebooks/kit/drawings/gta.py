@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from notebooks.kit.drawings.diagram import diagram, layers_that_ran
 from vidattn.blocks import DecoupledNonLocal, GlobalTemporalAttention, NonLocal
 from vidattn.figures.pictures import lay_over
 from vidattn.figures.style import COLOURS, INK, WIDTH
+from vidattn.training import build_data
+from vidattn.video.sample import sample
+from vidattn.video.synthetic import render
 
 PATHS = ("pixel", "region")
 FIVE_ROWS = ("NL", "DNL, space", "DNL, time", "swapped, space", "swapped, time")
@@ -185,6 +188,44 @@ def query_on(mask: np.ndarray, sides: Sequence[int]) -> tuple[int, ...]:
     """Return frame, row and column of the cell that an object covers most."""
     covered = cover(mask, sides)
     return tuple(int(i) for i in np.unravel_index(int(covered.argmax()), covered.shape))
+
+
+class SeenClip(NamedTuple):
+    """A test clip, as a network at rest sees it.
+
+    Attributes:
+        frames: As it was drawn, uint8 (T, H, W, 3).
+        clip: As it was decoded, (1, 3, T, H, W).
+        mask: Where its object is, bool (T, H, W).
+        label: Its class.
+    """
+
+    frames: np.ndarray
+    clip: Tensor
+    mask: np.ndarray
+    label: int
+
+
+def seen_clips(experiment: Any, most: int) -> list[SeenClip]:
+    """Return the first test clips of a synthetic task.
+
+    Args:
+        experiment: A description of a run, on synthetic clips.
+        most: How many.
+    """
+    task, test = experiment.data.test, build_data(experiment)[1]
+    size, sampling = experiment.sampling.size, experiment.sampling
+    edge = (task.size - size) // 2
+    inner = slice(edge, edge + size)
+    kept = (sample("uniform", task.frames, sampling.frames)[0], inner, inner)
+    found = []
+    for index in range(min(most, len(test))):
+        scene = render(task, index)
+        clip = test[index][0]
+        found.append(
+            SeenClip(scene.frames[kept], clip, scene.target[kept], test.labels[index])
+        )
+    return found
 
 
 def averaged(block: Any) -> dict[str, Tensor]:
