@@ -42,7 +42,7 @@ help: ## list the targets
 	@awk -F ' [?]= *# *| [?]= |#   ' '/^[A-Z_]+ [?]=/ {name=$$1; text=$$NF; sub(/^[^#]*#/, "", text); printf "  %-12s%s\n", name, text}' $(firstword $(MAKEFILE_LIST))
 
 # The environment. A half-finished installation leaves .installing behind and is thrown away.
-$(READY): requirements.txt
+$(READY): requirements.txt pyproject.toml notebooks/pyproject.toml
 	@if [ -e $(VENV)/.installing ]; then echo "The last installation was interrupted: starting again."; rm -rf $(VENV); fi
 	@if [ ! -x $(PYTHON) ]; then \
 	  for python in $${PYTHON3:-python3 python3.14 python3.13 python3.12 python3.11}; do \
@@ -56,7 +56,7 @@ $(READY): requirements.txt
 	@touch $(VENV)/.installing
 	@echo "Installing the pinned packages into $(VENV): some minutes, once."
 	$(PYTHON) -m pip install --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
-	$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e . -e notebooks
+	$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e . -e ./notebooks
 	@rm $(VENV)/.installing && touch $@
 
 .PHONY: setup
@@ -118,6 +118,10 @@ lint: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 
+.PHONY: house
+house: $(READY) ## measure the house: lines of code, cells, prose (tests/house holds the limits)
+	$(PYTHON) -m tests.house.measure
+
 .PHONY: bench
 bench: $(READY) ## time and memory of every block on this machine
 	OMP_NUM_THREADS=1 $(PYTHON) -m notebooks bench
@@ -128,5 +132,5 @@ serve: $(READY) ## show the built book at http://127.0.0.1:8000
 
 .PHONY: clean
 clean: ## remove what was built; runs/, data/ and .venv stay
-	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache build *.egg-info notebooks/*.egg-info
 	find vidattn tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

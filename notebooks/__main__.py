@@ -86,7 +86,8 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _evidence(options: argparse.Namespace) -> None:
-    from notebooks.kit.claims.evidence import ledgers, record
+    from notebooks.kit.claims.ledger import ledgers
+    from notebooks.kit.claims.running import record
 
     names = options.ledger or ledgers(ROOT)
     more = {claim: int(number) for claim, number in options.more if number.isdigit()}

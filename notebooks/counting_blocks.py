@@ -11,7 +11,7 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.counting:Parameters
+#     parameters: notebooks.kit.parameters:CountingParameters
 # ---
 
 # %% [markdown]
@@ -40,7 +40,7 @@ import torch
 
 from notebooks.kit import bench
 from notebooks.kit.drawings import say, show_table
-from notebooks.kit.parameters.counting import Parameters
+from notebooks.kit.parameters import CountingParameters
 from notebooks.kit.printed.models import DATA
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place
@@ -48,7 +48,7 @@ from vidattn.blocks import make_block
 from vidattn.cost import activation_bytes, count
 from vidattn.yamlfile import read_yaml
 
-parameters = Parameters(rounds=rounds)
+parameters = CountingParameters(rounds=rounds)
 figures.use_style()
 torch.manual_seed(0)
 RECORDS = Path("book/results/counting")

@@ -16,9 +16,11 @@
 # (measured)=
 # # Printed and measured, cell by cell
 #
-# Every accuracy that the four papers print of networks which they trained themselves, and beside it what a run of the same protocol gave ({doc}`full-scale`).
-# The column stays empty until somebody runs the row; `make full-record` fills it from the runs, with the commit, the machine and the seconds, which stand in
-# `book/results/full`. A figure is marked *stale* when the protocol of its row, or the code that trains it, is no longer the one that gave it.
+# Every accuracy that the four papers print of networks which they trained themselves, and beside it
+# what a run of the same protocol gave ({doc}`full-scale`). The column stays empty until somebody
+# runs the row; `make full-record` fills it from the runs, with the commit, the machine and the
+# seconds, which stand in `book/results/full`. A figure is marked *stale* when the protocol of its
+# row, or the code that trains it, is no longer the one that gave it.
 
 # %% tags=["hide-input"]
 from pathlib import Path
@@ -74,7 +76,8 @@ show("GTA")
 # %% [markdown]
 # ## Which choices are ours
 #
-# Fields whose value no paper states, how many rows have them, and what we followed. The file of a row says it line by line.
+# Fields whose value no paper states, how many rows have them, and what we followed. The file of a
+# row says it line by line.
 
 # %% tags=["hide-input"]
 ours = [

@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.pnl:Parameters
+#     block: pyramid
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -22,33 +23,43 @@
 # :class: chapter-card
 #
 # Paper
-# : Y. Xu, H. Cao, J. Yang, K. Mao, J. Yin and S. See, *PNL: Efficient long-range dependencies extraction with pyramid non-local module for action
-#   recognition*, Neurocomputing 447, 2021 {cite}`xu2021pnl`, read in its preprint of 2020.
+# : Y. Xu, H. Cao, J. Yang, K. Mao, J. Yin and S. See, *PNL: Efficient long-range dependencies
+#   extraction with pyramid non-local module for action recognition*, Neurocomputing 447, 2021
+#   {cite}`xu2021pnl`, read in its preprint of 2020.
 #
 # Idea
-# : The non-local block {cite}`wang2018nonlocal` relates single *positions*. What matters may be larger: "the boy with the backboard". PNL cuts the channels
-#   into $n$ groups, shrinks each group to another size, relates all regions of one size to each other, and lets a small attention decide
-#   which size to listen to.
+# : The non-local block {cite}`wang2018nonlocal` relates single *positions*. What matters may be
+#   larger: "the boy with the backboard". PNL cuts the channels into $n$ groups, shrinks each group
+#   to another size, relates all regions of one size to each other, and lets a small attention
+#   decide which size to listen to.
 #
 # Claimed
-# : On Mini-Kinetics one PNL module lifts MFNet from 78.35% to 82.16%, one NL block to 79.74% (Table 5); more scales do slightly better (Table 4); and
-#   the module is cheaper than the block that it replaces, by a proof (section 3.3) and in the tables.
+# : On Mini-Kinetics one PNL module lifts MFNet from 78.35% to 82.16%, one NL block to 79.74% (Table
+#   5); more scales do slightly better (Table 4); and the module is cheaper than the block that it
+#   replaces, by a proof (section 3.3) and in the tables.
 #
 # We found, by mathematics and counting
-# : Code and equations agree to {glue:text}`worst`. The proof has one slip, $C^3$ where $C^2$ belongs, which returns in four equations. Corrected, the claim stands
-#   and shrinks: where the paper's module stands, in `conv4` of MFNet, four scales cost {glue:text}`corrected` of what NL costs, not {glue:text}`as-printed`; NL with sub-sampled keys costs {glue:text}`pooled`. Of
-#   {glue:text}`cells` printed cost figures {glue:text}`agreeing` follow from the model that the text describes, {glue:text}`fitted` more only under readings chosen to fit; {glue:text}`unexplained`
-#   remain unexplained.
+# : Code and equations agree to {glue:text}`worst`. The proof has one slip, $C^3$ where $C^2$
+#   belongs, which returns in four equations. Corrected, the claim stands and shrinks: where the
+#   paper's module stands, in `conv4` of MFNet, four scales cost {glue:text}`corrected` of what NL
+#   costs, not {glue:text}`as-printed`; NL with sub-sampled keys costs {glue:text}`pooled`. Of
+#   {glue:text}`cells` printed cost figures {glue:text}`agreeing` follow from the model that the
+#   text describes, {glue:text}`fitted` more only under readings chosen to fit;
+#   {glue:text}`unexplained` remain unexplained.
 #
 # We found, by experiment
 # : {glue:text}`verdicts`
 #
 # Cost of this page
-# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the live networks (less where finished ones were found again).
+# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the
+#   live networks (less where finished ones were found again).
 # ::::
 #
-# This chapter builds the module from the paper's equations, proves it equal to the library's, and derives its cost twice: as the paper does, and anew. Two companions go deeper: {doc}`pnl_evidence`
-# has the runs behind the verdicts, {doc}`pnl_cost` takes every printed cost apart. {ref}`rnl` asked the same questions of another block; nothing of it is needed here. The parameters below are the only thing that a run on another scale changes ({doc}`how-to`).
+# This chapter builds the module from the paper's equations, proves it equal to the library's, and
+# derives its cost twice: as the paper does, and anew. Two companions go deeper: {doc}`pnl_evidence`
+# has the runs behind the verdicts, {doc}`pnl_cost` takes every printed cost apart. {ref}`rnl` asked
+# the same questions of another block; nothing of it is needed here. The parameters below are the
+# only thing that a run on another scale changes ({doc}`how-to`).
 
 # %% tags=["parameters", "hide-input"]
 scale = "reduced"  # smoke | reduced | full
@@ -89,26 +100,14 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
 from notebooks.kit.drawings.architecture import describe
-from notebooks.kit.parameters.pnl import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, mfnet, place, resnet50
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    scales=scales,
-    form=form,
-    shared=shared,
-    combine=combine,
-    places=places,
-    backbone=backbone,
-    data=data,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("pnl", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -120,18 +119,22 @@ torch.set_num_threads(
 # %% [markdown]
 # ## What a bare network has to find out
 #
-# Our clips ask: *which way does the object go that has the ring's colour?* The ring is seen at the two ends of the clip, the objects between them. A second
-# object, of another colour, goes another way. Neither place decides alone; the relation between them does. And here everything comes in very different sizes:
-# the ring may be a few pixels wide and the object half as wide as the picture, or the other way round.
+# Our clips ask: *which way does the object go that has the ring's colour?* The ring is seen at the
+# two ends of the clip, the objects between them. A second object, of another colour, goes another
+# way. Neither place decides alone; the relation between them does. And here everything comes in
+# very different sizes: the ring may be a few pixels wide and the object half as wide as the
+# picture, or the other way round.
 #
-# Below are two such clips, every third frame: of the first forty, the one whose ring is smallest beside its object, and the one whose ring is largest. The dashed frame marks
-# the object that counts; the network does not see it.
+# Below are two such clips, every third frame: of the first forty, the one whose ring is smallest
+# beside its object, and the one whose ring is largest. The dashed frame marks the object that
+# counts; the network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips of the task, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above a small ring and a large object, below a large ring and a small object.", "name": "fig-pnl-task"}, "image": {"alt": "Two film strips of eight small frames over a grey background. In the upper one a tiny coloured ring is seen in the first and last frames and a large shape of its colour moves in between; in the lower one the ring is large and the shape small. Each time another shape moves as well, and a dashed frame marks the one that has the ring's colour."}}
-from notebooks.kit.claims.ledger import load_study, run_all
+from notebooks.kit.claims.ledger import load_ledger
+from notebooks.kit.claims.running import run_all
 from vidattn.video.synthetic import SyntheticSpec, render
 
-ledger = load_study("book/ledgers/pnl.yaml")
+ledger = load_ledger("book/ledgers/pnl.yaml")
 spec = SyntheticSpec(**ledger.base["data"]["test"])
 scenes = [render(spec, index) for index in range(40)]
 ring_side, object_side = (
@@ -183,18 +186,25 @@ for key, value in {
     glue(key, value, display=False)
 
 # %% [markdown]
-# In these forty clips the side of a shape (the root of its area) lies between {glue:text}`side-small` and {glue:text}`side-large` pixels; the network sees {glue:text}`side` × {glue:text}`side` of them.
-# The features behind {glue:text}`stage`, where our modules stand, are a map of {glue:text}`grid` positions, one for every {glue:text}`cell` pixels. So in one frame the smallest shape
-# covers about {glue:text}`small-cells` positions of this map, the largest about {glue:text}`large-cells`. A non-local block would relate each of these to every other position; PNL says: relate the shape *as a whole*.
+# In these forty clips the side of a shape (the root of its area) lies between
+# {glue:text}`side-small` and {glue:text}`side-large` pixels; the network sees {glue:text}`side` ×
+# {glue:text}`side` of them. The features behind {glue:text}`stage`, where our modules stand, are a
+# map of {glue:text}`grid` positions, one for every {glue:text}`cell` pixels. So in one frame the
+# smallest shape covers about {glue:text}`small-cells` positions of this map, the largest about
+# {glue:text}`large-cells`. A non-local block would relate each of these to every other position;
+# PNL says: relate the shape *as a whole*.
 #
-# The bare network, pre-trained on single objects and fine-tuned on {glue:text}`clips` such clips, gets {glue:text}`bare` of its test clips right (four directions, two of them moving: guessing between
-# those gives half); without the second object, {glue:text}`oracle`. That a block which relates distant places makes it easier, and one which relates regions of several sizes
-# easier still, is the hypothesis, not a given.
+# The bare network, pre-trained on single objects and fine-tuned on {glue:text}`clips` such clips,
+# gets {glue:text}`bare` of its test clips right (four directions, two of them moving: guessing
+# between those gives half); without the second object, {glue:text}`oracle`. That a block which
+# relates distant places makes it easier, and one which relates regions of several sizes easier
+# still, is the hypothesis, not a given.
 #
 # ## Notation
 #
-# We keep the book's letters ({doc}`notation`): the channels come second, $(B, C, T, H, W)$, and a feature map is also read as a list of $N = THW$ positions, row $i$ being
-# position $i$. Where we differ from the paper:
+# We keep the book's letters ({doc}`notation`): the channels come second, $(B, C, T, H, W)$, and a
+# feature map is also read as a list of $N = THW$ positions, row $i$ being position $i$. Where we
+# differ from the paper:
 #
 # | the paper | here | |
 # | --- | --- | --- |
@@ -204,7 +214,8 @@ for key, value in {
 # | $C/2$, inside a scale $C'/2$ | $d$ | the inner width |
 # | $\sigma(\mathbf{Y}'_Q \mathbf{Y}'^\top_K / \sqrt{C'})$ | $a_{kl}$ | how much scale $k$ takes from scale $l$ |
 #
-# $\mathbf{X}_k$, $\mathbf{Y}_k$, $C'$, $N_k$ and $n$ stay as they are. A *region* is a square of $2^k \times 2^k$ positions of one frame: time is never pooled.
+# $\mathbf{X}_k$, $\mathbf{Y}_k$, $C'$, $N_k$ and $n$ stay as they are. A *region* is a square of
+# $2^k \times 2^k$ positions of one frame: time is never pooled.
 #
 # ## Equation (1): the non-local operation
 #
@@ -217,13 +228,19 @@ for key, value in {
 # \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{X})} \sum_{\forall j} f(\theta(\mathbf{x}_i), \phi(\mathbf{x}_j))\, g(\mathbf{x}_j), \tag{1}
 # $$
 #
-# $\theta$, $\phi$ and $g$ being convolutions of size $1 \times 1 \times 1$. Table 1 tries four pairwise functions $f$; embedded Gaussian is the default.
+# $\theta$, $\phi$ and $g$ being convolutions of size $1 \times 1 \times 1$. Table 1 tries four
+# pairwise functions $f$; embedded Gaussian is the default.
 # :::
 #
-# The four forms are those of {cite:t}`wang2018nonlocal`: embedded Gaussian, $e^{\mathbf{q}_i^\top \mathbf{k}_j}$; Gaussian, the same with $\mathbf{q} = \mathbf{k} = \mathbf{x}$; dot product, $\mathbf{q}_i^\top \mathbf{k}_j$; concatenation,
-# $\mathrm{ReLU}(\mathbf{w}^\top [\mathbf{q}_i, \mathbf{k}_j])$. The Gaussians are divided by the sum of $f$ over $j$, which makes a softmax, the others by the number of keys. Notice that nothing is divided by $\sqrt{d}$.
+# The four forms are those of {cite:t}`wang2018nonlocal`: embedded Gaussian,
+# $e^{\mathbf{q}_i^\top \mathbf{k}_j}$; Gaussian, the same with
+# $\mathbf{q} = \mathbf{k} = \mathbf{x}$; dot product, $\mathbf{q}_i^\top \mathbf{k}_j$;
+# concatenation, $\mathrm{ReLU}(\mathbf{w}^\top [\mathbf{q}_i, \mathbf{k}_j])$. The Gaussians are
+# divided by the sum of $f$ over $j$, which makes a softmax, the others by the number of keys.
+# Notice that nothing is divided by $\sqrt{d}$.
 #
-# The last lines do what the equation says for one query at a time, in every form, and fail if the tensors above them do not.
+# The last lines do what the equation says for one query at a time, in every form, and fail if the
+# tensors above them do not.
 
 # %%
 B, C, T, H, W = 2, 10, 3, 6, 5  # all different, so that a swapped axis cannot hide
@@ -289,19 +306,28 @@ for name, pair in by_hand.items():
 #
 # :::{admonition} The paper
 # :class: paper
-# The channels are cut into $n$ groups $\mathbf{X}'_0, \dots, \mathbf{X}'_{n-1}$ of $C' = C/n$ channels. Group $k$ is sub-sampled by pooling "on the spatial dimensions" to $\mathbf{X}_k \in \mathbb{R}^{T \times \frac{H}{2^k} \times \frac{W}{2^k} \times C'}$; $\mathbf{X}_0$ keeps its size. "Each feature point in the scaled features corresponds to a region of the original input": applied to $\mathbf{X}_k$, {ref}`(1) <pnl-eq-1>` relates
-# regions. The results are $\mathbf{Y}_0, \dots, \mathbf{Y}_{n-1}$, all computed with the *same* $\theta$, $\phi$, $g$: "we share the parameters of the non-local operations".
+# The channels are cut into $n$ groups $\mathbf{X}'_0, \dots, \mathbf{X}'_{n-1}$ of $C' = C/n$
+# channels. Group $k$ is sub-sampled by pooling "on the spatial dimensions" to
+# $\mathbf{X}_k \in \mathbb{R}^{T \times \frac{H}{2^k} \times \frac{W}{2^k} \times C'}$;
+# $\mathbf{X}_0$ keeps its size. "Each feature point in the scaled features corresponds to a region
+# of the original input": applied to $\mathbf{X}_k$, {ref}`(1) <pnl-eq-1>` relates regions. The
+# results are $\mathbf{Y}_0, \dots, \mathbf{Y}_{n-1}$, all computed with the *same* $\theta$,
+# $\phi$, $g$: "we share the parameters of the non-local operations".
 # :::
 #
 # :::{admonition} Our reading
 # :class: ours
-# Pooling is the average where nothing else is said. The paper divides without asking whether it can: 14 is not divisible by 4, nor 28 by 8, nor 512 channels by 3, and its own networks need the first two of
-# these. We round up: a region that reaches over the border is smaller, and its average is over what is there; a last group that lacks channels is filled up with zeros, and the result is cut back.
-# The $\mathbf{Y}_k$ are of different sizes and must become one. We let every position have the value of its region.
+# Pooling is the average where nothing else is said. The paper divides without asking whether it
+# can: 14 is not divisible by 4, nor 28 by 8, nor 512 channels by 3, and its own networks need the
+# first two of these. We round up: a region that reaches over the border is smaller, and its average
+# is over what is there; a last group that lacks channels is filled up with zeros, and the result is
+# cut back. The $\mathbf{Y}_k$ are of different sizes and must become one. We let every position
+# have the value of its region.
 # :::
 #
-# So a pyramid is three functions: `groups`, `shrink` and `grow`. Positions outside are marked as not a number, which `nanmean` leaves out. The loops below check them cell by cell, on
-# sizes at which little divides.
+# So a pyramid is three functions: `groups`, `shrink` and `grow`. Positions outside are marked as
+# not a number, which `nanmean` leaves out. The loops below check them cell by cell, on sizes at
+# which little divides.
 
 
 # %%
@@ -364,8 +390,9 @@ for k in range(n):
 #
 # :::{admonition} The paper
 # :class: paper
-# Simply putting $\mathbf{Y}_0, \dots, \mathbf{Y}_{n-1}$ one behind the other "weighs all input features equally, which is not ideal". Instead, the scales attend to each other, by the scaled dot-product attention
-# of {cite:t}`vaswani2017attention`:
+# Simply putting $\mathbf{Y}_0, \dots, \mathbf{Y}_{n-1}$ one behind the other "weighs all input
+# features equally, which is not ideal". Instead, the scales attend to each other, by the scaled
+# dot-product attention of {cite:t}`vaswani2017attention`:
 #
 # (pnl-eq-2)=
 # $$
@@ -377,18 +404,23 @@ for k in range(n):
 # \mathrm{Attend}(\mathbf{Y}'_Q, \mathbf{Y}'_K, \mathbf{Y}_{stack}) = \sigma\!\left(\frac{\mathbf{Y}'_Q \mathbf{Y}'^\top_K}{\sqrt{C'}}\right) \mathbf{Y}_{stack} \tag{3}
 # $$
 #
-# $\sigma$ is a softmax. Each $\mathbf{Y}_k$ is averaged over space and time to one vector of $C'$ numbers; the $n$ vectors are stacked and pass two linear layers, which gives $\mathbf{Y}'_Q$ and $\mathbf{Y}'_K$. $\mathbf{Y}_{stack}$ holds
-# the $\mathbf{Y}_k$ themselves, flattened.
+# $\sigma$ is a softmax. Each $\mathbf{Y}_k$ is averaged over space and time to one vector of $C'$
+# numbers; the $n$ vectors are stacked and pass two linear layers, which gives $\mathbf{Y}'_Q$ and
+# $\mathbf{Y}'_K$. $\mathbf{Y}_{stack}$ holds the $\mathbf{Y}_k$ themselves, flattened.
 # :::
 #
 # :::{admonition} Our reading
 # :class: ours
-# Notice what this adds up. Row $k$ of the product is $\sum_l a_{kl} \mathbf{Y}_l$: channel $c$ of one *group* plus channel $c$ of another, which were different channels of $\mathbf{x}$. And only $n \times n$ numbers depend on the clip; a
-# scale is turned up or down everywhere at once. The linear layers lead from $C'$ to $C'/2$ channels, which fits the parameters that Table 3 adds for them; we divide by $\sqrt{C'}$ all the same, as
-# printed. The averages are taken over the regions, before they are repeated, so that a smaller region at the border counts as much as any other.
+# Notice what this adds up. Row $k$ of the product is $\sum_l a_{kl} \mathbf{Y}_l$: channel $c$ of
+# one *group* plus channel $c$ of another, which were different channels of $\mathbf{x}$. And only
+# $n \times n$ numbers depend on the clip; a scale is turned up or down everywhere at once. The
+# linear layers lead from $C'$ to $C'/2$ channels, which fits the parameters that Table 3 adds for
+# them; we divide by $\sqrt{C'}$ all the same, as printed. The averages are taken over the regions,
+# before they are repeated, so that a smaller region at the border counts as much as any other.
 # :::
 #
-# `weigh` is {ref}`(3) <pnl-eq-3>` up to the softmax, `mix` the rest of both equations. The loop judges one row of weights and then the value at every position of one channel.
+# `weigh` is {ref}`(3) <pnl-eq-3>` up to the softmax, `mix` the rest of both equations. The loop
+# judges one row of weights and then the value at every position of one channel.
 
 
 # %%
@@ -444,18 +476,23 @@ print(
 #
 # :::{admonition} The paper
 # :class: paper
-# The result of the block is "adding the long-range dependencies $\mathbf{Y}$ from the non-local operation with the original input". "We ensure that the initial state of the entire PNL module" is "an identity mapping" (section 4.1.2).
+# The result of the block is "adding the long-range dependencies $\mathbf{Y}$ from the non-local
+# operation with the original input". "We ensure that the initial state of the entire PNL module" is
+# "an identity mapping" (section 4.1.2).
 # :::
 #
 # :::{admonition} Our reading
 # :class: ours
-# Where does the last convolution, $z$, stand: at every scale, or once at the end? {ref}`(8) <pnl-eq-8>` counts four convolutions at each scale, all of width $C'$, and {ref}`(3) <pnl-eq-3>` divides by $\sqrt{C'}$, not by $\sqrt{C'/2}$: so
-# $\mathbf{Y}_k$ has $C'$ channels, and $z$ stands at each scale. For the identity we follow NL: batch normalisation {cite}`ioffe2015batchnorm` of the combined $\mathbf{Y}$, weight and bias zero at the
-# start.
+# Where does the last convolution, $z$, stand: at every scale, or once at the end?
+# {ref}`(8) <pnl-eq-8>` counts four convolutions at each scale, all of width $C'$, and
+# {ref}`(3) <pnl-eq-3>` divides by $\sqrt{C'}$, not by $\sqrt{C'/2}$: so $\mathbf{Y}_k$ has $C'$
+# channels, and $z$ stands at each scale. For the identity we follow NL: batch normalisation
+# {cite}`ioffe2015batchnorm` of the combined $\mathbf{Y}$, weight and bias zero at the start.
 # :::
 #
-# Here is the whole module. It takes its weights from a dictionary `p` with the library's names, so that the same numbers can go through both. Read `pyramid` from top to bottom: groups, regions, {ref}`(1) <pnl-eq-1>`,
-# {ref}`(3) <pnl-eq-3>`, {ref}`(2) <pnl-eq-2>`.
+# Here is the whole module. It takes its weights from a dictionary `p` with the library's names, so
+# that the same numbers can go through both. Read `pyramid` from top to bottom: groups, regions,
+# {ref}`(1) <pnl-eq-1>`, {ref}`(3) <pnl-eq-3>`, {ref}`(2) <pnl-eq-2>`.
 
 
 # %%
@@ -504,11 +541,15 @@ def pyramid(
 # %% [markdown]
 # ## The clear module is the library's module
 #
-# `vidattn.blocks` has the same function written to be trained: fused, frugal, never holding an $N \times N$ matrix when it need not. The next cell proves the two equal for every number of scales, every form
-# of $f$, weights shared or not, attention or concatenation, 64 combinations in all: the same *random* weights (at the zero start both would be the identity and everything would agree), float64,
-# training mode, two uneven shapes, the output and every gradient. A third implementation, index by index, judges the library's in the tests, and with it this one.
+# `vidattn.blocks` has the same function written to be trained: fused, frugal, never holding an
+# $N \times N$ matrix when it need not. The next cell proves the two equal for every number of
+# scales, every form of $f$, weights shared or not, attention or concatenation, 64 combinations in
+# all: the same *random* weights (at the zero start both would be the identity and everything would
+# agree), float64, training mode, two uneven shapes, the output and every gradient. A third
+# implementation, index by index, judges the library's in the tests, and with it this one.
 #
-# The cell then proves that a single scale is the non-local block: $n = 1$ with the weights of a `NonLocal` gives its output.
+# The cell then proves that a single scale is the non-local block: $n = 1$ with the weights of a
+# `NonLocal` gives its output.
 
 # %%
 from vidattn.blocks import NonLocal, PyramidNonLocal
@@ -577,8 +618,11 @@ table.style.format("{:.1e}").set_caption(
 # %% [markdown]
 # ## Figures 2 and 3: what is in the module
 #
-# The two diagrams below are not drawn after the paper's but from the module: each filled box is a layer that ran, each shape is the one that left it when the block was given the features after `res3` of a ResNet-50. Follow the
-# matrices of pairs ("softmax, ⊗") in {numref}`fig-pnl-2`: they shrink by sixteen from scale to scale, by less at the last, since 28 is not divisible by 8. Most of the work of the module is done in its first column.
+# The two diagrams below are not drawn after the paper's but from the module: each filled box is a
+# layer that ran, each shape is the one that left it when the block was given the features after
+# `res3` of a ResNet-50. Follow the matrices of pairs ("softmax, ⊗") in {numref}`fig-pnl-2`: they
+# shrink by sixteen from scale to scale, by less at the last, since 28 is not divisible by 8. Most
+# of the work of the module is done in its first column.
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 2, read off the modules, with the shape (channels, frames, rows, columns) that leaves each layer: the non-local block (left) and the PNL module with four scales (right). Blue: 1x1x1 convolutions, the same weights in all four columns. Below softmax the size of the matrix of pairs. 28 is not divisible by 8, so that scale 3 has a smaller last region.", "name": "fig-pnl-2"}, "image": {"alt": "Two block diagrams. Left, one column: x, the three convolutions theta, phi and g, a softmax of 6272 by 6272 pairs, W_z, normalisation, a sum with x. Right, x splits into four columns of the same layers, X_0 to X_3, whose maps and matrices of pairs become smaller from column to column; their results meet in f_comb, then normalisation and the sum with x."}}
@@ -671,11 +715,17 @@ plt.show()
 # What follows from the equations, asserted below:
 #
 # - **Identity at the start.** A fresh module changes nothing, whatever its input.
-# - **NL is a limit.** One scale is the non-local block (proved above). It does not know where a position lies: permute the positions, and the output is permuted alike.
-# - **More scales, less freedom.** With $n > 1$ that holds only for permutations that keep regions together: regions of the largest side may change places, smaller regions within them, positions within those. Shift a picture by one
-#   position, and the module answers differently; by $2^{n-1}$ positions (around the edges), and the answer is shifted alike.
-# - **Time is a set.** No region spans two frames. So the module commutes with every permutation of frames, and with the reversal of time.
-# - **A scale attention that has learned nothing averages.** With linear layers of zero, all $a_{kl}$ are $1/n$, and then all $n$ groups of $\mathbf{Y}$ are *the same* $C'$ channels. Fresh layers are not zero, but the scores that they give are small.
+# - **NL is a limit.** One scale is the non-local block (proved above). It does not know where a
+#   position lies: permute the positions, and the output is permuted alike.
+# - **More scales, less freedom.** With $n > 1$ that holds only for permutations that keep regions
+#   together: regions of the largest side may change places, smaller regions within them, positions
+#   within those. Shift a picture by one position, and the module answers differently; by $2^{n-1}$
+#   positions (around the edges), and the answer is shifted alike.
+# - **Time is a set.** No region spans two frames. So the module commutes with every permutation of
+#   frames, and with the reversal of time.
+# - **A scale attention that has learned nothing averages.** With linear layers of zero, all
+#   $a_{kl}$ are $1/n$, and then all $n$ groups of $\mathbf{Y}$ are *the same* $C'$ channels. Fresh
+#   layers are not zero, but the scores that they give are small.
 
 
 # %%
@@ -737,14 +787,17 @@ table.style.format("{:.0e}").set_caption(
 )
 
 # %% [markdown]
-# The last property is how a module starts: the means of the fresh $\mathbf{Y}_k$ are small, the scores near zero, and $a_{kl}$ near $1/n$. This is the price of $f_{comb}$, not counted in multiply-adds: until its linear layers have learned
-# something, the module offers the network $C/n$ new channels, $n$ times. The weights of the live module are read off below.
+# The last property is how a module starts: the means of the fresh $\mathbf{Y}_k$ are small, the
+# scores near zero, and $a_{kl}$ near $1/n$. This is the price of $f_{comb}$, not counted in
+# multiply-adds: until its linear layers have learned something, the module offers the network $C/n$
+# new channels, $n$ times. The weights of the live module are read off below.
 #
 # ## Equations (4) to (9): the cost, as the paper derives it
 #
 # :::{admonition} The paper
 # :class: paper
-# The four convolutions of NL, $\theta$, $\phi$, $g$ and $z$, and each of its two matrix products cost
+# The four convolutions of NL, $\theta$, $\phi$, $g$ and $z$, and each of its two matrix products
+# cost
 #
 # (pnl-eq-4)=
 # $$
@@ -780,11 +833,15 @@ table.style.format("{:.0e}").set_caption(
 # Cost_{pnl,dep} = \sum_{k=0}^{n-1} Cost_{nl,k} = \Big(\sum_{k=0}^{n-1} \frac{1}{4^k}\Big) \frac{1}{n^3} 2 C^3 N + \Big(\sum_{k=0}^{n-1} \frac{1}{16^k}\Big) \frac{1}{n} C N^2 . \tag{9}
 # $$
 #
-# $n$ can be 2, 3 or 4; the largest cost has $n = 2$, $\frac{5}{32} 2 C^3 N + \frac{17}{32} C N^2$; and $f_{comb}$ "is negligible".
+# $n$ can be 2, 3 or 4; the largest cost has $n = 2$, $\frac{5}{32} 2 C^3 N + \frac{17}{32} C N^2$;
+# and $f_{comb}$ "is negligible".
 # :::
 #
-# Type it as it stands, and every later line follows from {ref}`(4) <pnl-eq-4>` and {ref}`(5) <pnl-eq-5>`: the first assertions say so. Is {ref}`(4) <pnl-eq-4>` right? It need not be looked at to be tested. A formula that says $C^3$ says what
-# happens when $C$ is doubled: the convolutions cost *eight* times as much. The last two checks ask the module, and ask the paper's own Table 5, what one NL block costs.
+# Type it as it stands, and every later line follows from {ref}`(4) <pnl-eq-4>` and
+# {ref}`(5) <pnl-eq-5>`: the first assertions say so. Is {ref}`(4) <pnl-eq-4>` right? It need not be
+# looked at to be tested. A formula that says $C^3$ says what happens when $C$ is doubled: the
+# convolutions cost *eight* times as much. The last two checks ask the module, and ask the paper's
+# own Table 5, what one NL block costs.
 
 # %%
 from notebooks.kit.printed import printed_accuracy, printed_efficiency
@@ -843,11 +900,17 @@ say(
 # %% [markdown]
 # ## Derived anew
 #
-# A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels is a matrix of $ab$ weights, each used once at each of $N$ positions: $abN$ multiply-adds (MACs). From $C$ to $C/2$ channels that is $\frac{1}{2} C^2 N$, and four of them, $z$ being the same size the
-# other way round, cost $2 C^2 N$. The paper's $C^2 \times N \times \frac{C}{2}$ multiplies with one width too many. Everything after it is repaired by the same substitution.
+# A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels is a matrix of $ab$ weights, each
+# used once at each of $N$ positions: $abN$ multiply-adds (MACs). From $C$ to $C/2$ channels that is
+# $\frac{1}{2} C^2 N$, and four of them, $z$ being the same size the other way round, cost
+# $2 C^2 N$. The paper's $C^2 \times N \times \frac{C}{2}$ multiplies with one width too many.
+# Everything after it is repaired by the same substitution.
 #
-# The polynomial below also has $f_{comb}$, which the paper leaves out: two linear layers on $n$ vectors, the $n \times n$ scores, and the weighted sums, $n^2$ products for each of $C' N$ numbers. `vidattn.cost` then counts the library's modules, which
-# must give the same integers: where $2^k$ divides the sides, by {ref}`(7) <pnl-eq-7>`, and where it does not, with the $N_k$ that are really there. (The inner widths are multiples of 8; the fused kernel pads others with
+# The polynomial below also has $f_{comb}$, which the paper leaves out: two linear layers on $n$
+# vectors, the $n \times n$ scores, and the weighted sums, $n^2$ products for each of $C' N$
+# numbers. `vidattn.cost` then counts the library's modules, which must give the same integers:
+# where $2^k$ divides the sides, by {ref}`(7) <pnl-eq-7>`, and where it does not, with the $N_k$
+# that are really there. (The inner widths are multiples of 8; the fused kernel pads others with
 # zeros, which the count then includes.)
 
 
@@ -991,20 +1054,30 @@ else:
 # %% [markdown]
 # ## What is left of the claim
 #
-# The direction survives: both coefficients are below 1 and fall with $n$, so that the module is cheaper than NL wherever $2^k$ divides the sides and $f_{comb}$ is left out, and the more so the more scales it has (asserted in the last lines of the derivation; the table has the rest). The size does not. The printed "$\frac{5}{32}$" becomes
-# $\frac{5}{16}$; and, what matters more, it no longer multiplies the largest term. With $C^3$ the convolutions would be nearly all of the cost, and the saving that of $C'^3$. In truth the matrix products are most of it at `res3`, and there
+# The direction survives: both coefficients are below 1 and fall with $n$, so that the module is
+# cheaper than NL wherever $2^k$ divides the sides and $f_{comb}$ is left out, and the more so the
+# more scales it has (asserted in the last lines of the derivation; the table has the rest). The
+# size does not. The printed "$\frac{5}{32}$" becomes $\frac{5}{16}$; and, what matters more, it no
+# longer multiplies the largest term. With $C^3$ the convolutions would be nearly all of the cost,
+# and the saving that of $C'^3$. In truth the matrix products are most of it at `res3`, and there
 # the saving of $n$ scales is hardly more than $n$.
 #
-# The table above has the ratio to one NL block: by the formula as printed, by the corrected one, and counted on the modules. Notice the last row of each place. The non-local paper had a cheaper form of its own
-# block, which pools keys and values $2 \times 2$ before they are embedded; PNL is not compared with it. At `res3` it costs less than PNL with three scales, at `res4` more than PNL with two.
+# The table above has the ratio to one NL block: by the formula as printed, by the corrected one,
+# and counted on the modules. Notice the last row of each place. The non-local paper had a cheaper
+# form of its own block, which pools keys and values $2 \times 2$ before they are embedded; PNL is
+# not compared with it. At `res3` it costs less than PNL with three scales, at `res4` more than PNL
+# with two.
 #
 # ## Cost: what the paper prints
 #
-# The tables do not follow from section 3.3, neither as printed nor corrected. What comes nearest is a count of modules, as in RNL's tables, which leaves the matrix products out; it would explain why Table 5's NL block costs so little, but does not give its figure. The next cell recomputes all printed
-# figures and says how many agree, and under what; {doc}`pnl_cost` shows them one by one.
+# The tables do not follow from section 3.3, neither as printed nor corrected. What comes nearest is
+# a count of modules, as in RNL's tables, which leaves the matrix products out; it would explain why
+# Table 5's NL block costs so little, but does not give its figure. The next cell recomputes all
+# printed figures and says how many agree, and under what; {doc}`pnl_cost` shows them one by one.
 #
-# The text repeats some figures of the tables, and not always the same ones. The cell after it compares them. Its last lines ask the printed parameters two things that the text leaves
-# open or contradicts: do the scales share their weights, and how wide are the linear layers of $f_{comb}$?
+# The text repeats some figures of the tables, and not always the same ones. The cell after it
+# compares them. Its last lines ask the printed parameters two things that the text leaves open or
+# contradicts: do the scales share their weights, and how wide are the linear layers of $f_{comb}$?
 
 # %%
 from notebooks.kit.printed.pnl import efficiency
@@ -1129,15 +1202,26 @@ say(
 # %% [markdown]
 # ## Experiment
 #
-# Tables 1 to 5 rank modules by their accuracy on Mini-Kinetics. We ask the same questions on the clips of the first screen, with a small sibling of the paper's backbone, MFNet {cite}`chen2018mfnet`. What would be run, what was claimed
-# and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/pnl`). All networks start from one backbone, pre-trained on clips of single objects.
+# Tables 1 to 5 rank modules by their accuracy on Mini-Kinetics. We ask the same questions on the
+# clips of the first screen, with a small sibling of the paper's backbone, MFNet
+# {cite}`chen2018mfnet`. What would be run, what was claimed and how large an effect was predicted
+# was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/pnl`). All
+# networks start from one backbone, pre-trained on clips of single objects.
 #
-# Before any pyramid was trained, the clips were tried on the bare network and on NL, which gained half a point at most (the ledger has the figures; those runs were not kept). So it was known that the first claims would be hard to meet here; the claims were kept as the paper makes them.
+# Before any pyramid was trained, the clips were tried on the bare network and on NL, which gained
+# half a point at most (the ledger has the figures; those runs were not kept). So it was known that
+# the first claims would be hard to meet here; the claims were kept as the paper makes them.
 #
-# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it
-# holds the tolerance. The last claim's interval was wider than its prediction after ten seeds, and so that claim got more. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of Mini-Kinetics; the seeds are training seeds, and all runs share their clips and the backbone they start from.
-# NL itself, the control, gains {glue:text}`nl-gain` points over the bare network within these steps. The last line below the table says what three times as many do: single seeds of NL and PNL
-# then lie anywhere between the bare network and nearly everything right. The verdicts hold for the claims' budget; a comparison at a longer one would have to be claimed and run anew ({doc}`pnl_evidence`).
+# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above
+# the tolerance; *not reproduced*: none of it does; *undecided*: it holds the tolerance. The last
+# claim's interval was wider than its prediction after ten seeds, and so that claim got more. Such a
+# verdict speaks of these clips and of {glue:text}`steps` steps of training, not of Mini-Kinetics;
+# the seeds are training seeds, and all runs share their clips and the backbone they start from. NL
+# itself, the control, gains {glue:text}`nl-gain` points over the bare network within these steps.
+# The last line below the table says what three times as many do: single seeds of NL and PNL then
+# lie anywhere between the bare network and nearly everything right. The verdicts hold for the
+# claims' budget; a comparison at a longer one would have to be claimed and run anew
+# ({doc}`pnl_evidence`).
 
 # %% tags=["hide-input"]
 from notebooks.kit.claims import evidence
@@ -1145,8 +1229,8 @@ from notebooks.kit.claims import evidence
 study, card, records = evidence.open_records(Path("."), "pnl")
 judged = evidence.judge(study, records, card)
 say(evidence.claims_table(study, judged, card))
-first_seeds = card["seeds"][: study.seeds]  # without those that one claim got on top
-paired = [row for row in records if row["seed"] in first_seeds]
+first_seeds = card.seeds[: study.seeds]  # without those that one claim got on top
+paired = [row for row in records if row.seed in first_seeds]
 accuracy = {name: evidence.values(paired, name) for name in study.variants}
 means = {
     name: np.mean([*values.values()]) for name, values in accuracy.items() if values
@@ -1163,7 +1247,7 @@ late = {
 }
 longer = []
 if all(late.values()):
-    steps = next(row["steps"] for row in records if row["variant"] == "NL long")
+    steps = next(row.steps for row in records if row.variant == "NL long")
     each = {
         name: " and ".join(f"{value:.1%}" for value in values)
         for name, values in late.items()
@@ -1204,29 +1288,32 @@ for key, value in {
     "bare": f"{means['baseline']:.0%}" if "baseline" in means else none,
     "oracle": f"{means['oracle']:.0%}" if "oracle" in means else none,
     "nl-gain": f"{np.mean(gain):+.1f}" if gain else none,
-    "steps": records[0]["steps"] if records else none,
+    "steps": records[0].steps if records else none,
     "clips": study.base["data"]["train"]["clips"],
     "verdicts": "; ".join([*map(in_words, judged), *longer]) or none,
 }.items():
     glue(key, value, display=False)
 drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
+    [row for row in records if row.variant in study.primary],
+    versions=card.versions,
 )
 
 # %% [markdown]
-# Now live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. One seed is enough to see that everything runs, and not enough to judge by; the
-# ledger has ten. One recorded run is replayed for its first steps, too: other losses than the recorded ones would mark the records as stale.
+# Now live, on this machine: the networks that this page's parameters ask for, trained on video
+# files that were just written and decoded. One seed is enough to see that everything runs, and not
+# enough to judge by; the ledger has ten. One recorded run is replayed for its first steps, too:
+# other losses than the recorded ones would mark the records as stale.
 #
-# Of the PNL module we also read off what its scale attention has learned: $a_{kl}$, the mean over 32 test clips, and how far it varies from clip to clip. Even weights, $1/n$, are the start; a deviation of 0 would say that the "dynamic" weights do not
-# listen to the clip.
+# Of the PNL module we also read off what its scale attention has learned: $a_{kl}$, the mean over
+# 32 test clips, and how far it varies from clip to clip. Even weights, $1/n$, are the start; a
+# deviation of 0 would say that the "dynamic" weights do not listen to the clip.
 
 # %% tags=["hide-input"]
 from vidattn.backbones import insertion
 from vidattn.training import Placed, build_data, load_trained
 
-live = load_study("book/ledgers/pnl_full.yaml") if parameters.data else study
-block = Placed(kind="pyramid", options=parameters.options(), places=parameters.places)
+live = load_ledger("book/ledgers/pnl_full.yaml") if parameters.data else study
+block = Placed(kind="pyramid", options=parameters.options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "PNL": (block,)}})
 changes = {
     "optim": {"epochs": parameters.epochs},
@@ -1240,9 +1327,9 @@ if parameters.data:
     changes["data"] = {"root": parameters.data}
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
-seed = card["seeds"][0]
+seed = card.seeds[0]
 jobs = [
-    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
+    (name, s) for s in card.seeds[: parameters.seeds] for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
@@ -1253,7 +1340,7 @@ results = dict(
         strict=True,
     )
 )
-recorded = next((row for row in records if row["variant"] == "PNL"), None)
+recorded = next((row for row in records if row.variant == "PNL"), None)
 if parameters.scale == "reduced" and recorded:
     say(evidence.replayed(study, recorded))
 display(drawings.run_card([*results.values()]))
@@ -1291,17 +1378,29 @@ pd.DataFrame(
 # %% [markdown]
 # ## The figures, remade
 #
-# Figure 1 illustrates, with arrows on a basketball clip, what pixel and regional correlation would be. {numref}`fig-pnl-1` shows what a trained module does on one of our clips: from the position in the middle of the object, to the five positions that it attends to most (blue), and
-# from the largest region that holds this position, to the five regions (red). The clip is not picked by hand: it is the first test clip that the live PNL network gets right and the live bare network gets wrong, or the first clip if there is none.
+# Figure 1 illustrates, with arrows on a basketball clip, what pixel and regional correlation would
+# be. {numref}`fig-pnl-1` shows what a trained module does on one of our clips: from the position in
+# the middle of the object, to the five positions that it attends to most (blue), and from the
+# largest region that holds this position, to the five regions (red). The clip is not picked by
+# hand: it is the first test clip that the live PNL network gets right and the live bare network
+# gets wrong, or the first clip if there is none.
 #
-# Figure 4 compares three networks class by class, and shows 12 of 200 classes: those in which PNL beats the bare network by at least five points. Chosen so, it could not have shown a loss. We show all classes, and the recorded networks, mean over their seeds.
+# Figure 4 compares three networks class by class, and shows 12 of 200 classes: those in which PNL
+# beats the bare network by at least five points. Chosen so, it could not have shown a loss. We show
+# all classes, and the recorded networks, mean over their seeds.
 #
-# Figure 5 gives examples with the three most probable classes of each network: eight clips, all of which PNL gets right and both others wrong. Such clips can be found for most networks that differ. Ours are chosen by a rule: the first two test clips that
-# *only* PNL gets right, and the first two that *only* PNL gets wrong (the first two of all if there are none). The line above the figure says how many there are of each.
+# Figure 5 gives examples with the three most probable classes of each network: eight clips, all of
+# which PNL gets right and both others wrong. Such clips can be found for most networks that differ.
+# Ours are chosen by a rule: the first two test clips that *only* PNL gets right, and the first two
+# that *only* PNL gets wrong (the first two of all if there are none). The line above the figure
+# says how many there are of each.
 #
-# Figure 6 draws the five regions that a trained module correlates most with a reference region, at each scale. `correlated_regions` and `show_regions` of `vidattn.figures` do that for any network, module and clip. Look whether
-# the scales "complement each other", as the paper says of its four clips: do the rows point to different places, or to the same place in larger boxes? One picture persuades, and proves
-# nothing: how much more the ring is attended to from the object than from elsewhere was measured on the recorded networks ({doc}`pnl_evidence`).
+# Figure 6 draws the five regions that a trained module correlates most with a reference region, at
+# each scale. `correlated_regions` and `show_regions` of `vidattn.figures` do that for any network,
+# module and clip. Look whether the scales "complement each other", as the paper says of its four
+# clips: do the rows point to different places, or to the same place in larger boxes? One picture
+# persuades, and proves nothing: how much more the ring is attended to from the object than from
+# elsewhere was measured on the recorded networks ({doc}`pnl_evidence`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 1, computed: the positions (blue, above) and the regions of the largest scale (red, below) that a live PNL module correlates most with the place of the object (white). Each picture is the frame at which one frame of the feature map is centred.", "name": "fig-pnl-1"}, "image": {"alt": "Two rows of small frames of one clip. In each row a white box on the object and arrows from it to five numbered boxes in the same and in other frames; the boxes of the lower row are larger."}}
 from matplotlib.patches import ConnectionPatch
@@ -1365,12 +1464,12 @@ if "PNL" in trained and parameters.data is None:
     display(figure)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 4, remade on all classes: accuracy of the recorded networks in each direction, mean over seeds and 95% interval where there are two seeds or more.", "name": "fig-pnl-classes"}, "image": {"alt": "Four groups, one a direction, each with a mark and an interval for the bare network, NL and PNL."}}
-from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit.claims import mean_interval
 
 KINDS = {"baseline": "baseline", "NL": "nonlocal", "PNL": "pyramid"}
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 2.6), layout="constrained")
 for shift, (name, kind) in zip((-0.2, 0, 0.2), KINDS.items(), strict=True):
-    tables = [np.array(row["confusion"]) for row in records if row["variant"] == name]
+    tables = [np.array(row.confusion) for row in records if row.variant == name]
     shares = 100 * np.array([table.diagonal() / table.sum(axis=1) for table in tables])
     for place_, values in enumerate(shares.T):
         low, high = (
@@ -1482,22 +1581,34 @@ if "PNL" in trained and parameters.data is None:
 #
 # Think first; each solution was executed, and asserts what it says.
 #
-# 1. Two of the biases in a PNL module with embedded Gaussian $f$ and scale attention have no effect at all. Which, and why?
-# 2. What saves the cost, the groups or the pooling? Give the cost of $n$ groups at full resolution, and of $n$ poolings of all channels.
+# 1. Two of the biases in a PNL module with embedded Gaussian $f$ and scale attention have no effect
+#    at all. Which, and why?
+# 2. What saves the cost, the groups or the pooling? Give the cost of $n$ groups at full resolution,
+#    and of $n$ poolings of all channels.
 # 3. Derive the cost of NL with pooled keys. Where is PNL with four scales cheaper?
-# 4. Take a network of frame-by-frame convolutions, PNL modules and a final mean. Can it tell a clip from the same frames in another order? Can MFNet with the same modules?
+# 4. Take a network of frame-by-frame convolutions, PNL modules and a final mean. Can it tell a clip
+#    from the same frames in another order? Can MFNet with the same modules?
 #
 # ```{dropdown} Solutions
-# **1.** Those of $\phi$ and of linear K. A softmax over $j$ forgets what all $j$ have in common: $\mathbf{q}_i^\top (\mathbf{k}_j + \mathbf{b}) = \mathbf{q}_i^\top \mathbf{k}_j + \mathbf{q}_i^\top \mathbf{b}$, and the second term does not depend on $j$. So it is with the scales $l$ in {ref}`(3) <pnl-eq-3>`. Their
-# gradients are zero; those of $\theta$ and linear Q are not.
+# **1.** Those of $\phi$ and of linear K. A softmax over $j$ forgets what all $j$ have in common:
+# $\mathbf{q}_i^\top (\mathbf{k}_j + \mathbf{b}) = \mathbf{q}_i^\top \mathbf{k}_j +
+# \mathbf{q}_i^\top \mathbf{b}$, and the second term does not depend on $j$. So it is with the
+# scales $l$ in {ref}`(3) <pnl-eq-3>`. Their gradients are zero; those of $\theta$ and linear Q are
+# not.
 #
-# **2.** Both, in the product. $n$ groups of $C/n$ channels at full size cost $n \cdot (2 (C/n)^2 N + (C/n) N^2) = 2 C^2 N / n + C N^2$: the matrix products cost what they did. All channels at $n$ scales cost at least what NL costs, since scale 0 *is* NL. Only together
-# is there one scale in $n$ that has all positions, with one channel in $n$.
+# **2.** Both, in the product. $n$ groups of $C/n$ channels at full size cost
+# $n \cdot (2 (C/n)^2 N + (C/n) N^2) = 2 C^2 N / n + C N^2$: the matrix products cost what they did.
+# All channels at $n$ scales cost at least what NL costs, since scale 0 *is* NL. Only together is
+# there one scale in $n$ that has all positions, with one channel in $n$.
 #
-# **3.** Queries and $z$ have $N$ positions, keys and values $N/4$: $\frac{1}{2} C^2 N (2 + \frac{2}{4}) + 2 \cdot \frac{C}{2} N \cdot \frac{N}{4} = \frac{5}{4} C^2 N + \frac{1}{4} C N^2$. The products cost a quarter, with PNL a little more; the convolutions five eighths, with PNL a twelfth. So PNL loses
-# only where $N$ is very large beside $C$, by the factor that the cell prints: at none of the paper's places with four scales.
+# **3.** Queries and $z$ have $N$ positions, keys and values $N/4$: $\frac{1}{2} C^2 N (2 +
+# \frac{2}{4}) + 2 \cdot \frac{C}{2} N \cdot \frac{N}{4} = \frac{5}{4} C^2 N + \frac{1}{4} C N^2$.
+# The products cost a quarter, with PNL a little more; the convolutions five eighths, with PNL a
+# twelfth. So PNL loses only where $N$ is very large beside $C$, by the factor that the cell prints:
+# at none of the paper's places with four scales.
 #
-# **4.** No: such a network commutes with permutations of frames until the mean, which forgets their order. MFNet's own convolutions span three frames and see the order.
+# **4.** No: such a network commutes with permutations of frames until the mean, which forgets their
+# order. MFNet's own convolutions span three frames and see the order.
 # ```
 
 

@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.rcca:Parameters
+#     block: recurrent_crisscross
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -82,25 +83,13 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
-from notebooks.kit.parameters.rcca import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    passes=passes,
-    structure=structure,
-    gamma=gamma,
-    reduction=reduction,
-    places=places,
-    backbone=backbone,
-    data=data,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("rcca", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -118,12 +107,13 @@ torch.manual_seed(0)
 # Below is one clip of each, every third frame. The dashed frame marks the object that counts; the network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). Above the ring stands in the opposite corner (apart), below in the middle of where the objects move (aligned).", "name": "fig-rcca-task"}, "image": {"alt": "Two film strips of seven small frames over a grey background. A coloured ring is seen in the first and last frames, two coloured shapes move in between, a dashed frame around the one of the ring's colour. In the upper strip the ring stands in another corner than the shapes, in the lower one among them."}}
-from notebooks.kit.claims.ledger import load_study, run_all
+from notebooks.kit.claims.ledger import load_ledger
+from notebooks.kit.claims.running import run_all
 from vidattn.backbones import insertion
 from vidattn.video.sample import sample
 from vidattn.video.synthetic import SyntheticSpec, render
 
-ledger = load_study("book/ledgers/rcca.yaml")
+ledger = load_ledger("book/ledgers/rcca.yaml")
 specs = {
     task: SyntheticSpec(**{**ledger.base["data"]["test"], "task": task})
     for task in ("apart", "aligned")
@@ -1342,7 +1332,7 @@ say(
     else "**No verdict yet**: the ledger's seeds are not all recorded."
 )
 accuracy = evidence.accuracies(study, records)
-shared = card["seeds"][: study.seeds]  # the seeds that all primary variants have
+shared = card.seeds[: study.seeds]  # the seeds that all primary variants have
 means = {
     name: 100
     * np.mean(
@@ -1390,7 +1380,7 @@ none = "(not yet recorded)"
 for key, value in {
     "bare": f"{means['baseline']:.0f}%" if "baseline" in means else none,
     "oracle": f"{means['oracle']:.0f}%" if "oracle" in means else none,
-    "steps": records[0]["steps"] if records else none,
+    "steps": records[0].steps if records else none,
     "clips": study.base["data"]["train"]["clips"],
     "verdicts": "; ".join(
         f"{c.id.replace('-', ' ')}: {judged[c.id].verdict}"
@@ -1401,8 +1391,8 @@ for key, value in {
 }.items():
     glue(key, value, display=False)
 drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
+    [row for row in records if row.variant in study.primary],
+    versions=card.versions,
 )
 
 # %% [markdown]
@@ -1427,13 +1417,13 @@ def by_rule(curve):
     }
 
 
-curves = [row for row in records if len(row.get("epoch_top1", ())) > 1]
+curves = [row for row in records if len(row.epoch_top1) > 1]
 RULES = [*by_rule([0.0, 0.0])]
 tested = pd.DataFrame(
     [
-        {"network": row["variant"], "seed": row["seed"], **by_rule(row["epoch_top1"])}
+        {"network": row.variant, "seed": row.seed, **by_rule(row.epoch_top1)}
         for row in curves
-        if row["variant"] in study.primary and row["seed"] in shared
+        if row.variant in study.primary and row.seed in shared
     ],
     columns=["network", "seed", *RULES],
 )
@@ -1474,9 +1464,9 @@ pd.DataFrame(lines_).T.style.format("{:.0%}").set_caption(
 # %% tags=["hide-input"]
 from vidattn.training import Placed, load_trained
 
-live = load_study("book/ledgers/rcca_full.yaml") if parameters.data else study
+live = load_ledger("book/ledgers/rcca_full.yaml") if parameters.data else study
 block = Placed(
-    kind="recurrent_crisscross", options=parameters.options(), places=parameters.places
+    kind="recurrent_crisscross", options=parameters.options, places=parameters.places
 )
 live = live.model_copy(update={"variants": {**live.variants, "RCCA": (block,)}})
 changes = {
@@ -1491,9 +1481,9 @@ if parameters.data:
     changes["data"] = {"root": parameters.data}
 elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
-seed = card["seeds"][0]
+seed = card.seeds[0]
 jobs = [
-    (name, s) for s in card["seeds"][: parameters.seeds] for name in parameters.variants
+    (name, s) for s in card.seeds[: parameters.seeds] for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
 before_runs = time.perf_counter()
@@ -1504,7 +1494,7 @@ results = dict(
         strict=True,
     )
 )
-recorded = next((row for row in records if row["variant"] == "RCCA"), None)
+recorded = next((row for row in records if row.variant == "RCCA"), None)
 if parameters.scale == "reduced" and recorded:
     say(evidence.replayed(study, recorded))
 display(drawings.run_card([*results.values()]))

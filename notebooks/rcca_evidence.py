@@ -30,16 +30,15 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from notebooks.kit import drawings
-from notebooks.kit.claims import evidence
+from notebooks.kit import claims, drawings
 from notebooks.kit.drawings import say, show_table
 from notebooks.kit.printed import printed_accuracy
 from vidattn import figures
 
 figures.use_style()
-study, card, rows = evidence.open_records(Path("."), "rcca")
-judged = evidence.judge(study, rows, card)
-accuracy = evidence.accuracies(study, rows)
+study, card, rows = claims.open_records(Path("."), "rcca")
+judged = claims.judge(study, rows, card)
+accuracy = claims.accuracies(study, rows)
 KINDS = {
     name: placed[0].kind.removeprefix("recurrent_")
     if placed
@@ -67,7 +66,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 Markdown(
-    evidence.claims_table(study, judged, card)
+    claims.claims_table(study, judged, card, rows)
     if judged
     else f"**No verdict yet**: {min(seeds)} of {study.seeds} seeds are recorded."
 )
@@ -173,9 +172,7 @@ top1 = {
     if cell["metric"] == "top1" and cell["dataset"] == "ucf101"
 }
 beside = {name: f"{top1[place]} (Table {place[0]})" for name, place in PRINTED.items()}
-evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(
-    precision=1
-)
+claims.accuracy_table(study, rows, beside).style.hide(axis="index").format(precision=1)
 
 # %% [markdown]
 # ## The best epoch, the last, and the mean of the last
@@ -185,9 +182,7 @@ evidence.accuracy_table(study, rows, beside).style.hide(axis="index").format(
 # %% tags=["hide-input"]
 curves = {
     name: {
-        row["seed"]: 100 * np.array(row["epoch_top1"])
-        for row in rows
-        if row["variant"] == name
+        row.seed: 100 * np.array(row.epoch_top1) for row in rows if row.variant == name
     }
     for name in accuracy
 }
@@ -242,13 +237,13 @@ say(
 # the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
-Markdown(evidence.still_true(study, rows))
+Markdown(claims.still_true(study, rows))
 
 # %% tags=["hide-input"]
 data = study.experiment("RCCA", 0).data.key()
 drawings.run_card(
     rows,
     data=f"synthetic, key {data[:12]} (oracle, aligned: their own)",
-    versions=card["versions"],
-    parameters={"ledger": card["ledger_commit"][:12]},
+    versions=card.versions,
+    parameters={"ledger": card.ledger_commit[:12]},
 )

@@ -11,7 +11,8 @@
 #   language_info:
 #     name: python
 #   vidattn:
-#     parameters: notebooks.kit.parameters.rnl:Parameters
+#     block: region
+#     full: notebooks.full.rows:full_experiments
 # ---
 
 # %% [markdown]
@@ -22,31 +23,38 @@
 # :class: chapter-card
 #
 # Paper
-# : G. Huang and A. G. Bors, *Region-based non-local operation for video classification*, ICPR 2021 {cite}`huang2021rnl`.
+# : G. Huang and A. G. Bors, *Region-based non-local operation for video classification*, ICPR 2021
+#   {cite}`huang2021rnl`.
 #
 # Idea
-# : The non-local block {cite}`wang2018nonlocal` asks how alike two *positions* of a video are. A single position is a noisy
-#   witness. RNL asks how alike the two *neighbourhoods* are.
+# : The non-local block {cite}`wang2018nonlocal` asks how alike two *positions* of a video are. A
+#   single position is a noisy witness. RNL asks how alike the two *neighbourhoods* are.
 #
 # Claimed
-# : On Kinetics-400 five RNL blocks reach 74.68%, five NL blocks 74.41%, the bare backbone 72.80% (Table III), with 8.23 G fewer
-#   "FLOPs" than NL; regions make the similarity robust to noise; NL's attention maps hardly depend on the query, RNL's do (Fig. 1).
+# : On Kinetics-400 five RNL blocks reach 74.68%, five NL blocks 74.41%, the bare backbone 72.80%
+#   (Table III), with 8.23 G fewer "FLOPs" than NL; regions make the similarity robust to noise;
+#   NL's attention maps hardly depend on the query, RNL's do (Fig. 1).
 #
 # We found, by mathematics and counting
-# : Code and equations agree to {glue:text}`worst`. Of {glue:text}`cells` printed cost figures {glue:text}`agreeing` follow from the model
-#   that the text describes, {glue:text}`fitted` more only under readings chosen to fit. With everything counted RNL saves {glue:text}`saved` of
-#   NL's {glue:text}`total` GMAC, {glue:text}`percent`. Part of what makes RNL's maps query-specific can be built in: query and key are equal.
+# : Code and equations agree to {glue:text}`worst`. Of {glue:text}`cells` printed cost figures
+#   {glue:text}`agreeing` follow from the model that the text describes, {glue:text}`fitted` more
+#   only under readings chosen to fit. With everything counted RNL saves {glue:text}`saved` of NL's
+#   {glue:text}`total` GMAC, {glue:text}`percent`. Part of what makes RNL's maps query-specific can
+#   be built in: query and key are equal.
 #
 # We found, by experiment
 # : {glue:text}`verdicts`
 #
 # Cost of this page
-# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the live networks (less where finished ones were found again).
+# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the
+#   live networks (less where finished ones were found again).
 # ::::
 #
-# This chapter builds the block from the paper's equations, proves it equal to the library's, and counts what it costs. Three companions
-# go deeper: {doc}`rnl_slides` shows the idea on one noisy picture, {doc}`rnl_evidence` the runs behind the verdicts, {doc}`rnl_cost` takes every printed cost apart.
-# The parameters below are the only thing that a run on another scale changes ({doc}`how-to`).
+# This chapter builds the block from the paper's equations, proves it equal to the library's, and
+# counts what it costs. Three companions go deeper: {doc}`rnl_slides` shows the idea on one noisy
+# picture, {doc}`rnl_evidence` the runs behind the verdicts, {doc}`rnl_cost` takes every printed
+# cost apart. The parameters below are the only thing that a run on another scale changes
+# ({doc}`how-to`).
 
 # %% tags=["parameters", "hide-input"]
 scale = "reduced"  # smoke | reduced | full
@@ -86,26 +94,14 @@ from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say
 from notebooks.kit.drawings.architecture import describe
-from notebooks.kit.parameters.rnl import Parameters
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place, resnet50
 
 started = time.perf_counter()
-parameters = Parameters(
-    scale=scale,
-    kernel=kernel,
-    form=form,
-    region=region,
-    places=places,
-    backbone=backbone,
-    data=data,
-    noise=noise,
-    variants=variants,
-    seeds=seeds,
-    epochs=epochs,
-)
+parameters = Chapter("rnl", dict(globals())).parameters
 parameters.check()
 figures.use_style()
 torch.manual_seed(0)
@@ -114,11 +110,13 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## A clip on which a bare network fails
 #
-# Our clips ask one question: *which way does the object go that has the ring's colour?* The ring is seen at the two ends of
-# the clip, the objects between them, never both at once and mostly well apart. A second object, of another colour, goes another way:
-# a wrong answer, moving just as clearly as the right one. So neither place alone decides; the relation between them does.
+# Our clips ask one question: *which way does the object go that has the ring's colour?* The ring is
+# seen at the two ends of the clip, the objects between them, never both at once and mostly well
+# apart. A second object, of another colour, goes another way: a wrong answer, moving just as
+# clearly as the right one. So neither place alone decides; the relation between them does.
 #
-# Below are two such clips, every third frame. The dashed frame marks the object that counts; the network does not see it.
+# Below are two such clips, every third frame. The dashed frame marks the object that counts; the
+# network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips of the task, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). In both clips the other object moves as well.", "name": "fig-rnl-task"}, "image": {"alt": "Two film strips of eight small frames. A coloured ring is visible in the first and last frames only; in between two coloured shapes move over a grey background, and a dashed frame marks the one that has the ring's colour."}}
 from vidattn.video.synthetic import SyntheticSpec, render
@@ -163,18 +161,24 @@ for name, layer in BACKBONES["resnet_mini"]().named_modules():
 glue("field", field, display=False)
 
 # %% [markdown]
-# In 40 such clips the ring and all that the object ever covers are {glue:text}`gap-median` pixels apart (median, edge to edge; the least is {glue:text}`gap`), on a side
-# of {glue:text}`side`, and several frames. The bare network, pre-trained on single objects and fine-tuned on {glue:text}`clips` such clips, gets {glue:text}`bare` of its test clips right (four
-# directions, two of them moving: guessing between those gives half); without the second object, {glue:text}`oracle`. Why is this hard for a convolutional network that ends in pooling? Early features see small windows. Features that saw the ring
-# know a colour; features that saw an object know a colour and a direction. The mean over all positions then *adds up* what all of
-# them know: "somewhere red, somewhere a red thing going left, somewhere a blue thing going up". To combine them before that, the network must carry
-# the ring's colour, layer by layer, across space and time to the object. It is not impossible: in the last stage a window is {glue:text}`field` pixels wide, and
-# the crop has 40. That a non-local block, which carries it in one step, makes it *easier* is the hypothesis, not a given.
+# In 40 such clips the ring and all that the object ever covers are {glue:text}`gap-median` pixels
+# apart (median, edge to edge; the least is {glue:text}`gap`), on a side of {glue:text}`side`, and
+# several frames. The bare network, pre-trained on single objects and fine-tuned on
+# {glue:text}`clips` such clips, gets {glue:text}`bare` of its test clips right (four directions,
+# two of them moving: guessing between those gives half); without the second object,
+# {glue:text}`oracle`. Why is this hard for a convolutional network that ends in pooling? Early
+# features see small windows. Features that saw the ring know a colour; features that saw an object
+# know a colour and a direction. The mean over all positions then *adds up* what all of them know:
+# "somewhere red, somewhere a red thing going left, somewhere a blue thing going up". To combine
+# them before that, the network must carry the ring's colour, layer by layer, across space and time
+# to the object. It is not impossible: in the last stage a window is {glue:text}`field` pixels wide,
+# and the crop has 40. That a non-local block, which carries it in one step, makes it *easier* is
+# the hypothesis, not a given.
 #
 # ## Notation
 #
-# We keep the book's letters ({doc}`notation`). The paper flattens $\mathbf{x}$ to a list of $N = THW$ positions with $C$ channels, and so
-# do we, row $i$ being position $i$. Where we differ:
+# We keep the book's letters ({doc}`notation`). The paper flattens $\mathbf{x}$ to a list of
+# $N = THW$ positions with $C$ channels, and so do we, row $i$ being position $i$. Where we differ:
 #
 # | the paper | here | |
 # | --- | --- | --- |
@@ -194,11 +198,14 @@ glue("field", field, display=False)
 # \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f_{ij}\, \mathbf{W}_g \mathbf{x}_j, \qquad f_{ij} = f(\mathbf{x}_i, \mathbf{x}_j).
 # $$ (rnl-eq-1)
 #
-# In the *embedded Gaussian* form, $f(\mathbf{x}_i, \mathbf{x}_j) = e^{\theta(\mathbf{x}_i)^\top \phi(\mathbf{x}_j)}$ and $\mathcal{C}(\mathbf{x}) = \sum_{\forall j} f(\mathbf{x}_i, \mathbf{x}_j)$.
+# In the *embedded Gaussian* form,
+# $f(\mathbf{x}_i, \mathbf{x}_j) = e^{\theta(\mathbf{x}_i)^\top \phi(\mathbf{x}_j)}$ and
+# $\mathcal{C}(\mathbf{x}) = \sum_{\forall j} f(\mathbf{x}_i, \mathbf{x}_j)$.
 # :::
 #
-# Notice that $\mathcal{C}(\mathbf{x})$ depends on $i$: it is one number for each query, and dividing by it makes a softmax over $j$. The last lines
-# of the cell do what the equation says, position by position, and fail if the tensors above them do not.
+# Notice that $\mathcal{C}(\mathbf{x})$ depends on $i$: it is one number for each query, and
+# dividing by it makes a softmax over $j$. The last lines of the cell do what the equation says,
+# position by position, and fail if the tensors above them do not.
 
 # %%
 B, C, T, H, W = 3, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
@@ -239,13 +246,15 @@ print(
 #
 # :::{admonition} The paper
 # :class: paper
-# Around each position lies a cuboid $\mathcal{N}_i$ of fixed size. Two positions are related as their regions are,
+# Around each position lies a cuboid $\mathcal{N}_i$ of fixed size. Two positions are related as
+# their regions are,
 #
 # $$
 # f_{ij} = f(\theta(\mathcal{N}_i), \theta(\mathcal{N}_j)),
 # $$ (rnl-eq-2)
 #
-# where $\theta$ sums a region up *channel by channel*, with weights $\mathbf{u}_k$ that all regions share,
+# where $\theta$ sums a region up *channel by channel*, with weights $\mathbf{u}_k$ that all regions
+# share,
 #
 # $$
 # \theta(\mathcal{N}_i) = \sum_{k \in \mathcal{N}_i} \mathbf{u}_k \odot \mathbf{x}_k,
@@ -257,17 +266,20 @@ print(
 # \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f(\theta(\mathcal{N}_i), \theta(\mathcal{N}_j))\, \mathbf{x}_j .
 # $$ (rnl-eq-4)
 #
-# "There is no channel interaction in $\theta(\cdot)$": it is a channel-wise convolution, or average or max pooling.
+# "There is no channel interaction in $\theta(\cdot)$": it is a channel-wise convolution, or average
+# or max pooling.
 # :::
 #
 # :::{admonition} Our reading
 # :class: ours
-# Two slips of the pen: $\mathbf{u}_k$ is shared by all regions, so $k$ must count the places *within* a region, not positions of the clip. And
-# {eq}`rnl-eq-4` lacks the $\mathbf{W}_g$ of {eq}`rnl-eq-1`, which {eq}`rnl-eq-9` brings back. Nothing is said about regions that reach over the
-# border; a padding that "is half of the kernel size" (section IV-A) we take to be zeros.
+# Two slips of the pen: $\mathbf{u}_k$ is shared by all regions, so $k$ must count the places
+# *within* a region, not positions of the clip. And {eq}`rnl-eq-4` lacks the $\mathbf{W}_g$ of
+# {eq}`rnl-eq-1`, which {eq}`rnl-eq-9` brings back. Nothing is said about regions that reach over
+# the border; a padding that "is half of the kernel size" (section IV-A) we take to be zeros.
 # :::
 #
-# `regions` makes all cuboids visible, as three more axes `p q r`; {eq}`rnl-eq-3` is then one product and one sum.
+# `regions` makes all cuboids visible, as three more axes `p q r`; {eq}`rnl-eq-3` is then one
+# product and one sum.
 
 
 # %%
@@ -320,13 +332,16 @@ print(
 # \text{Cosine:} \quad f = \mathrm{ReLU}\!\left(\frac{\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j)}{\|\theta(\mathcal{N}_i)\|\,\|\theta(\mathcal{N}_j)\|}\right) = \mathrm{ReLU}(\cos \psi_{i,j}), \qquad \mathcal{C}(\mathbf{x}) = THW
 # $$ (rnl-eq-7)
 #
-# The dot product mixes angle and size, $\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j) = \|\theta(\mathcal{N}_i)\|\,\|\theta(\mathcal{N}_j)\| \cos \psi_{i,j}$; the cosine keeps
-# the angle and drops what points away.
+# The dot product mixes angle and size, $\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j) =
+# \|\theta(\mathcal{N}_i)\|\,\|\theta(\mathcal{N}_j)\| \cos \psi_{i,j}$; the cosine keeps the angle
+# and drops what points away.
 # :::
 #
-# For NL we need the three further forms of {cite:t}`wang2018nonlocal`: Gaussian (query and key are $\mathbf{x}$ itself), dot product, and
-# concatenation, $f = \mathrm{ReLU}(\mathbf{w}^\top [\mathbf{q}_i, \mathbf{k}_j])$ divided by the number of keys. Notice in the output that only the Gaussian weights sum
-# to one. A dot product's rows sum to anything, even to less than nothing.
+# For NL we need the three further forms of {cite:t}`wang2018nonlocal`: Gaussian (query and key are
+# $\mathbf{x}$ itself), dot product, and concatenation,
+# $f = \mathrm{ReLU}(\mathbf{w}^\top [\mathbf{q}_i, \mathbf{k}_j])$ divided by the number of keys.
+# Notice in the output that only the Gaussian weights sum to one. A dot product's rows sum to
+# anything, even to less than nothing.
 
 
 # %%
@@ -373,7 +388,8 @@ print(f"dot product = norms x cosine, relative error {split:.1e}")
 #
 # :::{admonition} The paper
 # :class: paper
-# To enter a pre-trained network without disturbing it, the operation becomes a residual block, here in its Gaussian form:
+# To enter a pre-trained network without disturbing it, the operation becomes a residual block, here
+# in its Gaussian form:
 #
 # $$
 # \mathbf{z} = \mathbf{y}\mathbf{W}_z + \mathbf{x},
@@ -386,13 +402,16 @@ print(f"dot product = norms x cosine, relative error {split:.1e}")
 #
 # :::{admonition} Our reading
 # :class: ours
-# {eq}`rnl-eq-9` settles three things. The input of $F_\theta$ is the value $\mathbf{x}\mathbf{W}_g$, not $\mathbf{x}$. Query and key are the same vectors.
-# And nothing is divided by $\sqrt{d}$. For "without influencing" we follow NL: batch normalisation {cite}`ioffe2015batchnorm` after $\mathbf{W}_z$, weight
-# and bias zero at the start. Equation {eq}`rnl-eq-8` does not show it.
+# {eq}`rnl-eq-9` settles three things. The input of $F_\theta$ is the value
+# $\mathbf{x}\mathbf{W}_g$, not $\mathbf{x}$. Query and key are the same vectors. And nothing is
+# divided by $\sqrt{d}$. For "without influencing" we follow NL: batch normalisation
+# {cite}`ioffe2015batchnorm` after $\mathbf{W}_z$, weight and bias zero at the start. Equation
+# {eq}`rnl-eq-8` does not show it.
 # :::
 #
-# Here are both blocks in full. They take their weights from a dictionary `p` with the library's names, so that the same numbers
-# can go through both. Read `region_block` beside {eq}`rnl-eq-9`: one line is one symbol.
+# Here are both blocks in full. They take their weights from a dictionary `p` with the library's
+# names, so that the same numbers can go through both. Read `region_block` beside {eq}`rnl-eq-9`:
+# one line is one symbol.
 
 
 # %%
@@ -450,7 +469,8 @@ def nonlocal_block(x, p, form="embedded_gaussian"):
 #
 # :::{admonition} The paper
 # :class: paper
-# RNL attends to positions; a squeeze-and-excitation block {cite}`hu2018squeeze` attends to channels. A modified one runs first:
+# RNL attends to positions; a squeeze-and-excitation block {cite}`hu2018squeeze` attends to
+# channels. A modified one runs first:
 #
 # $$
 # \mathbf{s}' = F_{sq}(\mathbf{x}) = \frac{1}{THW} \sum_{i=1}^{THW} \mathbf{x}_i
@@ -467,8 +487,10 @@ def nonlocal_block(x, p, form="embedded_gaussian"):
 #
 # :::{admonition} Our reading
 # :class: ours
-# This is no gate: there is no sigmoid, and $\mathbf{s}$ is *added*. It shifts every channel of the whole clip at once, nearer to GCNet
-# {cite}`cao2019gcnet` than to SE. The paper says "replicate $\mathbf{x}$ to match the dimension of $\mathbf{s}$"; it is $\mathbf{s}$, one vector, that must be replicated.
+# This is no gate: there is no sigmoid, and $\mathbf{s}$ is *added*. It shifts every channel of the
+# whole clip at once, nearer to GCNet {cite}`cao2019gcnet` than to SE. The paper says "replicate
+# $\mathbf{x}$ to match the dimension of $\mathbf{s}$"; it is $\mathbf{s}$, one vector, that must be
+# replicated.
 # :::
 
 
@@ -496,10 +518,12 @@ def chain(x, p, kernel):
 # %% [markdown]
 # ## The clear block is the library's block
 #
-# `vidattn.blocks` has the same functions written to be trained: fused, frugal, never holding an $N \times N$ matrix when it need not.
-# The next cell proves them equal for every form of $f$ and of $F_\theta$: the same *random* weights (at the zero start
-# both would be the identity and everything would agree), float64, training mode, uneven shapes, the output and every gradient. The error is
-# the largest difference over the largest entry. A third implementation, index by index, judges the library's in the tests, and with it this one.
+# `vidattn.blocks` has the same functions written to be trained: fused, frugal, never holding an
+# $N \times N$ matrix when it need not. The next cell proves them equal for every form of $f$ and of
+# $F_\theta$: the same *random* weights (at the zero start both would be the identity and everything
+# would agree), float64, training mode, uneven shapes, the output and every gradient. The error is
+# the largest difference over the largest entry. A third implementation, index by index, judges the
+# library's in the tests, and with it this one.
 
 # %%
 from vidattn.blocks import (
@@ -557,13 +581,15 @@ table.style.format("{:.1e}").set_caption(
 # %% [markdown]
 # ## Figures 2 and 3, Table I: what is in the block, and where it stands
 #
-# The diagram below is not drawn after the paper's Fig. 2 but from the modules: each box is a layer that ran, with its own kernel,
-# and each shape is the one that left it when the block was given the features after `res3`. Compare the blue boxes: NL has four
-# $1 \times 1 \times 1$ convolutions, RNL two, and one channel-wise convolution (red) that both query and key come from.
+# The diagram below is not drawn after the paper's Fig. 2 but from the modules: each box is a layer
+# that ran, with its own kernel, and each shape is the one that left it when the block was given the
+# features after `res3`. Compare the blue boxes: NL has four $1 \times 1 \times 1$ convolutions, RNL
+# two, and one channel-wise convolution (red) that both query and key come from.
 #
-# Why channel-wise? If channels were mixed, "the new feature embedding might fail to represent its original information"
-# (section III-C); and it would be dear. {numref}`fig-rnl-3` makes both convolutions of the paper's Fig. 3 and draws a line for each weight
-# that is there. The last of the three cells is Table I: the network prints itself, sizes noted while it ran.
+# Why channel-wise? If channels were mixed, "the new feature embedding might fail to represent its
+# original information" (section III-C); and it would be dear. {numref}`fig-rnl-3` makes both
+# convolutions of the paper's Fig. 3 and draws a line for each weight that is there. The last of the
+# three cells is Table I: the network prints itself, sizes noted while it ran.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The two blocks of the paper's Fig. 2, read off the modules, with the shape (channels, frames, rows, columns) that leaves each layer: RNL (left), the embedded Gaussian NL (right). Blue: 1x1x1 convolutions; red: F_theta; circles: matrix product and sum. One vector per region serves as query and key in RNL.", "name": "fig-rnl-2"}, "image": {"alt": "Two block diagrams side by side. Left, RNL: the input passes one blue convolution W_g; its output goes to a red channel-wise convolution F_theta, used twice in a matrix product followed by softmax, and as value; then W_z, normalisation and a sum with the input. Right, NL: three blue convolutions theta, phi and g side by side feed the same products, then W_z."}}
 RED, BLUE = "#b5402f", figures.COLOURS["region"]
@@ -697,11 +723,15 @@ for caption, (network, side) in tables.items():
 # Four facts that follow from the equations, asserted below:
 #
 # - **Identity at the start.** A fresh block changes nothing, whatever its input.
-# - **No order without regions.** With a $1 \times 1 \times 1$ kernel, RNL does not know where a position lies: permute the positions of the input, and the
-#   output is permuted alike. Regions of more than one position end this: RNL with a real kernel feels the arrangement. (NL never does.)
-# - **NL is a limit.** RNL with kernel $1 \times 1 \times 1$ and $\mathbf{u} = 1$ *is* the embedded Gaussian NL with $\theta = \phi = g$.
-# - **RNL favours the query.** Query and key are equal, so $\mathbf{r}_i^\top \mathbf{r}_i = \|\mathbf{r}_i\|^2$, while $\mathbf{r}_i^\top \mathbf{r}_j \le \|\mathbf{r}_i\|\,\|\mathbf{r}_j\|$: a position is the most alike to
-#   itself, up to longer vectors. The second cell measures by how much.
+# - **No order without regions.** With a $1 \times 1 \times 1$ kernel, RNL does not know where a
+#   position lies: permute the positions of the input, and the output is permuted alike. Regions of
+#   more than one position end this: RNL with a real kernel feels the arrangement. (NL never does.)
+# - **NL is a limit.** RNL with kernel $1 \times 1 \times 1$ and $\mathbf{u} = 1$ *is* the embedded
+#   Gaussian NL with $\theta = \phi = g$.
+# - **RNL favours the query.** Query and key are equal, so
+#   $\mathbf{r}_i^\top \mathbf{r}_i = \|\mathbf{r}_i\|^2$, while
+#   $\mathbf{r}_i^\top \mathbf{r}_j \le \|\mathbf{r}_i\|\,\|\mathbf{r}_j\|$: a position is the most
+#   alike to itself, up to longer vectors. The second cell measures by how much.
 
 
 # %%
@@ -760,17 +790,21 @@ print(
 )
 
 # %% [markdown]
-# Now the number behind the fourth property. The blocks below are *untrained*, their input is noise: nothing is related to anything. We ask
-# what share of its attention a position gives to itself, and how alike the maps of different queries are (mean cosine), for an input of
-# three magnitudes. An even map would give one part in {glue:text}`positions`.
+# Now the number behind the fourth property. The blocks below are *untrained*, their input is noise:
+# nothing is related to anything. We ask what share of its attention a position gives to itself, and
+# how alike the maps of different queries are (mean cosine), for an input of three magnitudes. An
+# even map would give one part in {glue:text}`positions`.
 #
 # :::{admonition} Our reading
 # :class: ours
-# Nothing was learned, and yet, once its inner products are large, RNL gives nearly all attention to the query itself: its maps are then all different, since each
-# query finds itself. NL, with the same input, does not. "The proposed RNL operation presents query-specific attention maps" (Fig. 1) can therefore be a matter of construction, not of
-# learning. It need not: with small inner products (first row of each block) the maps are flatter, and RNL's are *more* alike than NL's. So the question
-# is open until networks are trained, and two controls follow: RNL with kernel $1 \times 1 \times 1$, which has the same tie of query and key but no
-# region; and likeness measured with the query's own position left out.
+# Nothing was learned, and yet, once its inner products are large, RNL gives nearly all attention to
+# the query itself: its maps are then all different, since each query finds itself. NL, with the
+# same input, does not. "The proposed RNL operation presents query-specific attention maps" (Fig. 1)
+# can therefore be a matter of construction, not of learning. It need not: with small inner products
+# (first row of each block) the maps are flatter, and RNL's are *more* alike than NL's. So the
+# question is open until networks are trained, and two controls follow: RNL with kernel
+# $1 \times 1 \times 1$, which has the same tie of query and key but no region; and likeness
+# measured with the query's own position left out.
 # :::
 
 # %%
@@ -824,13 +858,16 @@ own.style.hide(axis="index").format(precision=3, subset=own.columns[2:]).format(
 # %% [markdown]
 # ## Cost: what follows from the equations
 #
-# A multiply-add (MAC) is counted once. A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels costs $abN$; each of the two products of attention costs
-# $N^2 d$; a channel-wise convolution with $\kappa = \kappa_T \kappa_H \kappa_W$ places costs $\kappa d N$. The cell below adds them up with sympy, then asks
-# `vidattn.cost` to count the library's modules: the polynomials must give the same integers. (The inner widths are multiples of 8; the fused kernel pads
-# others with zeros, which the count then includes.)
+# A multiply-add (MAC) is counted once. A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels
+# costs $abN$; each of the two products of attention costs $N^2 d$; a channel-wise convolution with
+# $\kappa = \kappa_T \kappa_H \kappa_W$ places costs $\kappa d N$. The cell below adds them up with
+# sympy, then asks `vidattn.cost` to count the library's modules: the polynomials must give the same
+# integers. (The inner widths are multiples of 8; the fused kernel pads others with zeros, which the
+# count then includes.)
 #
-# Notice two things. The difference of the two blocks, $dN(2C - \kappa)$, has no $N^2$ in it: **what RNL saves is two of four projections; the attention itself
-# costs the same.** And at `res3` the attention is the larger part by far, because $N > 2C$ there.
+# Notice two things. The difference of the two blocks, $dN(2C - \kappa)$, has no $N^2$ in it: **what
+# RNL saves is two of four projections; the attention itself costs the same.** And at `res3` the
+# attention is the larger part by far, because $N > 2C$ there.
 
 # %%
 from vidattn.cost import count
@@ -878,9 +915,10 @@ pd.DataFrame(
 # %% [markdown]
 # ## Cost: what the paper prints
 #
-# The paper's tables do not count attention: it is done by functions, and the tool that fits the tables sees modules only. Its
-# parameters of RNL, in turn, fit a masked convolution of the public code rather than the channel-wise one of the text. The
-# next cell recomputes all printed figures and says how many agree, and under what; {doc}`rnl_cost` shows them one by one.
+# The paper's tables do not count attention: it is done by functions, and the tool that fits the
+# tables sees modules only. Its parameters of RNL, in turn, fit a masked convolution of the public
+# code rather than the channel-wise one of the text. The next cell recomputes all printed figures
+# and says how many agree, and under what; {doc}`rnl_cost` shows them one by one.
 
 # %%
 from notebooks.kit.printed.rnl import efficiency
@@ -922,22 +960,31 @@ pd.DataFrame(
 # %% [markdown]
 # ## Experiment
 #
-# Tables II and III rank blocks by their accuracy on Kinetics-400. We ask the same questions on the clips of the first screen, with a small sibling of
-# the backbone, a ResNet with temporal shift {cite}`lin2019tsm`. What would be run, what was claimed and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash
-# ({doc}`ledgers/rnl`). All networks start from one backbone, pre-trained on clips of single objects.
+# Tables II and III rank blocks by their accuracy on Kinetics-400. We ask the same questions on the
+# clips of the first screen, with a small sibling of the backbone, a ResNet with temporal shift
+# {cite}`lin2019tsm`. What would be run, what was claimed and how large an effect was predicted was
+# committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/rnl`). All
+# networks start from one backbone, pre-trained on clips of single objects.
 #
-# First the recorded runs, ten paired seeds for each claim. *Reproduced*: the whole 95% interval lies above the tolerance, which is half of the predicted effect;
-# *not reproduced*: none of it does; *undecided*: it holds the tolerance. {doc}`rnl_evidence` has every run, the other variants (kernels, forms, the rivals of Table III) and the accuracy at growing noise.
+# First the recorded runs, ten paired seeds for each claim. *Reproduced*: the whole 95% interval
+# lies above the tolerance, which is half of the predicted effect; *not reproduced*: none of it
+# does; *undecided*: it holds the tolerance. {doc}`rnl_evidence` has every run, the other variants
+# (kernels, forms, the rivals of Table III) and the accuracy at growing noise.
 #
-# What such a verdict can say is limited, and you should know it before you read it. *Not reproduced* excludes an effect above the tolerance, on these clips and after {glue:text}`steps` steps of
-# training. The paper's own differences, 0.3 to 1.9 points on Kinetics, are smaller than the tolerance: about effects of that size only the intervals speak, and only for these clips. The seeds are training seeds: all runs share their
-# clips and the backbone they start from. And NL itself gains {glue:text}`nl-gain` points over the bare network, so within this budget the clips have not been shown to reward a non-local block of any kind.
+# What such a verdict can say is limited, and you should know it before you read it. *Not
+# reproduced* excludes an effect above the tolerance, on these clips and after {glue:text}`steps`
+# steps of training. The paper's own differences, 0.3 to 1.9 points on Kinetics, are smaller than
+# the tolerance: about effects of that size only the intervals speak, and only for these clips. The
+# seeds are training seeds: all runs share their clips and the backbone they start from. And NL
+# itself gains {glue:text}`nl-gain` points over the bare network, so within this budget the clips
+# have not been shown to reward a non-local block of any kind.
 
 # %% tags=["hide-input"]
 from pathlib import Path
 
 from notebooks.kit.claims import evidence
-from notebooks.kit.claims.ledger import load_study, run_all
+from notebooks.kit.claims.ledger import load_ledger
+from notebooks.kit.claims.running import run_all
 
 study, card, records = evidence.open_records(Path("."), "rnl")
 judged = evidence.judge(study, records, card)
@@ -971,7 +1018,7 @@ gain = [
     for s, v in evidence.values(records, "NL").items()
 ]
 glue("nl-gain", f"{np.mean(gain):+.1f}", display=False)
-glue("steps", records[0]["steps"], display=False)
+glue("steps", records[0].steps, display=False)
 glue("clips", study.base["data"]["train"]["clips"], display=False)
 glue(
     "verdicts",
@@ -983,22 +1030,24 @@ glue(
     display=False,
 )
 drawings.run_card(
-    [row for row in records if row["variant"] in study.primary],
-    versions=card["versions"],
+    [row for row in records if row.variant in study.primary],
+    versions=card.versions,
 )
 
 # %% [markdown]
-# Now live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. One seed is
-# enough to see that everything runs, and not enough to judge by; the ledger's runs are longer. One recorded run is replayed for its first steps, too: other losses
-# than the recorded ones would mark the records as stale. (That checks data, backbone and optimiser. A block that starts as the identity hardly shows in the first steps; that it is
-# the right block is what the comparisons above and the tests' index loops prove.)
+# Now live, on this machine: the networks that this page's parameters ask for, trained on video
+# files that were just written and decoded. One seed is enough to see that everything runs, and not
+# enough to judge by; the ledger's runs are longer. One recorded run is replayed for its first
+# steps, too: other losses than the recorded ones would mark the records as stale. (That checks
+# data, backbone and optimiser. A block that starts as the identity hardly shows in the first steps;
+# that it is the right block is what the comparisons above and the tests' index loops prove.)
 
 # %% tags=["hide-input"]
 from notebooks.kit.claims.ledger import at_noise
 from vidattn.training import Placed, build_data, evaluate, load_trained
 
-live = load_study("book/ledgers/rnl_full.yaml") if parameters.data else study
-block = Placed(kind="region", options=parameters.options(), places=parameters.places)
+live = load_ledger("book/ledgers/rnl_full.yaml") if parameters.data else study
+block = Placed(kind="region", options=parameters.options, places=parameters.places)
 live = live.model_copy(update={"variants": {**live.variants, "RNL": (block,)}})
 changes = {
     "optim": {"epochs": parameters.epochs},
@@ -1014,7 +1063,7 @@ elif parameters.scale == "smoke":
     changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
 jobs = [
     (name, seed)
-    for seed in card["seeds"][: parameters.seeds]
+    for seed in card.seeds[: parameters.seeds]
     for name in parameters.variants
 ]
 experiments = {job: live.experiment(*job, **changes) for job in jobs}
@@ -1026,7 +1075,7 @@ results = dict(
         strict=True,
     )
 )
-recorded = next(row for row in records if row["variant"] == "RNL")
+recorded = next(row for row in records if row.variant == "RNL")
 if parameters.scale == "reduced":
     say(evidence.replayed(study, recorded))
 display(drawings.run_card(list(results.values())))
@@ -1054,9 +1103,11 @@ pd.DataFrame(lines, columns=[*columns, "seconds"]).style.hide(axis="index").form
 # %% [markdown]
 # ## The figures, remade on trained networks
 #
-# Figure 1 says that NL's attention maps hardly depend on the query and that RNL's do; Figures 4 and 5 look at the map of one query under several kernels, and of several
-# queries. The paper's Fig. 1 is taken from res4 on
-# Kinetics; here the small networks that were just trained look, behind res3, at the first test clip that the bare one gets wrong, from three queries: on the ring, on the object that the ring asks for, on the background.
+# Figure 1 says that NL's attention maps hardly depend on the query and that RNL's do; Figures 4 and
+# 5 look at the map of one query under several kernels, and of several queries. The paper's Fig. 1
+# is taken from res4 on Kinetics; here the small networks that were just trained look, behind res3,
+# at the first test clip that the bare one gets wrong, from three queries: on the ring, on the
+# object that the ring asks for, on the background.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figures 1, 4 and 5, remade: attention maps behind res3 for a query (dot) on the ring, on the object and on the background. Brighter is more weight, each row on its own scale, the query's own position left out of the scale.", "name": "fig-rnl-maps"}, "image": {"alt": "Rows of eight small frames with heat overlays: three queries for each trained network."}}
 from vidattn.video import augment
@@ -1117,12 +1168,14 @@ if trained and parameters.data is None:
     )
 
 # %% [markdown]
-# One picture persuades; a number can be wrong. For each recorded network, on 16 test clips with 16 random queries each, the table has the mean cosine between the maps of
-# two queries: 1 would be 'all maps are the same'. The second column leaves both queries' own positions out, since RNL favours them by construction, and RNL with a
-# 1×1×1 kernel, which has the equal query and key but no region, stands beside it as the control.
+# One picture persuades; a number can be wrong. For each recorded network, on 16 test clips with 16
+# random queries each, the table has the mean cosine between the maps of two queries: 1 would be
+# 'all maps are the same'. The second column leaves both queries' own positions out, since RNL
+# favours them by construction, and RNL with a 1×1×1 kernel, which has the equal query and key but
+# no region, stands beside it as the control.
 
 # %% tags=["hide-input"]
-from notebooks.kit.claims.stats import mean_interval
+from notebooks.kit.claims import mean_interval
 
 columns = {
     "maps alike": "maps alike",
@@ -1165,25 +1218,34 @@ pd.DataFrame(lines, columns=["block", *columns.values()]).style.hide(
 #
 # Think first; each solution was executed, and asserts what it says.
 #
-# 1. How large may a region be before an RNL block is dearer than an NL block? Is $3 \times 7 \times 7$ safe on our small network?
-# 2. The dot-product form need not hold an $N \times N$ matrix. Reorder {eq}`rnl-eq-4` with {eq}`rnl-eq-6` so that it does not. When is that cheaper? Why does the
-#    cosine form of {eq}`rnl-eq-7` resist?
+# 1. How large may a region be before an RNL block is dearer than an NL block? Is
+#    $3 \times 7 \times 7$ safe on our small network?
+# 2. The dot-product form need not hold an $N \times N$ matrix. Reorder {eq}`rnl-eq-4` with
+#    {eq}`rnl-eq-6` so that it does not. When is that cheaper? Why does the cosine form of
+#    {eq}`rnl-eq-7` resist?
 # 3. Is average pooling a case of {eq}`rnl-eq-3`? Is max pooling?
-# 4. Play a clip backwards. For which weights $\mathbf{u}$ is RNL's output just played backwards too? What does a network made of such blocks,
-#    frame-by-frame convolutions and a final mean say about "left" and "right", which are each other's reversal?
+# 4. Play a clip backwards. For which weights $\mathbf{u}$ is RNL's output just played backwards
+#    too? What does a network made of such blocks, frame-by-frame convolutions and a final mean say
+#    about "left" and "right", which are each other's reversal?
 #
 # ```{dropdown} Solutions
-# **1.** The difference of the costs is $dN(2C - \kappa)$: RNL is cheaper while the region has fewer than $2C$ places, at any resolution. The first cell asserts it on
-# both sides of the border, and for $3 \times 7 \times 7$ at 96 channels.
+# **1.** The difference of the costs is $dN(2C - \kappa)$: RNL is cheaper while the region has fewer
+# than $2C$ places, at any resolution. The first cell asserts it on both sides of the border, and
+# for $3 \times 7 \times 7$ at 96 channels.
 #
-# **2.** $\mathbf{y}_i = \frac{1}{N} \sum_j (\mathbf{r}_i^\top \mathbf{r}_j)\, \mathbf{g}_j^\top = \frac{1}{N} \mathbf{r}_i^\top \big(\sum_j \mathbf{r}_j \mathbf{g}_j^\top\big)$: first a $d \times d$ matrix, the same for all queries, then one product each: $2Nd^2$
-# instead of $2N^2d$ MACs, cheaper while $d < N$. A ReLU stands between the two sums of {eq}`rnl-eq-7`, and sums cannot pass it.
+# **2.** $\mathbf{y}_i = \frac{1}{N} \sum_j (\mathbf{r}_i^\top \mathbf{r}_j)\, \mathbf{g}_j^\top =
+# \frac{1}{N} \mathbf{r}_i^\top \big(\sum_j \mathbf{r}_j \mathbf{g}_j^\top\big)$: first a
+# $d \times d$ matrix, the same for all queries, then one product each: $2Nd^2$ instead of $2N^2d$
+# MACs, cheaper while $d < N$. A ReLU stands between the two sums of {eq}`rnl-eq-7`, and sums cannot
+# pass it.
 #
-# **3.** Average pooling is, with $\mathbf{u}_k = 1 / |\mathcal{N}|$. Max pooling is not: {eq}`rnl-eq-3` is linear, and a maximum is not.
+# **3.** Average pooling is, with $\mathbf{u}_k = 1 / |\mathcal{N}|$. Max pooling is not:
+# {eq}`rnl-eq-3` is linear, and a maximum is not.
 #
-# **4.** Weights that are symmetric in time, among them every kernel of one frame. Pairs of positions do not know which came first, only the region does. A
-# network of such blocks gives a clip and its reversal the same mean, and cannot tell left from right; temporal shift, or a kernel with an
-# arrow of time, is needed.
+# **4.** Weights that are symmetric in time, among them every kernel of one frame. Pairs of
+# positions do not know which came first, only the region does. A network of such blocks gives a
+# clip and its reversal the same mean, and cannot tell left from right; temporal shift, or a kernel
+# with an arrow of time, is needed.
 # ```
 
 

@@ -16,10 +16,11 @@
 # (rnl-slides)=
 # # The idea on one picture: averages, points, regions
 #
-# The authors' slides tell RNL's story with a noisy photograph: blurring it removes noise and detail alike; the non-local mean
-# {cite}`buades2005nonlocal` averages only what looks alike, wherever it lies; and what "looks alike" means is better judged by a region than by a
-# single pixel. This page runs that story, measures it, and then derives why it is true.
-# It is a companion of {doc}`rnl`, without any network.
+# The authors' slides tell RNL's story with a noisy photograph: blurring it removes noise and detail
+# alike; the non-local mean {cite}`buades2005nonlocal` averages only what looks alike, wherever it
+# lies; and what "looks alike" means is better judged by a region than by a single pixel. This page
+# runs that story, measures it, and then derives why it is true. It is a companion of {doc}`rnl`,
+# without any network.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -37,8 +38,9 @@ rng = np.random.default_rng(7)
 # %% [markdown]
 # ## A scene that repeats itself
 #
-# The picture is drawn by code, so that the truth is known: two fields of stripes, two of checks and some rings, each kind in places far
-# apart. A local average can use only what is near; a non-local one can use the other copy.
+# The picture is drawn by code, so that the truth is known: two fields of stripes, two of checks and
+# some rings, each kind in places far apart. A local average can use only what is near; a non-local
+# one can use the other copy.
 
 # %%
 rows, columns = np.mgrid[:SIZE, :SIZE].astype(float)
@@ -66,23 +68,28 @@ for top, left in ((32, 12), (32, 32), (12, 32), (32, 52), (53, 32)):
 # %% [markdown]
 # ## Five estimates of the same picture
 #
-# Each estimate is a weighted sum over pixels, $\hat{x}_i = \sum_j w_{ij} x_j$, and they differ in $w$ alone:
+# Each estimate is a weighted sum over pixels, $\hat{x}_i = \sum_j w_{ij} x_j$, and they differ in
+# $w$ alone:
 #
 # - **average**: equal weights in the $9 \times 9$ window around $i$, zero elsewhere;
-# - **non-local mean of pixels**: $w_{ij} \propto e^{-D_{ij} / h^2}$, $D_{ij} = (x_i - x_j)^2$, over the *whole* picture;
-# - **non-local mean of regions**: the same, with $D_{ij}$ the mean squared difference of the regions around $i$ and $j$, pixel by pixel, of
-#   $3 \times 3$ to $7 \times 7$ pixels;
-# - **non-local mean of regions' means**: the same, with $D_{ij} = (\bar{x}_i - \bar{x}_j)^2$, the squared difference of the two regions' mean values.
+# - **non-local mean of pixels**: $w_{ij} \propto e^{-D_{ij} / h^2}$, $D_{ij} = (x_i - x_j)^2$, over
+#   the *whole* picture;
+# - **non-local mean of regions**: the same, with $D_{ij}$ the mean squared difference of the
+#   regions around $i$ and $j$, pixel by pixel, of $3 \times 3$ to $7 \times 7$ pixels;
+# - **non-local mean of regions' means**: the same, with $D_{ij} = (\bar{x}_i - \bar{x}_j)^2$, the
+#   squared difference of the two regions' mean values.
 #
-# The third is what denoising does {cite}`buades2005nonlocal`. It is *not* what {eq}`rnl-eq-2` makes of {eq}`rnl-eq-1`: RNL first sums each region up to one number
-# a channel, {eq}`rnl-eq-3`, and compares the sums. On a picture of one channel, with equal weights $\mathbf{u}_k$, that is the fourth. Both compare regions; only
-# the third sees *where* in a region two of them differ.
-# (Distance and inner product say the same for vectors of equal length:
-# $\|\mathbf{r}_i - \mathbf{r}_j\|^2 = \|\mathbf{r}_i\|^2 + \|\mathbf{r}_j\|^2 - 2\, \mathbf{r}_i^\top \mathbf{r}_j$.)
+# The third is what denoising does {cite}`buades2005nonlocal`. It is *not* what {eq}`rnl-eq-2` makes
+# of {eq}`rnl-eq-1`: RNL first sums each region up to one number a channel, {eq}`rnl-eq-3`, and
+# compares the sums. On a picture of one channel, with equal weights $\mathbf{u}_k$, that is the
+# fourth. Both compare regions; only the third sees *where* in a region two of them differ.
+# (Distance and inner product say the same for vectors of equal length: $\|\mathbf{r}_i -
+# \mathbf{r}_j\|^2 = \|\mathbf{r}_i\|^2 + \|\mathbf{r}_j\|^2 - 2\, \mathbf{r}_i^\top \mathbf{r}_j$.)
 #
-# Every non-local method gets the bandwidth $h$, of those tried, that serves it best *against the clean picture*, at each noise level. Nobody who has only the
-# noisy picture can choose so well; it treats the methods alike. What is tried is in proportion to the noise of what is compared: $\sigma$ for pixels, $\sigma / \sqrt{n}$ for
-# means of $n$ pixels.
+# Every non-local method gets the bandwidth $h$, of those tried, that serves it best *against the
+# clean picture*, at each noise level. Nobody who has only the noisy picture can choose so well; it
+# treats the methods alike. What is tried is in proportion to the noise of what is compared:
+# $\sigma$ for pixels, $\sigma / \sqrt{n}$ for means of $n$ pixels.
 
 
 # %%
@@ -142,9 +149,10 @@ for noise in levels:
         estimates[noise][name], bandwidths[noise, name] = best(noisy, r, of_the_noise)
 
 # %% [markdown]
-# Look at the stripes. The average wipes them out; the pixels' mean keeps them but leaves speckle, since a pixel that noise
-# made brighter finds company among bright pixels everywhere; the regions' mean is cleaner. Where does it take its pixels from? Below the picture stands the share of
-# the weight that goes to the copy in the opposite corner.
+# Look at the stripes. The average wipes them out; the pixels' mean keeps them but leaves speckle,
+# since a pixel that noise made brighter finds company among bright pixels everywhere; the regions'
+# mean is cleaner. Where does it take its pixels from? Below the picture stands the share of the
+# weight that goes to the copy in the opposite corner.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The slides' story at noise 0.1: the scene, the scene with noise, and three estimates of it. The last two look beyond the neighbourhood, and the last one compares more than single pixels.", "name": "fig-slides"}, "image": {"alt": "Five grey pictures of stripes, checks and rings. The second is grainy. In the third, the 9 by 9 average, the stripes have vanished. In the fourth, the pixel-wise non-local mean, they are there but speckled. In the fifth, the region-wise one, they are clean."}}
 shown = ["noisy", "average 9 × 9", "non-local, pixels", "non-local, 3 × 3"]
@@ -178,12 +186,16 @@ display(
 )
 
 # %% [markdown]
-# One picture may flatter. Here is the error of all of them at growing noise. Pixel by pixel, even a $3 \times 3$ region beats the single pixel at every level. Larger ones do not
-# win more here; a likely reason is that the fields are small, so that a large region has few equals
-# (its share above is hardly more than equal weights'). There is a best size, and it is the picture's.
+# One picture may flatter. Here is the error of all of them at growing noise. Pixel by pixel, even a
+# $3 \times 3$ region beats the single pixel at every level. Larger ones do not win more here; a
+# likely reason is that the fields are small, so that a large region has few equals (its share above
+# is hardly more than equal weights'). There is a best size, and it is the picture's.
 #
-# The *means* of regions tell another story. They are far less noisy than pixels, and still lose to the single pixel at low noise, by much: there they are even
-# worse than the noisy picture itself, since places of the same mean and different detail count as the same. Only where noise is strongest does averaging before comparing beat the pixel. Comparing first and averaging then beats both at every level.
+# The *means* of regions tell another story. They are far less noisy than pixels, and still lose to
+# the single pixel at low noise, by much: there they are even worse than the noisy picture itself,
+# since places of the same mean and different detail count as the same. Only where noise is
+# strongest does averaging before comparing beat the pixel. Comparing first and averaging then beats
+# both at every level.
 
 # %%
 table = pd.DataFrame(
@@ -220,24 +232,30 @@ table.style.format("{:.1f}")
 # %% [markdown]
 # ## Why a region's similarity beats a pixel's
 #
-# Take two regions of $n$ pixels, the true pictures differing by $\delta_k$ at place $k$, each seen with its own noise of standard deviation $\sigma$.
-# The squared difference at a place is $(\delta_k + \varepsilon_k - \varepsilon'_k)^2$, where $\varepsilon_k - \varepsilon'_k$ has variance $2\sigma^2$. The cell below integrates: its mean is
-# $\delta_k^2 + 2\sigma^2$, its variance $8\sigma^4 + 8\sigma^2\delta_k^2$. The distance is the mean over $n$ independent places:
+# Take two regions of $n$ pixels, the true pictures differing by $\delta_k$ at place $k$, each seen
+# with its own noise of standard deviation $\sigma$. The squared difference at a place is
+# $(\delta_k + \varepsilon_k - \varepsilon'_k)^2$, where $\varepsilon_k - \varepsilon'_k$ has
+# variance $2\sigma^2$. The cell below integrates: its mean is $\delta_k^2 + 2\sigma^2$, its
+# variance $8\sigma^4 + 8\sigma^2\delta_k^2$. The distance is the mean over $n$ independent places:
 #
 # $$
 # \mathbb{E}\, D = \overline{\delta^2} + 2\sigma^2, \qquad \operatorname{Var} D = \frac{8\sigma^4 + 8\sigma^2\, \overline{\delta^2}}{n} .
 # $$ (rnl-slides-distance)
 #
-# So noise lifts all distances alike, by $2\sigma^2$, which does no harm after normalising. What misleads is the *spread* around the mean. For
-# two regions that are truly the same it is $\sqrt{2/n}$ of the mean: more than the whole for a single pixel. It shrinks as $1/\sqrt{n}$.
+# So noise lifts all distances alike, by $2\sigma^2$, which does no harm after normalising. What
+# misleads is the *spread* around the mean. For two regions that are truly the same it is
+# $\sqrt{2/n}$ of the mean: more than the whole for a single pixel. It shrinks as $1/\sqrt{n}$.
 #
-# The difference of two regions' means is another thing: it is $\bar{\delta} + \bar{\varepsilon} - \bar{\varepsilon}'$, whose noise has variance $2\sigma^2 / n$, so that
+# The difference of two regions' means is another thing: it is
+# $\bar{\delta} + \bar{\varepsilon} - \bar{\varepsilon}'$, whose noise has variance $2\sigma^2 / n$,
+# so that
 #
 # $$
 # \mathbb{E}\, (\bar{x}_i - \bar{x}_j)^2 = \bar{\delta}^2 + \frac{2\sigma^2}{n} .
 # $$ (rnl-slides-means)
 #
-# The noise falls faster, and $\overline{\delta^2}$ has become $\bar{\delta}^2$: differences of opposite sign cancel before they are compared.
+# The noise falls faster, and $\overline{\delta^2}$ has become $\bar{\delta}^2$: differences of
+# opposite sign cancel before they are compared.
 
 # %%
 delta, z = sympy.symbols("delta z", real=True)
@@ -263,9 +281,11 @@ display(
 )
 
 # %% [markdown]
-# A simulation agrees, and shows what it means for choosing: how often does a region that is truly *different* come out nearer than one that is the *same*?
-# Here the true difference is as large as the noise at every place. Judged by one pixel, the wrong one is nearer about two times in five; by 49, pixel by pixel,
-# fewer than one in ten. The last two columns judge by means. When the difference has the same sign everywhere, they are the better judge by far; when its sign
+# A simulation agrees, and shows what it means for choosing: how often does a region that is truly
+# *different* come out nearer than one that is the *same*? Here the true difference is as large as
+# the noise at every place. Judged by one pixel, the wrong one is nearer about two times in five; by
+# 49, pixel by pixel, fewer than one in ten. The last two columns judge by means. When the
+# difference has the same sign everywhere, they are the better judge by far; when its sign
 # alternates, as between stripes and shifted stripes, they toss a coin.
 
 # %%
@@ -316,11 +336,15 @@ found.reset_index().style.hide(axis="index").format(precision=3).format(
 # %% [markdown]
 # :::{admonition} Our reading
 # :class: ours
-# The picture argues for comparing regions, and RNL compares sums of regions. Between the two stand RNL's many channels and its learned weights $\mathbf{u}_k$: a sum whose weights
-# differ in sign answers to a pattern where a plain mean is blind, and many channels can answer to many patterns. That this makes up for the loss is our hope and not shown here;
-# pooling by a plain mean is one of the paper's own variants, and the weakest of its Table II(c).
+# The picture argues for comparing regions, and RNL compares sums of regions. Between the two stand
+# RNL's many channels and its learned weights $\mathbf{u}_k$: a sum whose weights differ in sign
+# answers to a pattern where a plain mean is blind, and many channels can answer to many patterns.
+# That this makes up for the loss is our hope and not shown here; pooling by a plain mean is one of
+# the paper's own variants, and the weakest of its Table II(c).
 #
-# The argument has a price, too, and a limit. A large region blurs *which* pixel is meant. The price shows in Table II(a)'s large kernels: 3×7×7 is best there, 3×9×9 and 7×7×7
-# are worse. The limit is our conjecture: in a deep network the features that are compared have already been averaged by many convolutions, so that much less noise is left to be
-# averaged away. What holds for pixels must be tested for features; {doc}`rnl` does.
+# The argument has a price, too, and a limit. A large region blurs *which* pixel is meant. The price
+# shows in Table II(a)'s large kernels: 3×7×7 is best there, 3×9×9 and 7×7×7 are worse. The limit is
+# our conjecture: in a deep network the features that are compared have already been averaged by
+# many convolutions, so that much less noise is left to be averaged away. What holds for pixels must
+# be tested for features; {doc}`rnl` does.
 # :::

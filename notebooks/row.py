@@ -18,9 +18,11 @@
 # (row)=
 # # One row of a table
 #
-# This notebook trains and tests one network as its paper did, or averages the scores of several. Every row of every table is the same notebook with
-# other parameters: a file in `notebooks/params/full` ({doc}`full-scale`). The page that you read was run with the parameters below, which belong to no
-# paper: a tiny network on tiny synthetic clips, to show what a runner sees.
+# This notebook trains and tests one network as its paper did, or averages the scores of several.
+# Every row of every table is the same notebook with other parameters: a file in
+# `notebooks/params/full` ({doc}`full-scale`). The page that you read was run with the parameters
+# below, which belong to no paper: a tiny network on tiny synthetic clips, to show what a runner
+# sees.
 
 # %% tags=["parameters"]
 row = "example"  # its name, and that of its folder
@@ -95,8 +97,9 @@ figures.use_style()
 # %% [markdown]
 # ## The network
 #
-# It is built once without memory, and a clip is passed through it to count what it costs: multiply-adds of all convolutions and products
-# (`vidattn.cost`, convention `all`). Where the paper prints a cost in another unit, the chapter's page of costs says which.
+# It is built once without memory, and a clip is passed through it to count what it costs:
+# multiply-adds of all convolutions and products (`vidattn.cost`, convention `all`). Where the paper
+# prints a cost in another unit, the chapter's page of costs says which.
 
 # %%
 described = parameters.described()
@@ -123,8 +126,9 @@ for member in members or [row]:
 # %% [markdown]
 # ## Training and testing
 #
-# All GPUs of the machine train together, if they can share the micro-batches of a step; without a GPU it is one process. A finished run is found
-# again, a killed one goes on from its last checkpoint. A folder with fewer clips than a batch has gets smaller batches, and says so.
+# All GPUs of the machine train together, if they can share the micro-batches of a step; without a
+# GPU it is one process. A finished run is found again, a killed one goes on from its last
+# checkpoint. A folder with fewer clips than a batch has gets smaller batches, and says so.
 
 # %%
 asked = described.optim
@@ -141,8 +145,8 @@ measured = measure(parameters, processes)
 # %% [markdown]
 # ## What came of it
 #
-# Accuracies in percent: one line a test and split. They also lie in `measured.json` in the row's folder, from where `make full-record` takes those of
-# the papers' rows into the book.
+# Accuracies in percent: one line a test and split. They also lie in `measured.json` in the row's
+# folder, from where `make full-record` takes those of the papers' rows into the book.
 
 # %%
 scores = [
@@ -153,8 +157,8 @@ scores = [
 display(pd.DataFrame(scores).style.format(precision=2).hide(axis="index"))
 
 # %% [markdown]
-# What the paper prints, and what this run gives for it. A printed figure is one run or the best of several, of unknown seed: a difference of some
-# tenths is no finding.
+# What the paper prints, and what this run gives for it. A printed figure is one run or the best of
+# several, of unknown seed: a difference of some tenths is no finding.
 
 # %%
 printed = [figure for figure in printed_accuracy() if full.owner(figure) == row]

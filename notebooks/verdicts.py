@@ -16,31 +16,40 @@
 # (verdicts)=
 # # All claims, and what became of them
 #
-# Each chapter took up to four sentences of its paper, said how large an effect would show on its own clips, and committed that before the runs ({doc}`ledgers`). Here they stand side by side.
-# What a verdict means is told in {doc}`how-to`; what the clips were, how long the networks were trained, and what the budget did not let them learn, in the chapters.
+# Each chapter took up to four sentences of its paper, said how large an effect would show on its
+# own clips, and committed that before the runs ({doc}`ledgers`). Here they stand side by side. What
+# a verdict means is told in {doc}`how-to`; what the clips were, how long the networks were trained,
+# and what the budget did not let them learn, in the chapters.
 
 # %% tags=["hide-input"]
 from collections import Counter
 from pathlib import Path
 
-from notebooks.kit import drawings
-from notebooks.kit.claims import evidence
+from notebooks.kit import claims, drawings
 from notebooks.kit.drawings import say
 from vidattn import figures
 
 figures.use_style()
 PAPERS = {"rnl": "region", "pnl": "pyramid", "rcca": "crisscross", "gta": "temporal"}
-opened = {paper: evidence.open_records(Path("."), paper) for paper in PAPERS}
+opened = {paper: claims.open_records(Path("."), paper) for paper in PAPERS}
 judged = {
-    paper: evidence.judge(study, rows, card)
+    paper: claims.judge(study, rows, card)
     for paper, (study, card, rows) in opened.items()
 }
 verdicts = Counter(of.verdict for all_of in judged.values() for of in all_of.values())
-claims = sum(len(study.claims) for study, *_ in opened.values())
-assert claims == verdicts.total()  # none is left out
+total = sum(len(study.claims) for study, *_ in opened.values())
+assert total == verdicts.total()  # none is left out
 runs = sum(len(rows) for *_, rows in opened.values())
+
+
+def table_of(paper):
+    """The claims of a paper, with a line on records of uncommitted code."""
+    ledger, card, records = opened[paper]
+    return claims.claims_table(ledger, judged[paper], card, records)
+
+
 say(
-    f"{claims} claims: "
+    f"{total} claims: "
     + ", ".join(f"**{number} {verdict}**" for verdict, number in verdicts.most_common())
     + f". {runs} recorded runs stand behind them and behind the exploratory rows."
 )
@@ -67,15 +76,16 @@ figure.axes[0].axvline(0.5, color=figures.INK, linewidth=0.5, linestyle=":")
 figure
 
 # %% [markdown]
-# Not reproduced is a statement about these clips and this budget of training, not about the paper's data: where nothing learned the task, nothing could be better than anything. Each table says
-# less than its chapter.
+# Not reproduced is a statement about these clips and this budget of training, not about the paper's
+# data: where nothing learned the task, nothing could be better than anything. Each table says less
+# than its chapter.
 #
 # ## RNL
 #
 # {doc}`rnl`; its runs are on {doc}`rnl_evidence`.
 
 # %% tags=["hide-input"]
-say(evidence.claims_table(opened["rnl"][0], judged["rnl"], opened["rnl"][1]))
+say(table_of("rnl"))
 
 # %% [markdown]
 # ## PNL
@@ -83,7 +93,7 @@ say(evidence.claims_table(opened["rnl"][0], judged["rnl"], opened["rnl"][1]))
 # {doc}`pnl`; its runs are on {doc}`pnl_evidence`.
 
 # %% tags=["hide-input"]
-say(evidence.claims_table(opened["pnl"][0], judged["pnl"], opened["pnl"][1]))
+say(table_of("pnl"))
 
 # %% [markdown]
 # ## RCCA-3D
@@ -91,7 +101,7 @@ say(evidence.claims_table(opened["pnl"][0], judged["pnl"], opened["pnl"][1]))
 # {doc}`rcca`; its runs are on {doc}`rcca_evidence`.
 
 # %% tags=["hide-input"]
-say(evidence.claims_table(opened["rcca"][0], judged["rcca"], opened["rcca"][1]))
+say(table_of("rcca"))
 
 # %% [markdown]
 # ## GTA
@@ -99,4 +109,4 @@ say(evidence.claims_table(opened["rcca"][0], judged["rcca"], opened["rcca"][1]))
 # {doc}`gta`; its runs are on {doc}`gta_evidence`.
 
 # %% tags=["hide-input"]
-say(evidence.claims_table(opened["gta"][0], judged["gta"], opened["gta"][1]))
+say(table_of("gta"))

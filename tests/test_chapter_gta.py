@@ -50,7 +50,7 @@ def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"frames": 0}, "gta: frames: must be greater than or equal to 1"),
+        ({"frames": 0}, "gta: frames=0 is not possible"),
         ({"groups": 2.5}, "gta: groups: must be a valid integer, not 2.5"),
         ({"groups": 5000}, "gta: groups=5000 is not possible"),
         ({"groups": 500}, "gta: places: groups=500 is not possible; allowed"),
@@ -63,7 +63,7 @@ def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
             {"paths": []},
             "gta: paths=[] is not possible; allowed: 'pixel', 'region', or both",
         ),
-        ({"regions": 0}, "gta: regions: must be greater than or equal to 1"),
+        ({"regions": 0}, "gta: regions=0 is not possible"),
         ({"spatial": 1}, "gta: spatial: must be a valid boolean, not 1"),
         (
             {"scale": "huge"},

@@ -48,11 +48,11 @@ def test_the_full_scale_needs_data_and_takes_the_paper_s_network(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"passes": 0}, "rcca: passes: must be greater than or equal to 1"),
+        ({"passes": 0}, "rcca: passes=0 is not possible; allowed"),
         ({"passes": 2.5}, "rcca: passes: must be a valid integer, not 2.5"),
         ({"structure": "e"}, "rcca: structure: must be 'a', 'b', 'c' or 'd', not 'e'"),
         ({"gamma": "one"}, "rcca: gamma: must be a valid number, not 'one'"),
-        ({"reduction": 0}, "rcca: reduction: must be greater than or equal to 1"),
+        ({"reduction": 0}, "rcca: reduction=0 is not possible; allowed"),
         ({"reduction": 5000}, "rcca: reduction=5000 is not possible"),
         ({"reduction": 400}, "rcca: places: reduction=400 is not possible; allowed"),
         (

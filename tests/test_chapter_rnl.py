@@ -47,10 +47,7 @@ def test_a_kernel_is_three_odd_numbers(kernel):
 
 
 def test_a_kernel_of_texts():
-    assert (
-        refusal(kernel=[3, 3, "5"])
-        == "rnl: kernel[2]: must be a valid integer, not '5'"
-    )
+    assert refusal(kernel=[3, 3, "5"]).startswith("rnl: kernel=[3, 3, '5'] is not")
 
 
 @pytest.mark.parametrize(

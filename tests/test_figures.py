@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import nn
 
 from notebooks.kit import drawings
-from notebooks.kit.claims.stats import Interval, mean_interval
+from notebooks.kit.claims import Interval, mean_interval
 from vidattn import figures
 from vidattn.__main__ import main
 from vidattn.backbones.place import insertion, place

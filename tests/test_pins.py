@@ -1,5 +1,5 @@
-"""The pin file, pyproject.toml and environment.yml say the same versions, and they are
-the installed ones.
+"""The pin file, the ranges in pyproject.toml and environment.yml agree, and what is
+installed is what is pinned.
 """
 
 import re
@@ -7,7 +7,9 @@ import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).resolve().parents[1]
 PIN = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)")
@@ -39,13 +41,28 @@ def pin_file() -> tuple[dict[str, str], dict[str, str]]:
     return pins(lines[0]), pins(lines[1])
 
 
-def test_pyproject_names_the_direct_pins() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    named = [*project["dependencies"]]
-    for extra in ("book", "dev"):
-        named += project["optional-dependencies"][extra]
-    assert pins(named) == pin_file()[0]
-    assert project["requires-python"] == ">=3.11"
+def ranges() -> list[Requirement]:
+    """Return what both distributions ask for, themselves and the batches' excepted."""
+    named = []
+    for folder in (".", "notebooks"):
+        text = (PROJECT / folder / "pyproject.toml").read_text()
+        project = tomllib.loads(text)["project"]
+        assert project["requires-python"] == ">=3.11"
+        named += project["dependencies"]
+        for extra, wanted in project.get("optional-dependencies", {}).items():
+            named += wanted if extra != "batch" else []
+    found = [Requirement(each) for each in named]
+    return [each for each in found if same(each.name) != "vidattn"]
+
+
+@pytest.mark.parametrize("wanted", ranges(), ids=str)
+def test_the_pin_lies_in_the_range(wanted: Requirement) -> None:
+    pin = pin_file()[0][same(wanted.name)]
+    assert wanted.specifier.contains(pin), f"{wanted} does not allow {pin}"
+
+
+def test_every_direct_pin_is_asked_for() -> None:
+    assert pin_file()[0].keys() == {same(each.name) for each in ranges()}
 
 
 def test_environment_takes_the_pin_file() -> None:
@@ -53,7 +70,7 @@ def test_environment_takes_the_pin_file() -> None:
     python, pip, packages = environment["dependencies"]
     assert re.fullmatch(r"python=3\.1[12]", python)
     assert pip == "pip"
-    assert packages["pip"] == ["-r requirements.txt", "-e ."]
+    assert packages["pip"] == ["-r requirements.txt", "-e .", "-e ./notebooks"]
 
 
 def test_direct_and_transitive_pins_do_not_overlap() -> None:

@@ -1,41 +1,25 @@
 """A literate notebook: its parameters, refused before anything starts when they are
 wrong, and its execution.
 
-A notebook of the book is a py:percent file, `notebooks/<name>.py`. Its header names the
-model of its parameters:
-
-    # ---
-    # jupyter:
-    #   jupytext:
-    #     text_representation:
-    #       extension: .py
-    #       format_name: percent
-    #   kernelspec:
-    #     display_name: Python 3
-    #     language: python
-    #     name: python3
-    #   language_info:
-    #     name: python
-    #   vidattn:
-    #     parameters: notebooks.kit.printed.example:Parameters
-    # ---
-
-One cell is tagged `parameters` and holds nothing but assignments of literals; the next
-cell makes the model of them:
+A notebook of the book is a py:percent file, `notebooks/<name>.py`, one cell of which is
+tagged `parameters` and holds nothing but assignments of literals:
 
     # %% tags=["parameters"]
-    steps = 200  # optimizer steps of one run
+    epochs = 2  # passes over the training clips
     kernel = [3, 7, 7]
 
-    # %%
-    from notebooks.kit.printed.example import Parameters
+The header says what they may be. A chapter names its paper's block, whose options may
+stand among the parameters, and who describes its networks at full scale; any other
+notebook names a model of its own:
 
-    parameters = Parameters(steps=steps, kernel=kernel)
+    #   vidattn:                                           #   vidattn:
+    #     block: region                                    #     parameters: module:Class
+    #     full: notebooks.full.rows:full_experiments
 
-`Parameters` is a `vidattn.training.validation.Part` with the same names as fields. When
-it has a method `check()`, that method refuses what types alone cannot (a block that
-does not fit, a missing folder) by a `ValueError` of one line. It is called here, before
-a kernel starts. A notebook without a `parameters` cell takes no parameters and needs no
+`Class` is a `vidattn.training.validation.Part` with the same names as fields. When it
+has a method `check()`, that method refuses what types alone cannot (a block that does
+not fit, a missing folder) by a `UserError` of one line. It is called here, before a
+kernel starts. A notebook without a `parameters` cell takes no parameters and needs no
 `vidattn` key.
 
 The kernel runs in the project's root folder: a notebook names its files from there
@@ -98,21 +82,63 @@ class Notebook:
 
     @property
     def model(self) -> type[BaseModel] | None:
-        """The pydantic model that the header names, or None for a notebook without
-        parameters.
+        """The pydantic model of the parameters, None for a notebook without any.
 
         Raises:
             UserError: The header names none although there are parameters, or one that
                 is not there.
         """
-        place = self.node.metadata.get("vidattn", {}).get("parameters")
-        if place is None and not self.defaults:
+        named = self.node.metadata.get("vidattn", {})
+        if not named and not self.defaults:
             return None
+        if "block" in named:
+            from notebooks.kit.parameters import chapter_parameters
+
+            return chapter_parameters(
+                self.name, named["block"], named.get("full"), self.defaults
+            )
         try:
-            return pkgutil.resolve_name(place or "")
+            model: type[BaseModel] = pkgutil.resolve_name(named.get("parameters", ""))
         except (ImportError, AttributeError, ValueError) as error:
-            said = f"the header must name the parameters' model, 'module:Class', not {place!r}: {error}"
-            raise UserError(f"{self.path}: {said}") from None
+            raise UserError(
+                f"{self.path}: the header must name the parameters' model, "
+                f"'module:Class', not {named.get('parameters')!r}: {error}"
+            ) from None
+        return model
+
+    def parameters(self, given: Mapping[str, Any]) -> Any:
+        """Return the validated parameters: the notebook's own, replaced by those that
+        are given.
+
+        Raises:
+            UserError: One line for each fault, naming the parameter and what is
+                allowed.
+        """
+        from vidattn.training.validation import explain
+
+        unknown = [name for name in given if name not in self.defaults]
+        if unknown:
+            raise UserError("\n".join(_unknown(self, name) for name in unknown))
+        values, model = {**self.defaults, **given}, self.model
+        if model is None:
+            return None
+        required = {
+            name for name, field in model.model_fields.items() if field.is_required()
+        }
+        if different := (required - {*values}) | ({*values} - {*model.model_fields}):
+            names = ", ".join(sorted(different))
+            raise UserError(
+                f"{self.path}: the '{TAG}' cell and {model.__name__} differ in: {names}"
+            )
+        try:
+            parameters = model(**values)
+            if hasattr(parameters, "check"):
+                parameters.check()
+        except ValueError as error:
+            said = explain(error) if isinstance(error, ValidationError) else str(error)
+            lines = [f"{self.name}: {line}" for line in said.splitlines()]
+            raise UserError("\n".join(line for line in lines if line)) from None
+        return parameters
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -152,33 +178,8 @@ def resolve(notebook: Notebook, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: One line for each fault, naming the parameter and what is allowed.
     """
-    if unknown := [
-        _unknown(notebook, name) for name in given if name not in notebook.defaults
-    ]:
-        raise UserError("\n".join(unknown))
-    values = {**notebook.defaults, **given}
-    model = notebook.model
-    if model is None:
-        return values
-    from vidattn.training.validation import explain
-
-    different = set(model.model_fields) ^ set(values)
-    if different:
-        names = ", ".join(sorted(different))
-        raise UserError(
-            f"{notebook.path}: the '{TAG}' cell and {model.__name__} differ in: {names}"
-        )
-    try:
-        parameters = model(**values)
-        if hasattr(parameters, "check"):
-            parameters.check()
-    except ValueError as error:
-        said = explain(error) if isinstance(error, ValidationError) else str(error)
-        lines = [
-            f"{notebook.name}: {line}" for line in said.splitlines() if line.strip()
-        ]
-        raise UserError("\n".join(lines)) from None
-    return values
+    notebook.parameters(given)
+    return {**notebook.defaults, **given}
 
 
 def execute(

@@ -8,9 +8,14 @@ is a tuple (t, h, w).
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from vidattn.blocks import block_options
 
 Map = dict[tuple[int, int, int], Tensor]  # position -> vector
 
@@ -266,6 +271,23 @@ def clip_like(*shape: int, seed: int) -> Tensor:
     return torch.randn(
         shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
+
+
+def needed(kind: str, frames: int) -> dict[str, Any]:
+    """The options without which a kind of block does not fit clips of so many frames."""
+    return {"frames": frames} if "frames" in block_options(kind) else {}
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest number of elements of any tensor that an operation returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.elements = max([self.elements, *(leaf.numel() for leaf in leaves)])
+        return result
 
 
 def worst_errors(

@@ -8,8 +8,6 @@ from functools import partial
 import oracle
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from vidattn.blocks import CrissCross3d, RecurrentCrissCross3d
 from vidattn.cost import count
@@ -227,20 +225,6 @@ def test_multiply_adds_and_parameters_are_the_polynomials(
     assert cost.params == 2 * c * d + c * e + restored + biases + 1  # gamma
 
 
-class Sizes(TorchDispatchMode):
-    """Notes the largest number of elements of any tensor that an operation returns."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            self.largest = max(
-                self.largest, leaf.numel() if isinstance(leaf, torch.Tensor) else 0
-            )
-        return result
-
-
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_memory_grows_with_positions_times_lines_in_training(structure):
     kept = {}
@@ -253,12 +237,12 @@ def test_memory_grows_with_positions_times_lines_in_training(structure):
     block = RecurrentCrissCross3d(c, structure=structure)
     x = torch.randn(1, c, 6, 16, 10, requires_grad=True)
     with (
-        Sizes() as sizes,
+        oracle.Largest() as largest,
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
     ):
         block(x).square().sum().backward()
     assert x.grad is not None
-    assert sizes.largest == n * line
+    assert largest.elements == n * line
     # A pass keeps the weights, once as they are and once line by line, and a few maps.
     assert n * line <= sum(kept.values()) <= 3 * n * (2 * line + 10 * c)
 

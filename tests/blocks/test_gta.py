@@ -10,8 +10,6 @@ import oracle_gta
 import pytest
 import torch
 from einops import rearrange
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from vidattn.blocks import GlobalTemporalAttention, SpatialAttention, make_block
 from vidattn.cost import count
@@ -249,28 +247,12 @@ def test_macs_and_parameters_are_what_the_docstring_says(options, macs, params):
     assert (cost.macs, cost.params) == (macs, params)
 
 
-class Largest(TorchDispatchMode):
-    """Notes the largest number of elements of any tensor that an operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        sizes = [
-            leaf.numel()
-            for leaf in tree_leaves(result)
-            if isinstance(leaf, torch.Tensor)
-        ]
-        self.elements = max([self.elements, *sizes])
-        return result
-
-
 def test_no_matrix_of_pairs_in_training():
     block = oracle.randomise(GlobalTemporalAttention(16, frames=4, groups=2), 0).float()
     x = torch.randn(
         1, 16, 4, 12, 14, requires_grad=True
     )  # a frame's pairs: 4 * 168^2 = 112896
-    with Largest() as largest:
+    with oracle.Largest() as largest:
         block(x).square().sum().backward()
     assert x.grad is not None
     assert 16 * 672 <= largest.elements <= 20_000

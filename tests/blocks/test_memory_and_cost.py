@@ -11,8 +11,6 @@ from pathlib import Path
 import oracle
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidattn.blocks import NonLocal, RegionNonLocal, make_block, pairwise
@@ -70,22 +68,6 @@ def test_peak_of_whole_blocks_at_res3_is_below_64_mib():
     assert max(ours) < 64
 
 
-class LargestTensor(TorchDispatchMode):
-    """Notes the largest number of elements of any tensor that an operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        sizes = [
-            leaf.numel()
-            for leaf in tree_leaves(result)
-            if isinstance(leaf, torch.Tensor)
-        ]
-        self.elements = max([self.elements, *sizes])
-        return result
-
-
 @pytest.mark.parametrize(("kind", "options"), EVERY_FORM)
 def test_no_tensor_as_large_as_all_pairs_in_training(kind, options, monkeypatch):
     monkeypatch.setattr(pairwise, "MOST_WEIGHTS", 20_000)
@@ -93,7 +75,7 @@ def test_no_tensor_as_large_as_all_pairs_in_training(kind, options, monkeypatch)
     x = torch.randn(
         1, 8, 4, 12, 14, requires_grad=True
     )  # N = 672: N x N is 451584, x 5376
-    with LargestTensor() as largest:
+    with oracle.Largest() as largest:
         block(x).square().sum().backward()
     assert x.grad is not None
     assert 8 * 672 <= largest.elements <= 20_000
@@ -119,7 +101,7 @@ def test_training_does_not_keep_all_pairs_for_the_backward_pass(
 
 def test_the_check_sees_a_matrix_of_all_pairs():
     q = torch.randn(1, 672, 4)
-    with LargestTensor() as largest:
+    with oracle.Largest() as largest:
         pairwise.rows(q, q, "softmax")
     assert largest.elements == 672**2
 

@@ -10,8 +10,6 @@ import oracle
 import oracle_gta
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from vidattn.blocks import (
     DecoupledNonLocal,
@@ -290,22 +288,6 @@ def test_learned_positions_are_the_only_further_parameters():
     ).params == (4 * 64 + 2 * 16 + 5 * 16)
 
 
-class Largest(TorchDispatchMode):
-    """Notes the largest number of elements of any tensor that an operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        sizes = [
-            leaf.numel()
-            for leaf in tree_leaves(result)
-            if isinstance(leaf, torch.Tensor)
-        ]
-        self.elements = max([self.elements, *sizes])
-        return result
-
-
 @pytest.mark.parametrize(
     "kind", ["spatial_attention", "temporal_attention", "decoupled_nonlocal"]
 )
@@ -314,7 +296,7 @@ def test_no_matrix_of_pairs_in_training(kind):
     x = torch.randn(
         1, 16, 4, 12, 14, requires_grad=True
     )  # N = 672; of a frame's pairs 4 * 168^2 = 112896
-    with Largest() as largest:
+    with oracle.Largest() as largest:
         block(x).square().sum().backward()
     assert x.grad is not None
     assert 16 * 672 <= largest.elements <= 20_000

@@ -24,15 +24,13 @@ IDENTITIES = (
     "glore",
     "decoupled_rival",
 )
-# What a kind needs besides its channels, to fit clips of 3 frames.
-NEEDS = {"global_temporal_attention": {"frames": 3}}
 
 
 @pytest.mark.parametrize("kind", IDENTITIES)
 @pytest.mark.parametrize("training", [False, True])
 def test_a_fresh_block_is_the_identity_and_can_leave_it(kind, training):
     torch.manual_seed(0)
-    block = BLOCKS[kind](32, **NEEDS.get(kind, {})).double().train(training)
+    block = BLOCKS[kind](32, **oracle.needed(kind, 3)).double().train(training)
     x = oracle.clip_like(2, 32, 3, 5, 4, seed=0)
     z = block(x)
     assert torch.equal(z, x)
@@ -66,13 +64,13 @@ def test_gates_are_not_the_identity_at_the_start(kind):
 def test_shape_and_layout_are_kept(kind):
     # In float32, where the CPU's convolutions hand the layout of their input on to the
     # next stage.
-    block = oracle.randomise(BLOCKS[kind](32, **NEEDS.get(kind, {})), 1).float()
+    block = oracle.randomise(BLOCKS[kind](32, **oracle.needed(kind, 3)), 1).float()
     z = block(oracle.clip_like(2, 32, 3, 5, 4, seed=1).float())
     assert z.shape == (2, 32, 3, 5, 4)
     assert z.is_contiguous()
 
 
-MIXED = [(kind, NEEDS.get(kind, {})) for kind in BLOCKS]
+MIXED = [(kind, oracle.needed(kind, 3)) for kind in BLOCKS]
 MIXED += [
     ("nonlocal", {"form": form})
     for form in ("gaussian", "dot_product", "concatenation")

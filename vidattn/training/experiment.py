@@ -2,7 +2,6 @@
 else.
 """
 
-import operator
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -195,10 +194,8 @@ class Sampling(Part):
     stride: Positive = 8
     size: Positive = 224
     resize: Positive | Pair | None = 256
-    # Records are matched by the dump: a field that came after them must not show where
-    # it is unused.
-    scales: Annotated[Pair | None, Field(exclude_if=operator.not_)] = None
-    stretch: Annotated[float, Field(ge=1, exclude_if=(1.0).__eq__)] = 1.0
+    scales: Pair | None = None
+    stretch: Annotated[float, Field(ge=1)] = 1.0
     jitter: bool = False
     flip: bool = False
     test_clips: Positive = 1
@@ -351,7 +348,7 @@ class Experiment(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Positive = 1
     device: Literal["cpu", "cuda"] = "cpu"
-    test_every_epoch: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    test_every_epoch: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":

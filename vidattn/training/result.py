@@ -131,7 +131,7 @@ def commit() -> str | None:
             "ls-files", "--error-unmatch", "__init__.py"
         )  # a copy inside some other project's tree is not its commit
         return git("rev-parse", "HEAD") + (
-            "+dirty" if git("status", "--porcelain") else ""
+            "+dirty" if git("status", "--porcelain", "--", ".") else ""
         )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -47,17 +47,10 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vidattn.video.decode import write_video
 
@@ -119,19 +112,6 @@ class SyntheticSpec(BaseModel):
     gap: float = Field(default=16.0, ge=0.0, le=24.0)
     alone: float = Field(default=0.0, ge=0.0, le=1.0)
 
-    @model_serializer(mode="wrap")
-    def _without_later_defaults(
-        self, dump: SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
-        # Records are matched by the dump: a field that came after them must not show
-        # where it is unused.
-        dumped: dict[str, Any] = dump(self)
-        return (
-            dumped
-            if self.alone
-            else {name: dumped[name] for name in dumped if name != "alone"}
-        )
-
     @model_validator(mode="after")
     def _lone_has_no_distractors(self) -> "SyntheticSpec":
         if self.task in RINGLESS and self.distractors != 0:
@@ -159,9 +139,10 @@ class SyntheticSpec(BaseModel):
         """Sixteen hexadecimal digits for generator version and description, not for
         encoded bytes.
         """
-        return hashlib.sha256(
-            f"{VERSION} {self.model_dump_json()}".encode()
-        ).hexdigest()[:16]
+        # `alone` came after the first clips on disk, whose names must stay.
+        unused = set() if self.alone else {"alone"}
+        text = f"{VERSION} {self.model_dump_json(exclude=unused)}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

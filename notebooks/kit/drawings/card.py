@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from vidattn.training.result import Result
+from pydantic import BaseModel
 
 
 class Html(str):
@@ -14,11 +14,11 @@ class Html(str):
         return self
 
 
-def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
+def run_card(runs: Sequence[BaseModel | Mapping[str, Any]], **known: Any) -> Html:
     """Return the small card below a figure that says where its numbers come from.
 
     Args:
-        runs: Results of runs, or recorded rows with the same names. What differs
+        runs: Results of runs, records, or mappings with the same names. What differs
             between runs is listed; what none of them says reads 'not recorded'.
         **known: What the card says instead, such as `versions`, or a mapping of
             `parameters`.
@@ -26,7 +26,7 @@ def run_card(runs: Sequence[Result | Mapping[str, Any]], **known: Any) -> Html:
     Returns:
         HTML: commit, parameters, data, seeds, device, versions and seconds, folded.
     """
-    rows = [run.model_dump() if isinstance(run, Result) else run for run in runs]
+    rows = [run.model_dump() if isinstance(run, BaseModel) else run for run in runs]
 
     def say(field: str, show: Callable[[Any], str] = str) -> str:
         found = [known[field]] if field in known else [row.get(field) for row in rows]

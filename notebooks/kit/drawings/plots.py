@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from notebooks.kit.claims.stats import Interval, mean_interval
+from notebooks.kit.claims import Interval, mean_interval
 from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH
 
 Kinds = (

@@ -1,13 +1,14 @@
-"""Intervals over seeds, and the verdict on a claim."""
+"""Judging: intervals over seeds, and the verdict on a claim."""
 
-import hashlib
 import math
-import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import stats
 
+from notebooks.kit.claims.ledger import Card, Claim, Ledger
+from notebooks.kit.claims.records import Record
 from vidattn.errors import UserError
 
 Verdict = Literal["reproduced", "not reproduced", "undecided", "needs more seeds"]
@@ -26,47 +27,11 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
 
-def student_t_central(t: float, freedom: int) -> float:
-    """Return the probability that Student's t lies between -t and t.
+class Judgement(NamedTuple):
+    """The paired interval, counted positive as claimed, and the verdict on it."""
 
-    Source:
-        Abramowitz, Stegun: Handbook of Mathematical Functions, 26.7.3 and 26.7.4: a
-        finite sum for whole degrees of freedom, exact, so that no statistics package is
-        needed.
-    """
-    angle = math.atan(t / math.sqrt(freedom))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = freedom % 2
-    term = cosine if odd else 1.0
-    total = 0.0
-    for k in range(odd, freedom - 1, 2):  # powers of the cosine up to freedom - 2
-        total += term
-        term *= cosine**2 * (k + 1) / (k + 2)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
-
-
-def student_t_quantile(level: float, freedom: int) -> float:
-    """Return the t for which Student's t lies in [-t, t] with probability `level`;
-    2.262 for 0.95 and 9.
-
-    Raises:
-        UserError: `level` is not between 0 and 1 or `freedom` below 1.
-    """
-    if not 0 < level < 1 or freedom < 1:
-        raise UserError(
-            f"level={level}, freedom={freedom}: allowed are 0 < level < 1 and freedom >= 1"
-        )
-    low, high = 0.0, 1.0
-    while student_t_central(high, freedom) < level:
-        high *= 2
-    for _ in range(80):  # halvings: more than a double has digits
-        middle = (low + high) / 2
-        low, high = (
-            (middle, high)
-            if student_t_central(middle, freedom) < level
-            else (low, middle)
-        )
-    return (low + high) / 2
+    interval: Interval
+    verdict: Verdict
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
@@ -74,35 +39,38 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
     Args:
         values: One value a seed, two or more.
-        level: Confidence level.
+        level: Confidence level, between 0 and 1.
 
     Raises:
-        UserError: Fewer than two values, or one that is not finite.
+        UserError: Fewer than two values, one that is not finite, or another level.
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
         raise UserError(
-            f"an interval needs two or more finite values, one a seed, not {list(values)}"
+            f"an interval needs two or more finite values, one a seed, not {[*values]}"
         )
-    half = (
-        student_t_quantile(level, len(x) - 1) * float(x.std(ddof=1)) / math.sqrt(len(x))
-    )
-    mean = float(x.mean())
+    if not 0 < level < 1:
+        raise UserError(f"level={level}: allowed is 0 < level < 1")
+    # Not `stats.t.interval`: where all values are equal its scale of 0 gives NaN.
+    t = float(stats.t.ppf((1 + level) / 2, len(x) - 1))
+    mean, half = float(x.mean()), t * float(x.std(ddof=1)) / math.sqrt(len(x))
     return Interval(mean, mean - half, mean + half)
 
 
 def paired_interval(
     a: Sequence[float], b: Sequence[float], level: float = 0.95
 ) -> Interval:
-    """Return the mean of `a - b` and Student's interval around it; a pair shares its
-    seed.
+    """Return the mean of `a - b` and Student's interval around it.
+
+    A pair shares its seed.
 
     Raises:
         UserError: The lengths differ, or there are fewer than two pairs.
     """
     if len(a) != len(b):
         raise UserError(
-            f"a paired interval needs as many values on both sides, not {len(a)} and {len(b)}"
+            "a paired interval needs as many values on both sides, not "
+            f"{len(a)} and {len(b)}"
         )
     return mean_interval([x - y for x, y in zip(a, b, strict=True)], level)
 
@@ -159,20 +127,45 @@ def verdict(
     return "undecided" if (high - low) / 2 < predicted_effect else "needs more seeds"
 
 
-def seeds_from_commit(sha: str, n: int) -> list[int]:
-    """Return `n` seeds below 2**31 that nobody chose: from the hash of the commit that
-    fixed the claims.
-
-    Args:
-        sha: The commit, 40 hexadecimal digits.
-        n: Number of seeds; the first seeds do not depend on it.
+def judge_claim(
+    claim: Claim, better: Sequence[float], worse: Sequence[float], level: float = 0.95
+) -> Judgement:
+    """Judge a claim by its metric's values, one a seed, in the same order of seeds.
 
     Raises:
-        UserError: `sha` is not a full commit hash.
+        UserError: There are fewer pairs than the claim promised.
     """
-    if not re.fullmatch(r"[0-9a-f]{40}", sha):
-        raise UserError(f"a commit is named by 40 hexadecimal digits, not {sha!r}")
-    return [
-        int(hashlib.sha256(f"{sha}:{i}".encode()).hexdigest(), 16) % 2**31
-        for i in range(n)
-    ]
+    if len(better) < claim.seeds:
+        raise UserError(
+            f"claim {claim.id!r} promises {claim.seeds} paired seeds, {len(better)} "
+            "are given"
+        )
+    pair = (better, worse) if claim.direction == "higher" else (worse, better)
+    interval = paired_interval(*pair, level)
+    return Judgement(
+        interval, verdict(interval.low, interval.high, claim.effect, claim.tolerance)
+    )
+
+
+def judge(
+    ledger: Ledger, records: Sequence[Record], card: Card
+) -> dict[str, Judgement]:
+    """Judge the ledger's claims by its records, each by its own seeds.
+
+    A claim that was given more seeds is judged by all of them; a claim that shares its
+    runs is not. A claim whose runs are not complete is left out.
+
+    Raises:
+        UserError: A run of a claim was recorded without the claim's metric.
+    """
+    found = {(record.variant, record.seed): record for record in records}
+    judged = {}
+    for claim in ledger.claims:
+        seeds = card.seeds_of(claim)
+        if all((v, s) in found for v in (claim.better, claim.worse) for s in seeds):
+            better, worse = (
+                [found[variant, seed].value(claim.metric) for seed in seeds]
+                for variant in (claim.better, claim.worse)
+            )
+            judged[claim.id] = judge_claim(claim, better, worse)
+    return judged

@@ -1,1 +1,0 @@
-"""The parameters of the notebooks: what a run of one may change."""
