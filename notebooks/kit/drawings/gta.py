@@ -1,7 +1,7 @@
 """The figures of the GTA chapter and of its companions."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
 from vidattn.blocks import DecoupledNonLocal, GlobalTemporalAttention, NonLocal
+from vidattn.figures.maps import capture
 from vidattn.figures.pictures import lay_over
 from vidattn.figures.style import COLOURS, INK, WIDTH
 from vidattn.training import build_data
@@ -255,38 +256,68 @@ def show_matrices(columns: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     return figure
 
 
-def level_on(g_r: Tensor, mask: np.ndarray) -> float:
-    """Return how much the region that answers most to an object lies above the mean on
-    it, in standard deviations of its map.
+def fresh_like(block: Any, options: Mapping[str, Any]) -> nn.Module:
+    """Return a block whose weights have learned nothing, made as a trained one was.
 
     Args:
-        g_r: The regions' weights, (K, T, H, W).
-        mask: Where the object is, bool (T, H, W) in pixels.
+        block: The trained one.
+        options: What it was made with.
     """
-    covered, over = cover(mask, g_r.shape[1:]), (1, 2, 3)
-    on_object = (g_r * covered).sum(dim=over) / covered.sum()
-    level = (on_object - g_r.mean(dim=over)) / g_r.std(dim=over)
-    return level.abs().max().item()
+    torch.manual_seed(0)
+    (channels,) = {layer.in_channels for layer in block.v.values()}
+    return GlobalTemporalAttention(channels, **options).eval()
 
 
-def show_two_regions(clips: Sequence[tuple[np.ndarray, Tensor]]) -> Figure:
+def regions(
+    network: nn.Module, blocks: Sequence[Any], seen: Sequence[SeenClip]
+) -> list[list[Tensor]]:
+    """Return the regions' weights (K, T, H, W) of some clips, for each of some blocks.
+
+    Args:
+        network: A trained network.
+        blocks: The first one stands in it; all are given what this one is given.
+        seen: The clips.
+    """
+    given = [capture(network, blocks[0], each.clip) for each in seen]
+    with torch.no_grad():
+        return [[block.regions(x)[0] for x in given] for block in blocks]
+
+
+def level_on(regions: Sequence[Tensor], seen: Sequence[SeenClip]) -> float:
+    """Return how much the region that answers most to an object lies above the mean on
+    it, in standard deviations of its map; the mean over clips.
+    """
+    levels = []
+    for g_r, each in zip(regions, seen, strict=True):
+        covered, over = cover(each.mask, g_r.shape[1:]), (1, 2, 3)
+        on_object = (g_r * covered).sum(dim=over) / covered.sum()
+        level = (on_object - g_r.mean(dim=over)) / g_r.std(dim=over)
+        levels.append(level.abs().max().item())
+    return float(np.mean(levels))
+
+
+def show_two_regions(seen: Sequence[SeenClip], regions: Sequence[Tensor]) -> Figure:
     """Draw the two regions whose weights vary most, two rows a clip: red is positive,
     blue negative.
 
     Args:
-        clips: For each its frames (T, H, W, 3) and the regions' weights (K, T, H, W).
+        seen: The clips.
+        regions: Weights of the regions of each, (K, T, H, W).
     """
-    figure = Figure(figsize=(WIDTH, 5.9 / 6 * 2 * len(clips)), layout="constrained")
-    axes = figure.subplots(2 * len(clips), len(clips[0][0]), squeeze=False)
-    rows = product(enumerate(clips, start=1), range(2))
-    for row, ((number, (frames, g_r)), rank) in zip(axes, rows, strict=True):
+    rows, frames = 2 * len(seen), len(seen[0].frames)
+    figure = Figure(figsize=(WIDTH, 5.9 * rows / 6), layout="constrained")
+    axes = figure.subplots(rows, frames, squeeze=False)
+    for row in range(rows):
+        pictures, g_r = seen[row // 2].frames, regions[row // 2]
         varying = g_r.flatten(1).std(dim=1).argsort(descending=True)
-        k = int(varying[rank % len(varying)])
+        k = int(varying[row % min(2, len(g_r))])
         top = g_r[k].abs().max().item()
         look = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "alpha": 0.55}
-        for axis, frame, weights in zip(row, frames, g_r[k].numpy(), strict=True):
-            axis.imshow(frame)
-            lay_over(axis, weights, frames.shape[1:3], **look)
+        for axis, picture, weights in zip(
+            axes[row], pictures, g_r[k].numpy(), strict=True
+        ):
+            axis.imshow(picture)
+            lay_over(axis, weights, pictures.shape[1:3], **look)
             axis.set(xticks=[], yticks=[])
-        row[0].set_ylabel(f"clip {number},\nregion {k + 1}", fontsize=7)
+        axes[row, 0].set_ylabel(f"clip {row // 2 + 1},\nregion {k + 1}", fontsize=7)
     return figure
