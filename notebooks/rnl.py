@@ -77,12 +77,10 @@ seeds = 1  # seeds of each
 epochs = 1  # passes over the training clips
 
 # %% tags=["hide-input"]
-import time
 from functools import partial
 from itertools import product
 from math import prod
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import sympy
@@ -90,22 +88,24 @@ import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, reduce, repeat
 from IPython.display import display
-from myst_nb import glue
 from torch import nn
 
 from notebooks.kit import drawings
 from notebooks.kit.chapter import Chapter
-from notebooks.kit.drawings import say
-from notebooks.kit.drawings.architecture import describe
+from notebooks.kit.drawings import clips, rnl, say
+from notebooks.kit.proof import draw, error, errors, randomise
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place, resnet50
+from vidattn.blocks import (
+    AdditiveSqueezeExcite,
+    AttentionChain,
+    NonLocal,
+    RegionNonLocal,
+)
+from vidattn.cost import count
+from vidattn.video.synthetic import SyntheticSpec
 
-started = time.perf_counter()
-parameters = Chapter("rnl", dict(globals())).parameters
-parameters.check()
-figures.use_style()
-torch.manual_seed(0)
-
+page = Chapter("rnl", globals())
 
 # %% [markdown]
 # ## A clip on which a bare network fails
@@ -119,46 +119,13 @@ torch.manual_seed(0)
 # network does not see it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips of the task, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). In both clips the other object moves as well.", "name": "fig-rnl-task"}, "image": {"alt": "Two film strips of eight small frames. A coloured ring is visible in the first and last frames only; in between two coloured shapes move over a grey background, and a dashed frame marks the one that has the ring's colour."}}
-from vidattn.video.synthetic import SyntheticSpec, render
-
 spec = SyntheticSpec(clips=100, seed=13, noise=0.1)
-shown = range(1, spec.frames, 3)
-fig, axes = plt.subplots(
-    2, len(shown), figsize=(figures.WIDTH, 2.3), layout="constrained"
-)
-for row, index in zip(axes, (2, 5), strict=True):
-    scene = render(spec, index)
-    for axis, t in zip(row, shown, strict=True):
-        axis.imshow(scene.frames[t])
-        axis.set(
-            xticks=[], yticks=[], xlabel=f"frame {t}" if row[0] is axes[1, 0] else ""
-        )
-        if scene.target[t].any():
-            rows, columns = np.nonzero(scene.target[t])
-            corner, size = (
-                (columns.min() - 2, rows.min() - 2),
-                (np.ptp(columns) + 4, np.ptp(rows) + 4),
-            )
-            axis.add_patch(
-                plt.Rectangle(corner, *size, fill=False, ec="white", ls="--", lw=1.2)
-            )
-    row[0].set_ylabel(spec.classes[scene.label])
-plt.show()
+apart = clips.gaps(spec, 40)
+page.glue(gap=f"{apart.min():.0f}", gap_median=f"{np.median(apart):.0f}")
+page.glue(side=spec.size)
+page.glue(field=clips.receptive_field(BACKBONES["resnet_mini"]()))
+clips.film_strips(spec, (2, 5), range(1, spec.frames, 3), height=2.3)
 
-apart = []
-for scene in (render(spec, index) for index in range(40)):
-    ring, target = np.argwhere(scene.ring.any(0)), np.argwhere(scene.target.any(0))
-    apart.append(np.linalg.norm(ring[:, None] - target[None], axis=2).min())
-glue("gap", f"{min(apart):.0f}", display=False)
-glue("gap-median", f"{np.median(apart):.0f}", display=False)
-glue("side", spec.size, display=False)
-
-field, step = 1, 1  # the window of the last features, along one side
-for name, layer in BACKBONES["resnet_mini"]().named_modules():
-    if isinstance(layer, nn.Conv3d) and "downsample" not in name:
-        field += (layer.kernel_size[2] - 1) * step
-        step *= layer.stride[2]
-glue("field", field, display=False)
 
 # %% [markdown]
 # In 40 such clips the ring and all that the object ever covers are {glue:text}`gap-median` pixels
@@ -204,41 +171,40 @@ glue("field", field, display=False)
 # :::
 #
 # Notice that $\mathcal{C}(\mathbf{x})$ depends on $i$: it is one number for each query, and
-# dividing by it makes a softmax over $j$. The last lines of the cell do what the equation says,
-# position by position, and fail if the tensors above them do not.
+# dividing by it makes a softmax over $j$. The second cell does what the equation says, position by
+# position, and fails if the tensors of the first do not.
+
+
+# %% tags=["equation"]
+def flat(x):
+    """The positions as rows: (B, C, T, H, W) -> (B, N, C)."""
+    return rearrange(x, "b c t h w -> b (t h w) c")
+
+
+def non_local(x, theta, phi, W_g):
+    q = einsum(flat(x), theta, "b n c, d c -> b n d")
+    k = einsum(flat(x), phi, "b n c, d c -> b n d")
+    g = einsum(flat(x), W_g, "b n c, d c -> b n d")
+    f = einsum(q, k, "b i d, b j d -> b i j").exp()  # (B, N, N)
+    c = reduce(f, "b i j -> b i 1", "sum")  # C(x), one number a query
+    return einsum(f / c, g, "b i j, b j d -> b i d")  # (1), (B, N, d)
+
 
 # %%
 B, C, T, H, W = 3, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
 d, N = C // 2, T * H * W
-
-
-def draw(*shape):
-    return torch.randn(*shape, dtype=torch.float64)
-
-
-def error(found, wanted):
-    return ((found - wanted).abs().max() / wanted.abs().max()).item()
-
-
-def flat(x):
-    return rearrange(x, "b c t h w -> b (t h w) c")
-
-
 x = draw(B, C, T, H, W)
 theta, phi, W_g = (draw(d, C) / C**0.5 for _ in range(3))
 
-q, k, g = (einsum(flat(x), w, "b n c, d c -> b n d") for w in (theta, phi, W_g))
-f = einsum(q, k, "b i d, b j d -> b i j").exp()
-y = einsum(f / reduce(f, "b i j -> b i 1", "sum"), g, "b i j, b j d -> b i d")
-
+y, rows = non_local(x, theta, phi, W_g), flat(x)[0]
 for i in range(N):
-    weights = [
-        torch.exp((theta @ flat(x)[0, i]) @ (phi @ flat(x)[0, j])) for j in range(N)
-    ]
-    y_i = sum(weights[j] * (W_g @ flat(x)[0, j]) for j in range(N)) / sum(weights)
-    assert error(y[0, i], y_i) < 1e-12
+    weights = [torch.exp((theta @ rows[i]) @ (phi @ rows[j])) for j in range(N)]
+    y_i = sum(weights[j] * (W_g @ rows[j]) for j in range(N)) / sum(weights)
+    off = error(y[0, i], y_i)
+    assert off < 1e-12
 print(
-    f"Eq. (1) equals its double loop over {N} positions; the last relative error: {error(y[0, i], y_i):.1e}"
+    f"Eq. (1) equals its double loop over {N} positions; the last relative error: "
+    f"{off:.1e}"
 )
 
 # %% [markdown]
@@ -279,10 +245,10 @@ print(
 # :::
 #
 # `regions` makes all cuboids visible, as three more axes `p q r`; {eq}`rnl-eq-3` is then one
-# product and one sum.
+# product and one sum. The second cell computes one position by hand.
 
 
-# %%
+# %% tags=["equation"]
 def regions(x, size, outside=0.0):
     """N_i for every i: (B, C, T, H, W) -> (B, C, T, H, W, p, q, r)."""
     t, h, w = (s // 2 for s in size)
@@ -292,26 +258,36 @@ def regions(x, size, outside=0.0):
     return x
 
 
+def summarise(x, u):
+    """theta(N_i) for every i, u of shape (C, p, q, r)."""
+    N_i = regions(x, u.shape[1:])
+    return einsum(N_i, u, "b c t h w p q r, c p q r -> b c t h w")  # (3)
+
+
+def region_based(x, u):
+    r = flat(summarise(x, u))  # (B, N, C)
+    f = einsum(r, r, "b i c, b j c -> b i j")  # (2), with a dot product for f
+    return einsum(f, flat(x), "b i j, b j c -> b i c") / r.shape[1]  # (4)
+
+
+# %%
 size = (3, 5, 3)
 u = draw(C, *size) / prod(size) ** 0.5
-r = einsum(regions(x, size), u, "b c t h w p q r, c p q r -> b c t h w")  # (3)
-f = einsum(flat(r), flat(r), "b i c, b j c -> b i j")  # (2), with a dot product for f
-y = einsum(f, flat(x), "b i j, b j c -> b i c") / N  # (4)
+r, y = summarise(x, u), region_based(x, u)
 
 t, h, w = 1, 2, 2  # a position whose region lies inside
+i = (t * H + h) * W + w
 inside = product(range(-1, 2), range(-2, 3), range(-1, 2))
 r_i = sum(
     u[:, 1 + a, 2 + b, 1 + c] * x[0, :, t + a, h + b, w + c] for a, b, c in inside
 )
-i = (t * H + h) * W + w
 y_i = sum((r_i @ flat(r)[0, j]) * flat(x)[0, j] for j in range(N)) / N
 channel_wise = F.conv3d(x, u[:, None], padding=[s // 2 for s in size], groups=C)
-errors = error(flat(r)[0, i], r_i), error(y[0, i], y_i), error(r, channel_wise)
-assert max(errors) < 1e-12
+off = error(flat(r)[0, i], r_i), error(y[0, i], y_i), error(r, channel_wise)
+assert max(off) < 1e-12
 print(
-    "Eq. (3) by hand {:.1e}, Eq. (4) by hand {:.1e}, as a channel-wise convolution {:.1e}".format(
-        *errors
-    )
+    "Eq. (3) by hand {:.1e}, Eq. (4) by hand {:.1e}, "
+    "as a channel-wise convolution {:.1e}".format(*off)
 )
 
 # %% [markdown]
@@ -344,15 +320,14 @@ print(
 # anything, even to less than nothing.
 
 
-# %%
+# %% tags=["equation"]
 def similarity(form, q, k, w=None):
     """f for all pairs: (B, N, d), (B, M, d) -> (B, N, M)."""
     if form == "concatenation":
-        pairs = [
-            repeat(q, "b i d -> b i j d", j=k.shape[1]),
-            repeat(k, "b j d -> b i j d", i=q.shape[1]),
-        ]
-        return einsum(torch.cat(pairs, dim=-1), w, "b i j d, d -> b i j").relu()
+        q = repeat(q, "b i d -> b i j d", j=k.shape[1])
+        k = repeat(k, "b j d -> b i j d", i=q.shape[1])
+        pairs = torch.cat([q, k], dim=-1)
+        return einsum(pairs, w, "b i j d, d -> b i j").relu()
     s = einsum(q, k, "b i d, b j d -> b i j")
     if form == "dot_product":
         return s  # (6)
@@ -365,10 +340,11 @@ def similarity(form, q, k, w=None):
 def aggregate(form, q, k, v, w=None):
     f = similarity(form, q, k, w)
     c = reduce(f, "b i j -> b i 1", "sum") if "gaussian" in form else k.shape[1]  # C(x)
-    return einsum(f / c, v, "b i j, b j d -> b i d")
+    return einsum(f / c, v, "b i j, b j d -> b i d")  # (B, N, d)
 
 
-r = flat(r)
+# %%
+r = flat(r)  # the regions' summaries of the last section, (B, N, C)
 norms = einsum(r.norm(dim=-1), r.norm(dim=-1), "b i, b j -> b i j")
 cosine = similarity("cosine", r, r)
 split = error(
@@ -376,11 +352,10 @@ split = error(
     similarity("dot_product", r, r),
 )
 assert split < 1e-12 and cosine.min() == 0 and cosine.max() < 1 + 1e-12
-for form_ in ("gaussian", "dot_product", "cosine"):
-    sums = aggregate(form_, r, r, torch.ones_like(r))[..., 0]
-    print(
-        f"{form_:12} a query's weights sum to between {sums.min():6.3f} and {sums.max():6.3f}"
-    )
+for form in ("gaussian", "dot_product", "cosine"):
+    sums = aggregate(form, r, r, torch.ones_like(r))[..., 0]
+    between = f"{sums.min():6.3f} and {sums.max():6.3f}"
+    print(f"{form:12} a query's weights sum to between {between}")
 print(f"dot product = norms x cosine, relative error {split:.1e}")
 
 # %% [markdown]
@@ -410,40 +385,39 @@ print(f"dot product = norms x cosine, relative error {split:.1e}")
 # :::
 #
 # Here are both blocks in full. They take their weights from a dictionary `p` with the library's
-# names, so that the same numbers can go through both. Read `region_block` beside {eq}`rnl-eq-9`:
-# one line is one symbol.
+# names, so that the same numbers can go through both: first the layers that both need, then the
+# blocks. Read `region_block` beside {eq}`rnl-eq-9`: one line is one symbol.
 
 
-# %%
+# %% tags=["equation"]
 def conv_1x1x1(x, p, name):
-    weight = p[f"{name}.weight"][..., 0, 0, 0]  # the same matrix at every position
-    return einsum(x, weight, "b c t h w, d c -> b d t h w") + rearrange(
-        p[f"{name}.bias"], "d -> d 1 1 1"
-    )
+    """The same matrix at every position: (B, C, T, H, W) -> (B, d, T, H, W)."""
+    weight, bias = p[f"{name}.weight"][..., 0, 0, 0], p[f"{name}.bias"]
+    product = einsum(x, weight, "b c t h w, d c -> b d t h w")
+    return product + rearrange(bias, "d -> d 1 1 1")
 
 
 def batch_norm(z, p):
     axes = [0, *range(2, z.dim())]
-    z = (z - z.mean(axes, keepdim=True)) / (
-        z.var(axes, keepdim=True, unbiased=False) + 1e-5
-    ).sqrt()
+    mean = z.mean(axes, keepdim=True)
+    variance = z.var(axes, keepdim=True, unbiased=False)
+    z = (z - mean) / (variance + 1e-5).sqrt()
     shape = (-1, *[1] * (z.dim() - 2))
     return z * p["bn.weight"].view(shape) + p["bn.bias"].view(shape)
 
 
 def F_theta(g, kind, size, p):
     if kind == "max":
-        return reduce(
-            regions(g, size, -torch.inf), "b d t h w p q r -> b d t h w", "max"
-        )
-    u = (
-        p["f_theta.weight"][:, 0]
-        if kind == "conv"
-        else torch.full((g.shape[1], *size), 1 / prod(size), dtype=g.dtype)
-    )
-    return einsum(regions(g, size), u, "b d t h w p q r, d p q r -> b d t h w")  # (3)
+        N_i = regions(g, size, -torch.inf)
+        return reduce(N_i, "b d t h w p q r -> b d t h w", "max")
+    if kind == "avg":
+        u = torch.full((g.shape[1], *size), 1 / prod(size), dtype=g.dtype)
+    else:
+        u = p["f_theta.weight"][:, 0]  # (d, p, q, r)
+    return summarise(g, u)  # (3)
 
 
+# %% tags=["equation"]
 def finish(y, x, p):
     t, h, w = x.shape[2:]
     y = rearrange(y, "b (t h w) d -> b d t h w", t=t, h=h, w=w)
@@ -451,17 +425,16 @@ def finish(y, x, p):
 
 
 def region_block(x, p, form="gaussian", region="conv", kernel=(3, 7, 7)):
-    g = conv_1x1x1(x, p, "v")
-    r = flat(F_theta(g, region, kernel, p))
+    g = conv_1x1x1(x, p, "v")  # (B, d, T, H, W)
+    r = flat(F_theta(g, region, kernel, p))  # (B, N, d)
     return finish(aggregate(form, r, r, flat(g)), x, p)  # (9)
 
 
 def nonlocal_block(x, p, form="embedded_gaussian"):
     q, k = (x if form == "gaussian" else conv_1x1x1(x, p, name) for name in "qk")
     w = torch.cat([p["w_q"], p["w_k"]]) if form == "concatenation" else None
-    return finish(
-        aggregate(form, flat(q), flat(k), flat(conv_1x1x1(x, p, "v")), w), x, p
-    )  # (1)
+    v = conv_1x1x1(x, p, "v")  # (B, d, T, H, W)
+    return finish(aggregate(form, flat(q), flat(k), flat(v), w), x, p)  # (1)
 
 
 # %% [markdown]
@@ -494,25 +467,23 @@ def nonlocal_block(x, p, form="embedded_gaussian"):
 # :::
 
 
-# %%
+# %% tags=["equation"]
 def squeeze_excite(x, p):
     s = reduce(x, "b c t h w -> b c", "mean")  # (10)
     s = einsum(s, p["w_1.weight"], "b c, d c -> b d")
-    s = (
-        einsum(batch_norm(s, p).relu(), p["w_2.weight"], "b d, c d -> b c")
-        + p["w_2.bias"]
-    )  # (11)
+    s = einsum(batch_norm(s, p).relu(), p["w_2.weight"], "b d, c d -> b c")
+    s = s + p["w_2.bias"]  # (11)
     return x + rearrange(s, "b c -> b c 1 1 1")  # (12)
 
 
+def part(p, name):
+    """The weights of one part, by the names that they have in it."""
+    return {k.removeprefix(name): v for k, v in p.items() if k.startswith(name)}
+
+
 def chain(x, p, kernel):
-    part = {
-        name: {k.removeprefix(name): v for k, v in p.items() if k.startswith(name)}
-        for name in ("squeeze_excite.", "region.")
-    }
-    return region_block(
-        squeeze_excite(x, part["squeeze_excite."]), part["region."], kernel=kernel
-    )
+    v = squeeze_excite(x, part(p, "squeeze_excite."))
+    return region_block(v, part(p, "region."), kernel=kernel)
 
 
 # %% [markdown]
@@ -526,54 +497,28 @@ def chain(x, p, kernel):
 # library's in the tests, and with it this one.
 
 # %%
-from vidattn.blocks import (
-    AdditiveSqueezeExcite,
-    AttentionChain,
-    NonLocal,
-    RegionNonLocal,
-)
-
-
-def compare(clear, block, shape):
-    """Relative errors of the output, the input's gradient and the weights'
-    gradients.
-    """
-    block = block.double().train()
-    for weight in block.parameters():
-        nn.init.normal_(weight, std=0.4)
-    x, cotangent = draw(*shape).requires_grad_(), draw(*shape)
-    p = dict(block.named_parameters())
-    sides = []
-    for out in (clear(x, p), block(x)):
-        first, *others = torch.autograd.grad(
-            out, (x, *p.values()), cotangent, retain_graph=True
-        )
-        sides.append((out, first, torch.cat([g.flatten() for g in others])))
-    return [error(found, wanted) for found, wanted in zip(*sides, strict=True)]
-
-
-kernel_, cases = (3, 5, 1), {}
+kernel, cases = (3, 5, 1), {}
 for f in ("embedded_gaussian", "gaussian", "dot_product", "concatenation"):
     cases[f"NL, {f}"] = partial(nonlocal_block, form=f), partial(NonLocal, form=f)
-for f, o in product(("gaussian", "dot_product", "cosine"), ("conv", "avg", "max")):
-    options = {"form": f, "region": o, "kernel": kernel_}
-    cases[f"RNL, {f}, {o}"] = (
-        partial(region_block, **options),
-        partial(RegionNonLocal, **options),
-    )
-cases["SE, Eqs. 10-12"] = (squeeze_excite, AdditiveSqueezeExcite)
+for f, how in product(("gaussian", "dot_product", "cosine"), ("conv", "avg", "max")):
+    options = {"form": f, "region": how, "kernel": kernel}
+    pair = partial(region_block, **options), partial(RegionNonLocal, **options)
+    cases[f"RNL, {f}, {how}"] = pair
+cases["SE, Eqs. 10-12"] = squeeze_excite, AdditiveSqueezeExcite
 cases["SE + RNL"] = (
-    partial(chain, kernel=kernel_),
-    partial(AttentionChain, kernel=kernel_),
+    partial(chain, kernel=kernel),
+    partial(AttentionChain, kernel=kernel),
 )
-shapes = [(3, 6, 3, 5, 4), (4, 5, 2, 3, 7)]
+
+SHAPES = [(3, 6, 3, 5, 4), (4, 5, 2, 3, 7)]
 found = {
-    n: np.max([compare(clear, make(s[1]), s) for s in shapes], axis=0)
-    for n, (clear, make) in cases.items()
+    name: np.max([errors(clear, block(s[1]).double(), s) for s in SHAPES], axis=0)
+    for name, (clear, block) in cases.items()
 }
-table = pd.DataFrame(found, index=["output", "gradient of x", "gradients of weights"]).T
-assert table.to_numpy().max() < 1e-9
-glue("worst", f"{table.to_numpy().max():.0e}", display=False)
+columns = ["output", "gradient of x", "gradients of weights"]
+table = pd.DataFrame(found, index=columns).T
+assert len(table) == 15 and table.to_numpy().max() < 1e-9
+page.glue(worst=f"{table.to_numpy().max():.0e}")
 table.style.format("{:.1e}").set_caption(
     "Largest relative error between the clear block and the library's, over two shapes."
 )
@@ -592,130 +537,29 @@ table.style.format("{:.1e}").set_caption(
 # three cells is Table I: the network prints itself, sizes noted while it ran.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The two blocks of the paper's Fig. 2, read off the modules, with the shape (channels, frames, rows, columns) that leaves each layer: RNL (left), the embedded Gaussian NL (right). Blue: 1x1x1 convolutions; red: F_theta; circles: matrix product and sum. One vector per region serves as query and key in RNL.", "name": "fig-rnl-2"}, "image": {"alt": "Two block diagrams side by side. Left, RNL: the input passes one blue convolution W_g; its output goes to a red channel-wise convolution F_theta, used twice in a matrix product followed by softmax, and as value; then W_z, normalisation and a sum with the input. Right, NL: three blue convolutions theta, phi and g side by side feed the same products, then W_z."}}
-RED, BLUE = "#b5402f", figures.COLOURS["region"]
-shape = (1, 512, 8, 28, 28)
-tail = [("softmax", "⊗'"), ("⊗'", "out"), ("out", "bn"), ("bn", "⊕")]
-below = {
-    "softmax": (-0.55, -3.5),
-    "⊗'": (0, -4.3),
-    "out": (0, -5.2),
-    "bn": (0, -6.25),
-    "⊕": (0, -7.2),
-}
-fig, (left, right) = plt.subplots(
-    1, 2, figsize=(figures.WIDTH, 5.6), layout="constrained"
-)
-drawings.diagram(
-    left,
-    drawings.layers_that_ran(RegionNonLocal(512), shape),
-    {
-        "x": (0, 0.2),
-        "v": (0, -0.7),
-        "f_theta": (-0.55, -1.7),
-        "⊗": (-0.55, -2.7),
-        **below,
-    },
-    [
-        ("x", "v"),
-        ("v", "f_theta"),
-        ("f_theta", "⊗"),
-        ("⊗", "softmax"),
-        ("v", "⊗'"),
-        *tail,
-    ],
-    {"v": "$W_g$"},
-)
-drawings.diagram(
-    right,
-    drawings.layers_that_ran(NonLocal(512), shape),
-    {
-        "x": (0, 0.2),
-        "q": (-1.08, -1.2),
-        "k": (0, -1.2),
-        "v": (1.08, -1.2),
-        "⊗": (-0.55, -2.7),
-        **below,
-    },
-    [
-        ("x", "q"),
-        ("x", "k"),
-        ("x", "v"),
-        ("q", "⊗"),
-        ("k", "⊗"),
-        ("⊗", "softmax"),
-        ("v", "⊗'"),
-        *tail,
-    ],
-    {"q": r"$\theta$", "k": r"$\phi$", "v": "$g$"},
-)
-for axis in (left, right):
-    axis.plot(
-        [0.15, 1.52, 1.52, 0.22], [0.2, 0.2, -7.2, -7.2], color=figures.INK, lw=0.9
-    )
-    axis.set(xlim=(-1.6, 1.6), ylim=(-7.7, 0.5))
-plt.show()
+rnl.figure_2()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Fig. 3, counted: every line is a connection between an input and an output channel, kernel places bundled. Left a conventional convolution, right a channel-wise one.", "name": "fig-rnl-3"}, "image": {"alt": "Two rows of six dots each, twice. On the left every upper dot is joined to every lower dot; on the right each upper dot is joined only to the one below it."}}
-channels = 6
-dense = nn.Conv3d(channels, channels, (3, 3, 3), bias=False)
-wise = nn.Conv3d(channels, channels, (3, 3, 3), bias=False, groups=channels)
-connections = dense.weight.numel(), wise.weight.numel()
+dense = nn.Conv3d(6, 6, (3, 3, 3), bias=False)
+wise = nn.Conv3d(6, 6, (3, 3, 3), bias=False, groups=6)
 assert (
-    connections[0] == channels * connections[1]
-)  # reduced to 1 / C, as the caption of Fig. 3 says
-fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 1.7), layout="constrained")
-for axis, conv, number in zip(axes, (dense, wise), connections, strict=True):
-    each = channels // conv.groups  # input channels that one output channel sees
-    for out in range(channels):
-        for source in range(
-            out // (channels // conv.groups) * each,
-            (out // (channels // conv.groups) + 1) * each,
-        ):
-            axis.plot(
-                [source, out], [1, 0], color=RED if each == 1 else figures.INK, lw=1
-            )
-    axis.scatter(
-        [*range(channels)] * 2,
-        [1] * channels + [0] * channels,
-        s=60,
-        color=BLUE,
-        zorder=3,
-    )
-    axis.set(
-        ylim=(-0.25, 1.25),
-        xlabel=f"{'channel-wise' if each == 1 else 'conventional'}: {number} weights",
-    )
-    axis.set(xticks=[], yticks=[0, 1], yticklabels=["out", "in"])
-    axis.spines[:].set_visible(False)
-plt.show()
+    dense.weight.numel() == 6 * wise.weight.numel()
+)  # 1 / C, as Fig. 3's caption says
+rnl.figure_3(dense, wise)
 
 # %%
-rnl_network = place(
-    resnet50(temporal="tsm"), {"res3": (1, 3), "res4": (1, 3, 5)}, RegionNonLocal
+five = {"res3": (1, 3), "res4": (1, 3, 5)}
+paper = place(resnet50(temporal="tsm"), five, RegionNonLocal)
+of_this_run = place(
+    BACKBONES[page.backbone](temporal="tsm"),
+    page.places,
+    partial(RegionNonLocal, **page.options),
 )
-ours = place(
-    BACKBONES[backbone](temporal="tsm"),
-    places,
-    lambda c: RegionNonLocal(c, kernel=tuple(kernel), form=form, region=region),
-)
-side = 224 if data else 40
-tables = {
-    "Table I: five RNL blocks in ResNet-50, 8 frames of 224 × 224": (rnl_network, 224),
-    f"The network of this run, {backbone}, 8 frames of {side} × {side}": (ours, side),
-}
-for caption, (network, side) in tables.items():
-    rows = [
-        (
-            row.layer,
-            row.operation.replace("RegionNonLocal after block", "RNL after"),
-            "×".join(map(str, row.output_size)),
-        )
-        for row in describe(network, (1, 3, 8, side, side))
-    ]
-    table = pd.DataFrame(
-        rows, columns=["layer", "operation", "output size"]
-    ).style.hide(axis="index")
-    display(table.set_caption(caption))
+side, short = 40 if page.synthetic else 224, {"RegionNonLocal": "RNL"}
+of_paper = "Table I: five RNL blocks in ResNet-50, 8 frames of 224 × 224"
+drawings.show_architecture(paper, 224, of_paper, short)
+of_run = f"The network of this run, {page.backbone}, 8 frames of {side} × {side}"
+drawings.show_architecture(of_this_run, side, of_run, short)
 
 # %% [markdown]
 # ## Properties
@@ -731,33 +575,19 @@ for caption, (network, side) in tables.items():
 # - **RNL favours the query.** Query and key are equal, so
 #   $\mathbf{r}_i^\top \mathbf{r}_i = \|\mathbf{r}_i\|^2$, while
 #   $\mathbf{r}_i^\top \mathbf{r}_j \le \|\mathbf{r}_i\|\,\|\mathbf{r}_j\|$: a position is the most
-#   alike to itself, up to longer vectors. The second cell measures by how much.
+#   alike to itself, up to longer vectors. The third cell measures by how much.
 
 
 # %%
-def random_block(block):
-    for weight in block.parameters():
-        nn.init.normal_(weight, std=0.4)
-    return block.double().eval()
-
-
-x = draw(B, C, T, H, W)
-assert all(
-    torch.equal(make(C).double().eval()(x), x)
-    for make in (NonLocal, RegionNonLocal, AttentionChain)
-)
-
-order = torch.randperm(N)
+C, T, H, W = 8, 3, 5, 4
+x, order = draw(3, C, T, H, W), torch.randperm(T * H * W)
+fresh = [make(C).double().eval() for make in (NonLocal, RegionNonLocal, AttentionChain)]
+assert all(torch.equal(block(x), x) for block in fresh)  # the identity at the start
 
 
 def permute(x):
-    return rearrange(
-        rearrange(x, "b c t h w -> b c (t h w)")[..., order],
-        "b c (t h w) -> b c t h w",
-        t=T,
-        h=H,
-        w=W,
-    )
+    rows = rearrange(x, "b c t h w -> b c (t h w)")[..., order]
+    return rearrange(rows, "b c (t h w) -> b c t h w", t=T, h=H, w=W)
 
 
 moved = {}
@@ -766,28 +596,23 @@ for name, block in {
     "RNL 1x1x1": RegionNonLocal(C, kernel=(1, 1, 1)),
     "RNL 3x3x3": RegionNonLocal(C, kernel=(3, 3, 3)),
 }.items():
-    block = random_block(block)
+    block = randomise(block).eval()
     moved[name] = error(block(permute(x)) - permute(x), permute(block(x) - x))
     print(f"{name:10} permuting first or last differs by {moved[name]:.1e}")
 assert moved["NL"] < 1e-12 and moved["RNL 1x1x1"] < 1e-12 and moved["RNL 3x3x3"] > 0.01
 
-region_, plain = (
-    random_block(RegionNonLocal(C, kernel=(1, 1, 1))),
-    NonLocal(C).double().eval(),
-)
-nn.init.ones_(region_.f_theta.weight)
-for ours_, theirs in {
-    "q": "v",
-    "k": "v",
-    "v": "v",
-    "out": "out",
-    "bn": "bn",
-}.items():
-    getattr(plain, ours_).load_state_dict(getattr(region_, theirs).state_dict())
-assert error(region_(x), plain(x)) < 1e-12
-print(
-    f"RNL 1x1x1 with u = 1 equals NL with theta = phi = g: {error(region_(x), plain(x)):.1e}"
-)
+# %%
+one_place = randomise(RegionNonLocal(C, kernel=(1, 1, 1))).eval()
+nn.init.ones_(one_place.f_theta.weight)  # u = 1
+plain = NonLocal(C).double().eval()
+tied = {"q": "v", "k": "v", "v": "v", "out": "out", "bn": "bn"}
+for ours, theirs in tied.items():
+    layer = getattr(one_place, theirs)
+    getattr(plain, ours).load_state_dict(layer.state_dict())
+off = error(one_place(x), plain(x))
+assert off < 1e-12
+print(f"RNL 1x1x1 with u = 1 equals NL with theta = phi = g: {off:.1e}")
+
 
 # %% [markdown]
 # Now the number behind the fourth property. The blocks below are *untrained*, their input is noise:
@@ -807,51 +632,41 @@ print(
 # measured with the query's own position left out.
 # :::
 
+
 # %%
+def alike(maps):
+    """The mean cosine between the maps of two queries, (N, N)."""
+    maps, n = F.normalize(maps, dim=-1), len(maps)
+    return ((maps @ maps.T).sum() - n).item() / (n * (n - 1))
+
+
 torch.manual_seed(1)
-C_, shape_ = 64, (4, 8, 8)
-N_ = prod(shape_)
+C, shape = 64, (4, 8, 8)
+N = prod(shape)
 blocks = {
-    "NL": NonLocal(C_),
-    "RNL 1x1x1": RegionNonLocal(C_, kernel=(1, 1, 1)),
-    "RNL 3x3x3": RegionNonLocal(C_, kernel=(3, 3, 3)),
+    "NL": NonLocal(C),
+    "RNL 1x1x1": RegionNonLocal(C, kernel=(1, 1, 1)),
+    "RNL 3x3x3": RegionNonLocal(C, kernel=(3, 3, 3)),
 }
-rows, x = [], draw(1, C_, *shape_)
-for name, block in blocks.items():
-    block = block.double()
-    for amount in (1, 4, 8):
-        with torch.no_grad():
-            maps = block.attention(amount * x, torch.arange(N_))[0]
-        others = maps - torch.diag(maps.diag())
-        alike = [
-            (F.normalize(m, dim=-1) @ F.normalize(m, dim=-1).T).sum() - N_
-            for m in (maps, others)
-        ]
-        rows.append(
-            [
-                name,
-                amount,
-                100 * maps.diag().mean().item(),
-                *(a.item() / (N_ * (N_ - 1)) for a in alike),
-            ]
-        )
-own = pd.DataFrame(
-    rows,
-    columns=[
-        "block",
-        "input times",
-        "own position, %",
-        "maps alike",
-        "alike, own position left out",
-    ],
-)
-share = own[own["input times"] == 8].set_index("block")["own position, %"]
+rows, x = [], draw(1, C, *shape)
+for (name, block), amount in product(blocks.items(), (1, 4, 8)):
+    with torch.no_grad():
+        maps = block.double().attention(amount * x, torch.arange(N))[0]
+    own = 100 * maps.diag().mean().item()
+    others = maps - torch.diag(maps.diag())
+    rows.append([name, amount, own, alike(maps), alike(others)])
+
+# %% tags=["hide-input"]
+OWN, ALIKE = "own position, %", "maps alike"
+columns = ["block", "input times", OWN, ALIKE, "alike, own position left out"]
+own = pd.DataFrame(rows, columns=columns)
+share = own[own["input times"] == 8].set_index("block")[OWN]
 assert share["RNL 1x1x1"] > 10 * share["NL"]  # built in: nothing was learned
 assert share[["RNL 1x1x1", "RNL 3x3x3"]].min() > 80  # nearly all attention
-small = own[own["input times"] == 1].set_index("block")["maps alike"]
+small = own[own["input times"] == 1].set_index("block")[ALIKE]
 assert small[["RNL 1x1x1", "RNL 3x3x3"]].min() > small["NL"]
-glue("positions", N_, display=False)
-own.style.hide(axis="index").format(precision=3, subset=own.columns[2:]).format(
+page.glue(positions=N)
+own.style.hide(axis="index").format(precision=3, subset=columns[2:]).format(
     "{:.0f}", subset=["input times"]
 )
 
@@ -870,47 +685,36 @@ own.style.hide(axis="index").format(precision=3, subset=own.columns[2:]).format(
 # attention is the larger part by far, because $N > 2C$ there.
 
 # %%
-from vidattn.cost import count
-
-C_s, T_s, H_s, W_s, kappa = sympy.symbols("C T H W kappa", positive=True, integer=True)
-d_s, N_s = C_s / 2, sympy.Symbol("N", positive=True, integer=True)
-attention = 2 * N_s**2 * d_s
-nl = 4 * C_s * d_s * N_s + attention  # theta, phi, g, W_z
-rnl = 2 * C_s * d_s * N_s + kappa * d_s * N_s + attention  # W_g, W_z, F_theta
-difference = sympy.factor(nl - rnl)
+C, N, kappa = sympy.symbols("C N kappa", positive=True, integer=True)
+d = C / 2
+attention = 2 * N**2 * d
+nl = 4 * C * d * N + attention  # theta, phi, g, W_z
+with_regions = 2 * C * d * N + kappa * d * N + attention  # W_g, W_z, F_theta
+difference = sympy.factor(nl - with_regions)
 say(
-    f"NL: ${sympy.latex(nl)}$, RNL: ${sympy.latex(rnl)}$, NL less RNL: ${sympy.latex(difference)}$ MACs."
+    f"NL: ${sympy.latex(nl)}$, RNL: ${sympy.latex(with_regions)}$, "
+    f"NL less RNL: ${sympy.latex(difference)}$ MACs."
 )
 
-for c, t, h, w, size in product(
-    (16, 96, 512), (3, 8), (5, 28), (4, 14), ((1, 1, 1), (3, 7, 7))
-):
-    numbers = {C_s: c, N_s: t * h * w, kappa: prod(size)}
-    assert count(lambda c=c: NonLocal(c), (1, c, t, h, w)).macs == nl.subs(numbers)
-    assert count(
-        lambda c=c, s=size: RegionNonLocal(c, kernel=s), (1, c, t, h, w)
-    ).macs == rnl.subs(numbers)
+# %%
+sizes = product((16, 96, 512), (3, 8), (5, 28), (4, 14), ((1, 1, 1), (3, 7, 7)))
+for c, t, h, w, kernel in sizes:
+    at, shape = {C: c, N: t * h * w, kappa: prod(kernel)}, (1, c, t, h, w)
+    assert count(lambda c=c: NonLocal(c), shape).macs == nl.subs(at)
+    make = partial(RegionNonLocal, c, kernel=kernel)
+    assert count(make, shape).macs == with_regions.subs(at)
 
-res3 = {C_s: 512, N_s: 8 * 28 * 28, kappa: 3 * 7 * 7}
+res3 = {C: 512, N: 8 * 28 * 28, kappa: 3 * 7 * 7}
 rows = [
-    (
+    [
         name,
-        *(
-            float(part.subs(res3)) / 1e9
-            for part in (total - attention, attention, total)
-        ),
-    )
-    for name, total in (("NL", nl), ("RNL 3x7x7", rnl))
+        *(float(part.subs(res3)) / 1e9 for part in (all_ - attention, attention, all_)),
+    ]
+    for name, all_ in (("NL", nl), ("RNL 3x7x7", with_regions))
 ]
-pd.DataFrame(
-    rows,
-    columns=[
-        "at res3, 8 x 28 x 28 x 512",
-        "convolutions, GMAC",
-        "attention, GMAC",
-        "sum, GMAC",
-    ],
-).style.hide(axis="index").format(precision=2)
+where = "at res3, 8 x 28 x 28 x 512"
+columns = [where, "convolutions, GMAC", "attention, GMAC", "sum, GMAC"]
+pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(precision=2)
 
 # %% [markdown]
 # ## Cost: what the paper prints
@@ -920,42 +724,34 @@ pd.DataFrame(
 # code rather than the channel-wise one of the text. The next cell recomputes all printed figures
 # and says how many agree, and under what; {doc}`rnl_cost` shows them one by one.
 
-# %%
+# %% tags=["hide-input"]
 from notebooks.kit.printed.rnl import efficiency
 
 printed = efficiency()
 verdicts = pd.Series([figure.verdict for figure in printed]).value_counts()
-unexplained = verdicts.get("not explained", 0)
 say(
-    f"{verdicts['agrees']} of {len(printed)} printed figures agree to the last digit with the model that the text describes; "
-    f"{verdicts['agrees, fitted']} more agree under a reading that was chosen because it fits; {unexplained} remain unexplained."
+    f"{verdicts['agrees']} of {len(printed)} printed figures agree to the last digit "
+    "with the model that the text describes; "
+    f"{verdicts['agrees, fitted']} more agree under a reading that was chosen because "
+    f"it fits; {verdicts.get('not explained', 0)} remain unexplained."
 )
+page.glue(cells=len(printed), agreeing=int(verdicts["agrees"]))
+page.glue(fitted=int(verdicts["agrees, fitted"]))
+
+# %%
 full = {f.row: f for f in printed if f.table == "III K400" and f.metric == "FLOPs G"}
-rows = [(name, f.printed, f.all_counted) for name, f in full.items()]
-saved, total = (
-    full["+5 NL"].all_counted - full["+5 RNL"].all_counted,
-    full["+5 NL"].all_counted,
-)
-claimed = float(full["+5 NL"].printed) - float(full["+5 RNL"].printed)
+five_nl, five_rnl = full["+5 NL"], full["+5 RNL"]
+total = five_nl.all_counted
+saved = total - five_rnl.all_counted
+claimed = float(five_nl.printed) - float(five_rnl.printed)
 say(
-    f"RNL saves {claimed:.2f} of {full['+5 NL'].printed} G as printed, and {saved:.2f} of {total:.2f} GMAC "
-    f"({saved / total:.1%}) when everything is counted."
+    f"RNL saves {claimed:.2f} of {five_nl.printed} G as printed, and {saved:.2f} of "
+    f"{total:.2f} GMAC ({saved / total:.1%}) when everything is counted."
 )
-for key, value in {
-    "cells": len(printed),
-    "agreeing": verdicts["agrees"],
-    "fitted": verdicts["agrees, fitted"],
-}.items():
-    glue(key, int(value), display=False)
-for key, value in {
-    "saved": f"{saved:.1f}",
-    "total": f"{total:.1f}",
-    "percent": f"{saved / total:.1%}",
-}.items():
-    glue(key, value, display=False)
-pd.DataFrame(
-    rows, columns=["network, Table III", "printed, G", "everything counted, GMAC"]
-).style.hide(axis="index").format(precision=2)
+page.glue(saved=f"{saved:.1f}", total=f"{total:.1f}", percent=f"{saved / total:.1%}")
+rows = [(name, f.printed, f.all_counted) for name, f in full.items()]
+columns = ["network, Table III", "printed, G", "everything counted, GMAC"]
+pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(precision=2)
 
 # %% [markdown]
 # ## Experiment
@@ -980,59 +776,18 @@ pd.DataFrame(
 # have not been shown to reward a non-local block of any kind.
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
-from notebooks.kit.claims import evidence
-from notebooks.kit.claims.ledger import load_ledger
-from notebooks.kit.claims.running import run_all
-
-study, card, records = evidence.open_records(Path("."), "rnl")
-judged = evidence.judge(study, records, card)
-say(evidence.claims_table(study, judged, card))
-means = {
-    name: np.mean(list(evidence.values(records, name).values()))
-    for name in study.variants
-    if evidence.values(records, name)
-}
-say(
-    "Mean top-1 accuracy: "
-    + ", ".join(
-        f"{name} {means[name]:.1%}"
-        for name in (*study.primary, "oracle")
-        if name in means
-    )
-    + "."
+page.claims(
+    {
+        "over-baseline": "more accurate than the bare network",
+        "over-non-local": "more accurate than NL",
+        "regions-against-noise": "regions help against noise",
+        "query-specific-maps": "maps depend more on the query than NL's",
+    }
 )
-for key, name in {"bare": "baseline", "oracle": "oracle"}.items():
-    glue(
-        key, f"{means[name]:.0%}" if name in means else "(not recorded)", display=False
-    )
-SHORT = {
-    "over-baseline": "more accurate than the bare network",
-    "over-non-local": "more accurate than NL",
-    "regions-against-noise": "regions help against noise",
-    "query-specific-maps": "maps depend more on the query than NL's",
-}
-gain = [
-    100 * (v - evidence.values(records, "baseline")[s])
-    for s, v in evidence.values(records, "NL").items()
-]
-glue("nl-gain", f"{np.mean(gain):+.1f}", display=False)
-glue("steps", records[0].steps, display=False)
-glue("clips", study.base["data"]["train"]["clips"], display=False)
-glue(
-    "verdicts",
-    "; ".join(
-        f"{SHORT[claim.id]}: {judged[claim.id].verdict}"
-        for claim in study.claims
-        if claim.id in judged
-    ),
-    display=False,
-)
-drawings.run_card(
-    [row for row in records if row.variant in study.primary],
-    versions=card.versions,
-)
+bare, nl = page.values("baseline"), page.values("NL")
+gain = [100 * (accuracy - bare[seed]) for seed, accuracy in nl.items()]
+page.glue(nl_gain=f"{np.mean(gain):+.1f}")
+page.run_card()
 
 # %% [markdown]
 # Now live, on this machine: the networks that this page's parameters ask for, trained on video
@@ -1043,62 +798,10 @@ drawings.run_card(
 # that it is the right block is what the comparisons above and the tests' index loops prove.)
 
 # %% tags=["hide-input"]
-from notebooks.kit.claims.ledger import at_noise
-from vidattn.training import Placed, build_data, evaluate, load_trained
+trained = page.train("RNL")
 
-live = load_ledger("book/ledgers/rnl_full.yaml") if parameters.data else study
-block = Placed(kind="region", options=parameters.options, places=parameters.places)
-live = live.model_copy(update={"variants": {**live.variants, "RNL": (block,)}})
-changes = {
-    "optim": {"epochs": parameters.epochs},
-    "model": {"backbone": parameters.backbone},
-}
-if parameters.backbone != live.base["model"]["backbone"]:
-    changes["model"]["pretrained"] = (
-        None  # the recorded weights fit the ledger's backbone
-    )
-if parameters.data:
-    changes["data"] = {"root": parameters.data}
-elif parameters.scale == "smoke":
-    changes["data"] = {"train": {"clips": 32}, "test": {"clips": 16}}
-jobs = [
-    (name, seed)
-    for seed in card.seeds[: parameters.seeds]
-    for name in parameters.variants
-]
-experiments = {job: live.experiment(*job, **changes) for job in jobs}
-before_runs = time.perf_counter()
-results = dict(
-    zip(
-        jobs,
-        run_all(list(experiments.values()), jobs=1 if parameters.data else 2),
-        strict=True,
-    )
-)
-recorded = next(row for row in records if row.variant == "RNL")
-if parameters.scale == "reduced":
-    say(evidence.replayed(study, recorded))
-display(drawings.run_card(list(results.values())))
-live_seconds = time.perf_counter() - before_runs
-glue("live-seconds", f"{live_seconds:.0f}", display=False)
-levels = () if parameters.data else parameters.noise
-lines = []
-for (name, seed), result in results.items():
-    tests = [
-        build_data(at_noise(experiments[name, seed], level))[1] for level in levels
-    ]
-    noisy = [100 * evaluate(load_trained(result.folder), test).top1 for test in tests]
-    lines.append([name, seed, result.steps, 100 * result.top1, *noisy, result.seconds])
-columns = [
-    "network",
-    "seed",
-    "steps",
-    "top-1, %",
-    *(f"at noise {level:g}" for level in levels),
-]
-pd.DataFrame(lines, columns=[*columns, "seconds"]).style.hide(axis="index").format(
-    precision=0
-)
+# %% tags=["hide-input"]
+page.live_table(noise=page.noise)
 
 # %% [markdown]
 # ## The figures, remade on trained networks
@@ -1110,62 +813,36 @@ pd.DataFrame(lines, columns=[*columns, "seconds"]).style.hide(axis="index").form
 # object that the ring asks for, on the background.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figures 1, 4 and 5, remade: attention maps behind res3 for a query (dot) on the ring, on the object and on the background. Brighter is more weight, each row on its own scale, the query's own position left out of the scale.", "name": "fig-rnl-maps"}, "image": {"alt": "Rows of eight small frames with heat overlays: three queries for each trained network."}}
-from vidattn.video import augment
-from vidattn.video.sample import sample
-
 WITH_MAPS = ("NL", "RNL 1x1x1", "RNL")
-ours_fits = parameters.backbone == "resnet_mini" and 2 in parameters.places.get(
-    "res3", ()
-)
-names = [
-    name
+fits = page.backbone == "resnet_mini" and 2 in page.places.get("res3", ())
+looking = {
+    name: trained[name]
     for name in WITH_MAPS
-    if (name, jobs[0][1]) in results and (name != "RNL" or ours_fits)
-]
-trained = {name: load_trained(results[name, jobs[0][1]].folder) for name in names}
-crop = study.experiment("RNL", 0).sampling.size
-chosen, edge = sample("uniform", spec.frames, 8)[0], (spec.size - crop) // 2
-fooled = 1  # a clip that the live bare network gets wrong, if one was trained
-if ("baseline", jobs[0][1]) in results and parameters.data is None:
-    bare = results["baseline", jobs[0][1]]
+    if name in trained and (name != "RNL" or fits)
+}
+fooled, crop = 1, page.study.experiment("RNL", 0).sampling.size
+if "baseline" in trained and page.synthetic:
+    bare = page.results["baseline", page.card.seeds[0]]
     guesses, truth = bare.logits().argmax(1), bare.labels()
     fooled = int(np.flatnonzero(guesses != truth)[0])
     print(
         f"Clip {fooled}: {spec.classes[truth[fooled]]}; "
         f"the live bare network says {spec.classes[guesses[fooled]]}."
     )
-scene = render(spec, fooled)
-
-
-def seen(video):  # the frames and pixels that the network sees
-    return video[chosen][:, edge : edge + crop, edge : edge + crop]
-
-
-def cell(mask):  # the cell of the 8 x 10 x 10 map that a mask fills most
-    filled = F.avg_pool2d(torch.from_numpy(seen(mask)).float(), 4)
-    return tuple(int(i) for i in np.unravel_index(int(filled.argmax()), filled.shape))
-
-
-queries = {
-    "ring": cell(scene.ring),
-    "object": cell(scene.target),
-    "background": (4, 1, 1),
-}
-clip = augment.normalise(torch.from_numpy(seen(scene.frames)))[None]
-if trained and parameters.data is None:
+if looking and page.synthetic:
+    seen = clips.Seen(spec, fooled, frames=8, crop=crop, cell=4)
+    queries = {
+        "ring": seen.position(seen.scene.ring),
+        "object": seen.position(seen.scene.target),
+        "background": (4, 1, 1),
+    }
     maps = [
-        figures.attention_maps(model, "res3", 2, clip, queries.values())
-        for model in trained.values()
+        figures.attention_maps(model, "res3", 2, seen.clip, queries.values())
+        for model in looking.values()
     ]
-    titles = [f"{name}\n{query}" for name in trained for query in queries]
-    display(
-        figures.show_maps(
-            seen(scene.frames),
-            torch.cat(maps),
-            [*queries.values()] * len(trained),
-            titles,
-        )
-    )
+    titles = [f"{name}\n{query}" for name in looking for query in queries]
+    at = [*queries.values()] * len(looking)
+    display(figures.show_maps(seen.pictures, torch.cat(maps), at, titles))
 
 # %% [markdown]
 # One picture persuades; a number can be wrong. For each recorded network, on 16 test clips with 16
@@ -1177,23 +854,19 @@ if trained and parameters.data is None:
 # %% tags=["hide-input"]
 from notebooks.kit.claims import mean_interval
 
-columns = {
+COLUMNS = {
     "maps alike": "maps alike",
     "maps alike without self": "own positions left out",
     "own weight": "weight on own position",
 }
 lines = []
 for name in WITH_MAPS:
-    cells = [
-        mean_interval(list(evidence.values(records, name, column).values()))
-        for column in columns
-    ]
+    found = [mean_interval([*page.values(name, metric).values()]) for metric in COLUMNS]
     lines.append(
-        [name, *(f"{c.mean:.3f} ({c.low:.3f} to {c.high:.3f})" for c in cells)]
+        [name, *(f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)]
     )
-pd.DataFrame(lines, columns=["block", *columns.values()]).style.hide(
-    axis="index"
-).set_caption("Mean and 95% interval over ten seeds.")
+table = pd.DataFrame(lines, columns=["block", *COLUMNS.values()]).style
+table.hide(axis="index").set_caption("Mean and 95% interval over ten seeds.")
 
 # %% [markdown]
 # ## What the paper leaves open, and what we chose
@@ -1252,65 +925,55 @@ pd.DataFrame(lines, columns=["block", *columns.values()]).style.hide(
 # %% tags=["hide-input", "solution"]
 def dearer(channels, size):  # exercise 1
     shape = (1, channels, 4, 6, 5)
-    return (
-        count(lambda: RegionNonLocal(channels, kernel=size), shape).macs
-        > count(lambda: NonLocal(channels), shape).macs
-    )
+    with_regions = count(lambda: RegionNonLocal(channels, kernel=size), shape)
+    return with_regions.macs > count(lambda: NonLocal(channels), shape).macs
 
 
-assert sympy.solve(difference, kappa) == [2 * C_s]
+assert sympy.solve(difference, kappa) == [2 * C]
 assert not dearer(16, (1, 3, 5)) and dearer(16, (3, 1, 11))  # 15, 33 places; 2C = 32
 assert not dearer(96, (3, 7, 7))  # 147 places, 2C = 192
 print("Exercise 1: RNL is dearer when a region has more than 2C places")
 
-r, g = draw(2, N, d), draw(2, N, d)  # exercise 2
+d, N = 4, 60  # exercise 2
+r, g = draw(2, N, d), draw(2, N, d)
 small = einsum(r, g, "b j e, b j d -> b e d") / N
-assert (
-    error(einsum(r, small, "b i e, b e d -> b i d"), aggregate("dot_product", r, r, g))
-    < 1e-12
-)
+reordered = einsum(r, small, "b i e, b e d -> b i d")
+assert error(reordered, aggregate("dot_product", r, r, g)) < 1e-12
 for c, t, h, w in ((8, 3, 5, 4), (64, 1, 3, 4)):  # N = 60 > d = 4; N = 12 < d = 32
     n, e = t * h * w, c // 2
-    done = count(
-        lambda c=c: RegionNonLocal(c, form="dot_product", kernel=(1, 1, 1)),
-        (1, c, t, h, w),
-    )
-    assert done.by_kind["matmul"] == 2 * n * e * min(n, e)
+    make = partial(RegionNonLocal, c, form="dot_product", kernel=(1, 1, 1))
+    assert count(make, (1, c, t, h, w)).by_kind["matmul"] == 2 * n * e * min(n, e)
 print("Exercise 2: the reordered sum is the same, and costs 2 N d^2 where d < N")
 
-g, size = draw(2, d, T, H, W), (3, 3, 3)  # exercise 3
-wise = F.conv3d(
-    g, torch.full((d, 1, *size), 1 / prod(size), dtype=g.dtype), padding=1, groups=d
-)
-assert error(F_theta(g, "avg", size, {}), wise) < 1e-12
-assert (
-    error(F_theta(-g, "avg", size, {}), -F_theta(g, "avg", size, {})) < 1e-12
-)  # linear
-assert (
-    error(F_theta(-g, "max", size, {}), -F_theta(g, "max", size, {})) > 0.1
-)  # not linear
+g, size = draw(2, 4, 3, 5, 4), (3, 3, 3)  # exercise 3
+even = torch.full((4, 1, *size), 1 / prod(size), dtype=g.dtype)
+average, largest = (partial(F_theta, kind=k, size=size, p={}) for k in ("avg", "max"))
+assert error(average(g), F.conv3d(g, even, padding=1, groups=4)) < 1e-12
+assert error(average(-g), -average(g)) < 1e-12  # linear
+assert error(largest(-g), -largest(g)) > 0.1  # not linear
 print("Exercise 3: the average is linear, the maximum is not")
 
 
+# %% tags=["hide-input", "solution"]
 def change(block, x):  # exercise 4: what a block adds, and adds to the reversed clip
     return error((block(x.flip(2)) - x.flip(2)).flip(2), block(x) - x)
 
 
-x = draw(2, C, 5, H, W)
-block = random_block(RegionNonLocal(C, kernel=(3, 3, 3)))
+def random_region(channels, kernel=(3, 3, 3)):
+    return randomise(RegionNonLocal(channels, kernel=kernel)).eval()
+
+
+x, block = draw(2, 8, 5, 5, 4), random_region(8)
 assert change(block, x) > 0.01  # an arrow of time
 block.f_theta.weight.data += block.f_theta.weight.data.flip(2)
 assert change(block, x) < 1e-12  # symmetric in time
-assert change(random_block(RegionNonLocal(C, kernel=(1, 3, 3))), x) < 1e-12
+assert change(random_region(8, (1, 3, 3)), x) < 1e-12
 
 
-def reversal_seen(
-    kernel,
-):  # by a network whose other layers treat each frame for itself
+def reversal_seen(kernel):
+    """By a network whose other layers treat each frame for itself."""
     bare = resnet50(num_classes=4).double().eval()
-    network = place(
-        bare, {"res3": (1,)}, lambda c: random_block(RegionNonLocal(c, kernel=kernel))
-    )
+    network = place(bare, {"res3": (1,)}, partial(random_region, kernel=kernel))
     return error(network(clip.flip(2)), network(clip))
 
 
@@ -1320,14 +983,7 @@ assert (
     reversal_seen((3, 3, 3)) > 1e-6
 )  # a kernel with an arrow of time tells them apart
 print("Exercise 4: symmetric weights cannot see the direction of time")
-glue("seconds", f"{time.perf_counter() - started - live_seconds:.0f}", display=False)
-glue(
-    "threads",
-    "one thread"
-    if torch.get_num_threads() == 1
-    else f"{torch.get_num_threads()} threads",
-    display=False,
-)
+page.close()
 
 # %% [markdown]
 # ## Run it at scale

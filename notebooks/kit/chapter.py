@@ -2,18 +2,21 @@
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from IPython.display import display
 from myst_nb import glue
+from pandas.io.formats.style import Styler
 from torch import nn
 
 from notebooks.kit import claims
 from notebooks.kit.claims import Card, Judgement, Ledger, Record
+from notebooks.kit.claims.ledger import at_noise
 from notebooks.kit.claims.running import run_all
 from notebooks.kit.drawings import run_card, say
 from notebooks.kit.drawings.card import Html
@@ -21,7 +24,14 @@ from notebooks.kit.notebook import read_notebook
 from notebooks.kit.parameters import ROOT
 from vidattn import figures
 from vidattn.errors import UserError
-from vidattn.training import Experiment, Placed, Result, load_trained
+from vidattn.training import (
+    Experiment,
+    Placed,
+    Result,
+    build_data,
+    evaluate,
+    load_trained,
+)
 
 NOT_RECORDED = "(not yet recorded)"
 
@@ -206,6 +216,29 @@ class Chapter:
         self._live_seconds = time.perf_counter() - before
         self.glue(live_seconds=f"{self._live_seconds:.0f}")
         return trained
+
+    def live_table(self, noise: Sequence[float] = ()) -> Styler:
+        """Return a table of the live networks: steps, accuracy, seconds.
+
+        Args:
+            noise: Pixel noise levels at which they are tested, too; for synthetic
+                clips.
+        """
+        levels = noise if self.synthetic else ()
+        lines = []
+        for (name, seed), result in self.results.items():
+            network = load_trained(str(result.folder))
+            tests = [
+                build_data(at_noise(self.experiments[name, seed], level))[1]
+                for level in levels
+            ]
+            tested = [result.top1 or 0, *(evaluate(network, x).top1 for x in tests)]
+            accuracies = [100 * accuracy for accuracy in tested]
+            lines.append([name, seed, result.steps, *accuracies, result.seconds])
+        noisy = [f"at noise {level:g}" for level in levels]
+        columns = ["network", "seed", "steps", "top-1, %", *noisy, "seconds"]
+        table = pd.DataFrame(lines, columns=columns).style
+        return table.hide(axis="index").format(precision=0)
 
     def _networks(self, own: Collection[str], alike: Collection[str]) -> dict[str, Any]:
         """Return what the parameters make of the blocks of each network."""

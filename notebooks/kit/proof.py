@@ -3,7 +3,7 @@ arithmetic in float64.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -32,15 +32,22 @@ def randomise(block: nn.Module, std: float = 0.4) -> nn.Module:
     return block.double()
 
 
-def same(
+class Errors(NamedTuple):
+    """Largest relative errors of a block against another."""
+
+    output: float
+    input_gradient: float
+    weight_gradients: float
+
+
+def errors(
     clear: Clear,
     block: nn.Module,
     shape: tuple[int, ...],
     std: float = 0.4,
     weights: Callable[[Weights], Weights] = lambda p: p,
-) -> float:
-    """Return how far a clear block is from the library's: the largest relative error of
-    the output, of the input's gradient, and of all weights' gradients.
+) -> Errors:
+    """Return how far a clear block is from the library's.
 
     Both compute in training mode, so that the statistics of a batch normalisation are
     differentiated through. The weights and the input are random.
@@ -59,7 +66,14 @@ def same(
     for out in (clear(x, p), block(x)):
         first, *others = torch.autograd.grad(out, (x, *p.values()), direction)
         sides.append((out, first, torch.cat([other.flatten() for other in others])))
-    return max(error(found, wanted) for found, wanted in zip(*sides, strict=True))
+    return Errors(*(error(found, wanted) for found, wanted in zip(*sides, strict=True)))
+
+
+def same(
+    clear: Clear, block: nn.Module, shape: tuple[int, ...], **options: Any
+) -> float:
+    """Return the largest of the `errors` of a clear block, of values and gradients."""
+    return max(errors(clear, block, shape, **options))
 
 
 def prove(

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from notebooks.kit.claims.claim import Claim
+
 from notebooks.kit.claims.ledger import load_study
 from vidattn.errors import UserError
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from notebooks.kit.claims.stats import seeds_from_commit
 
 from notebooks.kit.claims import evidence
 from notebooks.kit.claims.ledger import Study, load_study
-from notebooks.kit.claims.stats import seeds_from_commit
 from vidattn.errors import UserError
 
 ROOT = Path(__file__).parents[2]

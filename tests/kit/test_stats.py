@@ -1,5 +1,4 @@
 import pytest
-
 from notebooks.kit.claims.stats import (
     mean_interval,
     paired_interval,
@@ -8,6 +7,7 @@ from notebooks.kit.claims.stats import (
     student_t_quantile,
     verdict,
 )
+
 from vidattn.errors import UserError
 
 SHA = "0123456789abcdef0123456789abcdef01234567"

@@ -1,5 +1,6 @@
 """What pages draw and show: plots with intervals, diagrams, tables, run cards."""
 
+from notebooks.kit.drawings.architecture import show_architecture
 from notebooks.kit.drawings.card import run_card
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
 from notebooks.kit.drawings.page import say, show_table
@@ -12,5 +13,6 @@ __all__ = [
     "layers_that_ran",
     "run_card",
     "say",
+    "show_architecture",
     "show_table",
 ]

@@ -1,9 +1,11 @@
 """A backbone's architecture table, printed by the model itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
+from IPython.display import display
 from torch import Tensor, nn
 
 from vidattn.backbones.stage import Stage
@@ -75,6 +77,27 @@ def describe(
     with torch.no_grad():
         model(torch.empty(tuple(shape), device="meta"))
     return rows
+
+
+def show_architecture(
+    network: nn.Module, side: int, caption: str, names: Mapping[str, str] | None = None
+) -> None:
+    """Show the architecture table of a network on 8 frames of `side` x `side` pixels.
+
+    Args:
+        network: The network.
+        side: Height and width of a frame, in pixels.
+        caption: The table's caption.
+        names: What a kind of block is called instead of by its class.
+    """
+    rows = []
+    for row in describe(network, (1, 3, 8, side, side)):
+        operation = row.operation
+        for kind, name in (names or {}).items():
+            operation = operation.replace(f"{kind} after block", f"{name} after")
+        rows.append((row.layer, operation, "×".join(map(str, row.output_size))))
+    table = pd.DataFrame(rows, columns=["layer", "operation", "output size"])
+    display(table.style.hide(axis="index").set_caption(caption))
 
 
 def _parts(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:

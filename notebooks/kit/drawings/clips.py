@@ -1,0 +1,117 @@
+"""The clips of the book's task: film strips, and what a network can see of them."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, from_numpy, nn
+
+from vidattn import figures
+from vidattn.video import augment
+from vidattn.video.sample import sample
+from vidattn.video.synthetic import Scene, SyntheticSpec, render
+
+
+def film_strips(
+    spec: SyntheticSpec, clips: Sequence[int], frames: Sequence[int], height: float
+) -> Figure:
+    """Draw some frames of some clips, a dashed frame around the object that counts.
+
+    Args:
+        spec: Description of the clips.
+        clips: Their numbers, a row each.
+        frames: Numbers of the frames that are shown.
+        height: The figure's height, in inches.
+    """
+    fig, axes = plt.subplots(
+        len(clips), len(frames), figsize=(figures.WIDTH, height), layout="constrained"
+    )
+    for row, index in zip(axes, clips, strict=True):
+        scene = render(spec, index)
+        for axis, t in zip(row, frames, strict=True):
+            axis.imshow(scene.frames[t])
+            axis.set(xticks=[], yticks=[])
+            if row is axes[-1]:
+                axis.set_xlabel(f"frame {t}")
+            _mark(axis, scene.target[t])
+        row[0].set_ylabel(spec.classes[scene.label])
+    plt.close(fig)
+    return fig
+
+
+def _mark(axis: Axes, mask: np.ndarray) -> None:
+    if mask.any():
+        rows, columns = np.nonzero(mask)
+        corner = float(columns.min() - 2), float(rows.min() - 2)
+        width, height = (float(np.ptp(side) + 4) for side in (columns, rows))
+        box = plt.Rectangle(
+            corner, width, height, fill=False, ec="white", ls="--", lw=1.2
+        )
+        axis.add_patch(box)
+
+
+def gaps(spec: SyntheticSpec, clips: int) -> np.ndarray:
+    """Return how far the ring and all that the object ever covers are apart in each of
+    some clips: pixels, edge to edge.
+    """
+    apart = []
+    for scene in (render(spec, index) for index in range(clips)):
+        ring, target = (np.argwhere(m.any(0)) for m in (scene.ring, scene.target))
+        apart.append(np.linalg.norm(ring[:, None] - target[None], axis=2).min())
+    return np.array(apart)
+
+
+def receptive_field(network: nn.Module) -> int:
+    """Return the side of the window, in pixels, that the last features of a network of
+    2-D or 3-D convolutions see.
+    """
+    field, step = 1, 1
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv3d) and "downsample" not in name:
+            field += (layer.kernel_size[2] - 1) * step
+            step *= layer.stride[2]
+    return field
+
+
+class Seen:
+    """What a network is shown of a clip: sampled frames, cropped in the middle.
+
+    Args:
+        spec: Description of the clips.
+        index: Number of the clip.
+        frames: Frames that are sampled.
+        crop: Side of the crop, in pixels.
+        cell: Side, in pixels, of what one position of the features stands for.
+    """
+
+    def __init__(
+        self, spec: SyntheticSpec, index: int, frames: int, crop: int, cell: int
+    ) -> None:
+        self.scene: Scene = render(spec, index)
+        self._times = sample("uniform", spec.frames, frames)[0]
+        self._edge, self._crop, self._cell = (spec.size - crop) // 2, crop, cell
+
+    def cut(self, video: np.ndarray) -> np.ndarray:
+        """Return the frames and pixels of a video or a mask that the network sees."""
+        inside = slice(self._edge, self._edge + self._crop)
+        return video[self._times][:, inside, inside]
+
+    @property
+    def pictures(self) -> np.ndarray:
+        """The frames as they are seen, (T, H, W, 3)."""
+        return self.cut(self.scene.frames)
+
+    @property
+    def clip(self) -> Tensor:
+        """The network's input, (1, 3, T, H, W)."""
+        return augment.normalise(from_numpy(self.pictures))[None]
+
+    def position(self, mask: np.ndarray) -> tuple[int, ...]:
+        """Return the position of the features that a mask fills most."""
+        filled = F.avg_pool2d(from_numpy(self.cut(mask)).float(), self._cell)
+        return tuple(
+            int(i) for i in np.unravel_index(int(filled.argmax()), filled.shape)
+        )
