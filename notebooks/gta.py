@@ -23,31 +23,42 @@
 # :class: chapter-card
 #
 # Paper
-# : B. He, X. Yang, Z. Wu, H. Chen, S.-N. Lim and A. Shrivastava, *GTA: Global temporal attention for video action understanding*, BMVC 2021
-#   {cite}`he2021gta`, with its appendix.
+# : B. He, X. Yang, Z. Wu, H. Chen, S.-N. Lim and A. Shrivastava, *GTA: Global temporal attention
+#   for video action understanding*, BMVC 2021 {cite}`he2021gta`, with its appendix.
 #
 # Idea
-# : The non-local block {cite}`wang2018nonlocal` compares every position with every other, and does not care in which order the frames came. GTA first attends within each
-#   frame, and then mixes the frames by matrices that are *learned*, one entry for each pair of frames, the same for every clip: at each place, and for regions that the network finds.
+# : The non-local block {cite}`wang2018nonlocal` compares every position with every other, and does
+#   not care in which order the frames came. GTA first attends within each frame, and then mixes the
+#   frames by matrices that are *learned*, one entry for each pair of frames, the same for every
+#   clip: at each place, and for regions that the network finds.
 #
 # Claimed
-# : On Something-Something V1 five blocks lift a ResNet-50 that sees single frames from 17.0% to 50.6%, five NL blocks to 31.2%, attention in space and then in time (DNL) to 38.8% (Fig. 3);
-#   with positions added the latter has 48.4% (Fig. 7); heads that cross the channel groups are better than plain ones, 50.6 against 50.1% (Fig. 14); and GTA costs less than NL.
+# : On Something-Something V1 five blocks lift a ResNet-50 that sees single frames from 17.0% to
+#   50.6%, five NL blocks to 31.2%, attention in space and then in time (DNL) to 38.8% (Fig. 3);
+#   with positions added the latter has 48.4% (Fig. 7); heads that cross the channel groups are
+#   better than plain ones, 50.6 against 50.1% (Fig. 14); and GTA costs less than NL.
 #
 # We found, by mathematics and counting
-# : Code and equations agree to {glue:text}`worst`. Of the library's {glue:text}`kinds` kinds of blocks in {glue:text}`settings` settings, {glue:text}`blind` give a network of single frames the same scores for a clip and for the clip
-#   played backwards, NL and DNL among them: what DNL gains in the paper, {glue:text}`without-order` of what GTA gains, was made without order. All cross-channel heads of a path are *one* $GT \times GT$ matrix. The region path learns its matrix,
-#   but what that makes of the positions is a map that compares every pair of them. {glue:text}`recount`
+# : Code and equations agree to {glue:text}`worst`. Of the library's {glue:text}`kinds` kinds of
+#   blocks in {glue:text}`settings` settings, {glue:text}`blind` give a network of single frames the
+#   same scores for a clip and for the clip played backwards, NL and DNL among them: what DNL gains
+#   in the paper, {glue:text}`without-order` of what GTA gains, was made without order. All
+#   cross-channel heads of a path are *one* $GT \times GT$ matrix. The region path learns its
+#   matrix, but what that makes of the positions is a map that compares every pair of them.
+#   {glue:text}`recount`
 #
 # We found, by experiment
 # : {glue:text}`verdicts`
 #
 # Cost of this page
-# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the live networks (less where finished ones were found again).
+# : {glue:text}`seconds` seconds on {glue:text}`threads`, and {glue:text}`live-seconds` more for the
+#   live networks (less where finished ones were found again).
 # ::::
 #
-# This chapter builds the block from the paper's equations, proves it equal to the library's, and asks of it and of all its rivals one question: does it matter in which order the frames come? Nothing of the other
-# chapters is needed here. The parameters below are the only thing that a run on another scale changes ({doc}`how-to`).
+# This chapter builds the block from the paper's equations, proves it equal to the library's, and
+# asks of it and of all its rivals one question: does it matter in which order the frames come?
+# Nothing of the other chapters is needed here. The parameters below are the only thing that a run
+# on another scale changes ({doc}`how-to`).
 
 # %% tags=["parameters", "hide-input"]
 scale = "reduced"  # smoke | reduced | full
@@ -103,14 +114,23 @@ page = Chapter("gta", globals())
 # %% [markdown]
 # ## A clip, and the same clip backwards
 #
-# In our clips one object moves, to the left or to the right, and that is the class. {numref}`fig-gta-task` shows one clip and below it the same frames, last one
-# first. Nothing else has changed: the path is drawn symmetrically about its middle. But what went left now goes right. `left` and `right` are each other's reversal.
+# In our clips one object moves, to the left or to the right, and that is the class.
+# {numref}`fig-gta-task` shows one clip and below it the same frames, last one first. Nothing else
+# has changed: the path is drawn symmetrically about its middle. But what went left now goes right.
+# `left` and `right` are each other's reversal.
 #
-# Take a network that sees single frames and ends in a mean over all positions, as we take the paper's R2D (a ResNet-50 on single frames) to do. Its features of frame $t$ depend on frame $t$ alone; play the clip backwards, and they come in another order, which the mean forgets. *It gives a clip and
-# its reversal the same scores.* It can see the colour in each frame; it may even find out that something moves along a row, by where things are; which way, it cannot. In a set of clips that has each one's reversal, exactly one of two is right: 50%.
-# We call the share of clips for which the class scores higher than its reversal the **accuracy within pairs**. It is the figure to watch on this page; with two classes that are each other's reversal it is the accuracy.
+# Take a network that sees single frames and ends in a mean over all positions, as we take the
+# paper's R2D (a ResNet-50 on single frames) to do. Its features of frame $t$ depend on frame $t$
+# alone; play the clip backwards, and they come in another order, which the mean forgets. *It gives
+# a clip and its reversal the same scores.* It can see the colour in each frame; it may even find
+# out that something moves along a row, by where things are; which way, it cannot. In a set of clips
+# that has each one's reversal, exactly one of two is right: 50%. We call the share of clips for
+# which the class scores higher than its reversal the **accuracy within pairs**. It is the figure to
+# watch on this page; with two classes that are each other's reversal it is the accuracy.
 #
-# The cell shows it, for a network with random weights, before any training: the scores, the bound, and for comparison the same architecture with a temporal shift {cite}`lin2019tsm`, which does see its neighbouring frames.
+# The cell shows it, for a network with random weights, before any training: the scores, the bound,
+# and for comparison the same architecture with a temporal shift {cite}`lin2019tsm`, which does see
+# its neighbouring frames.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "A clip (above) and its reversal (below), time running to the right. A network of single frames with a mean at its end gives both the same scores.", "name": "fig-gta-task"}, "image": {"alt": "Two film strips of the same six frames in opposite order. A coloured shape moves across a grey ground, to one side above and back below."}}
 spec = SyntheticSpec(task="ways", clips=24, seed=5, size=40, noise=0.02, distractors=0)
@@ -162,11 +182,14 @@ page.glue(reversed=table.set_caption(f"{len(few)} clips and their reversals."))
 # ```{glue} reversed
 # ```
 #
-# Without a word about attention this gives a test for any block: put it into the network of single frames and see whether it makes scores differ. We shall do that with all of them. First the block itself.
+# Without a word about attention this gives a test for any block: put it into the network of single
+# frames and see whether it makes scores differ. We shall do that with all of them. First the block
+# itself.
 #
 # ## Notation
 #
-# We keep the book's letters ({doc}`notation`); the paper's are near. Feature maps are $(B, C, T, H, W)$, and a *place* is a pair (row, column), of which a frame has $P = HW$.
+# We keep the book's letters ({doc}`notation`); the paper's are near. Feature maps are
+# $(B, C, T, H, W)$, and a *place* is a pair (row, column), of which a frame has $P = HW$.
 #
 # | the paper | here | |
 # | --- | --- | --- |
@@ -179,7 +202,8 @@ page.glue(reversed=table.set_caption(f"{len(few)} clips and their reversals."))
 #
 # :::{admonition} The paper
 # :class: paper
-# All positions of a clip are the rows of $X \in \mathbb{R}^{N \times C}$. With $Q = XW_Q$, $K = XW_K$, $V = XW_V$
+# All positions of a clip are the rows of $X \in \mathbb{R}^{N \times C}$. With $Q = XW_Q$,
+# $K = XW_K$, $V = XW_V$
 #
 # (gta-eq-1)=
 # $$
@@ -196,10 +220,15 @@ page.glue(reversed=table.set_caption(f"{len(few)} clips and their reversals."))
 #
 # :::{admonition} Our reading
 # :class: ours
-# The normalisation is a batch normalisation behind $W_O$ {cite}`ioffe2015batchnorm`, as in the non-local block. Where it starts is `start`: at 0 a fresh block changes nothing, which is what the library does unless told otherwise; our runs start at 1, and the section on them says why. With an inner width $d$ the scores are divided by $\sqrt{d}$. No biases: the equations have none.
+# The normalisation is a batch normalisation behind $W_O$ {cite}`ioffe2015batchnorm`, as in the
+# non-local block. Where it starts is `start`: at 0 a fresh block changes nothing, which is what the
+# library does unless told otherwise; our runs start at 1, and the section on them says why. With an
+# inner width $d$ the scores are divided by $\sqrt{d}$. No biases: the equations have none.
 # :::
 #
-# Equation {ref}`(1) <gta-eq-1>` does not say which rows belong together. That is what the einops pattern says: `b (t h w)` makes one sequence of a whole clip. Two other patterns will be all that the next two equations need.
+# Equation {ref}`(1) <gta-eq-1>` does not say which rows belong together. That is what the einops
+# pattern says: `b (t h w)` makes one sequence of a whole clip. Two other patterns will be all that
+# the next two equations need.
 
 # %% tags=["equation"]
 CLIP = "b (t h w)"  # (sequences) (positions of each): all positions are one sequence
@@ -274,7 +303,8 @@ print(
 #
 # :::{admonition} The paper
 # :class: paper
-# Entangled attention "tends to be biased towards the appearance similarity". So it is decoupled: within each frame $t$,
+# Entangled attention "tends to be biased towards the appearance similarity". So it is decoupled:
+# within each frame $t$,
 #
 # (gta-eq-3)=
 # $$
@@ -288,11 +318,15 @@ print(
 # A_t(i,j) = \operatorname{softmax}\left(\frac{Q_t(i,j) K_t(i,j)^\top}{\sqrt{C}}\right) V_t(i,j), \qquad Y_t(i,j) = Y_s(i,j) + A_t(i,j) W_O^t . \tag{4}
 # $$
 #
-# The two are SA and TA, together DNL. TA "with positional encoding" is TAPE; the paper does not say which encoding.
+# The two are SA and TA, together DNL. TA "with positional encoding" is TAPE; the paper does not say
+# which encoding.
 # :::
 #
-# Only the pattern changes. The check: each frame for itself, given to {ref}`(1) <gta-eq-1>` as a clip of one frame, and each place for itself, as a clip of one place, give the same. Positions are ours: sines and cosines of the frame's number
-# {cite}`vaswani2017attention`, added before the three projections, which adds no parameters; the printed 31.2M has no room for learned ones ({ref}`the table of open questions <gta-open>`).
+# Only the pattern changes. The check: each frame for itself, given to {ref}`(1) <gta-eq-1>` as a
+# clip of one frame, and each place for itself, as a clip of one place, give the same. Positions are
+# ours: sines and cosines of the frame's number {cite}`vaswani2017attention`, added before the three
+# projections, which adds no parameters; the printed 31.2M has no room for learned ones
+# ({ref}`the table of open questions <gta-open>`).
 
 # %% tags=["equation"]
 FRAME, PLACE = "(b t) (h w)", "(b h w) t"  # a sequence is a frame, or a place
@@ -352,7 +386,9 @@ assert min(error(a_s, a), error(a_t, a)) > 0.1
 #
 # :::{admonition} The paper
 # :class: paper
-# GTA takes the place of TA, so that from here on $X$ is the output of {ref}`(3) <gta-eq-3>`. The *region transform* (no number) sums a frame up in $K$ regions, with a learned $W_G \in \mathbb{R}^{K \times C}$:
+# GTA takes the place of TA, so that from here on $X$ is the output of {ref}`(3) <gta-eq-3>`. The
+# *region transform* (no number) sums a frame up in $K$ regions, with a learned
+# $W_G \in \mathbb{R}^{K \times C}$:
 #
 # (gta-eq-regions)=
 # $$
@@ -366,7 +402,8 @@ assert min(error(a_s, a), error(a_t, a)) > 0.1
 # Y = X + \underbrace{A_P W_P^O}_{\text{Pixel GTA}} + \underbrace{A_R W_R^O}_{\text{Region GTA}}, \tag{5}
 # $$
 #
-# both with "randomly initialized weight matrices" $\hat{M}_P, \hat{M}_R \in \mathbb{R}^{T \times T}$ in place of the softmax:
+# both with "randomly initialized weight matrices"
+# $\hat{M}_P, \hat{M}_R \in \mathbb{R}^{T \times T}$ in place of the softmax:
 #
 # (gta-eq-6)=
 # $$
@@ -376,11 +413,15 @@ assert min(error(a_s, a), error(a_t, a)) > 0.1
 #
 # :::{admonition} Our reading
 # :class: ours
-# $V_P = X W_V^P$ at each place, $V_R = X_G W_V^R$ for each region. Nothing normalises $\hat{M}$: its entries may be negative, and Figure 15 shows absolute values. Nothing normalises $G_R$ either, which is a sum over $P$ places, not a mean. Each path's output is normalised by itself, since the
-# region path is of third order in $X$ (shown below). $\hat{M}$ starts normal, with the variance of one over the number of terms that it sums.
+# $V_P = X W_V^P$ at each place, $V_R = X_G W_V^R$ for each region. Nothing normalises $\hat{M}$:
+# its entries may be negative, and Figure 15 shows absolute values. Nothing normalises $G_R$ either,
+# which is a sum over $P$ places, not a mean. Each path's output is normalised by itself, since the
+# region path is of third order in $X$ (shown below). $\hat{M}$ starts normal, with the variance of
+# one over the number of terms that it sums.
 # :::
 #
-# `heads` stands for $\hat{M}V$, for a whole batch of places or regions; with one matrix it is one line. The check sums index by index.
+# `heads` stands for $\hat{M}V$, for a whole batch of places or regions; with one matrix it is one
+# line. The check sums index by index.
 
 
 # %% tags=["equation"]
@@ -457,7 +498,8 @@ print(f"Eq. (6) equals its loops: relative error {off:.1e}")
 #
 # :::{admonition} The paper
 # :class: paper
-# $V$ is split into $G$ groups $V_g$ of $\lfloor C/G \rfloor$ channels. Each group has a matrix for each of $N_h$ heads,
+# $V$ is split into $G$ groups $V_g$ of $\lfloor C/G \rfloor$ channels. Each group has a matrix for
+# each of $N_h$ heads,
 #
 # (gta-eq-7)=
 # $$
@@ -476,8 +518,9 @@ print(f"Eq. (6) equals its loops: relative error {off:.1e}")
 #
 # :::{admonition} Our reading
 # :class: ours
-# $\lfloor C/G \rfloor$ loses channels where $G$ does not divide $C$. Ours cuts the inner width down to a multiple of $G$, so that all $C$ channels of the input still reach the block through $W_V$. Plain multi-head, the rival of Figure 14, has one matrix
-# a group, $\hat{M}_g V_g$, and no sum.
+# $\lfloor C/G \rfloor$ loses channels where $G$ does not divide $C$. Ours cuts the inner width down
+# to a multiple of $G$, so that all $C$ channels of the input still reach the block through $W_V$.
+# Plain multi-head, the rival of Figure 14, has one matrix a group, $\hat{M}_g V_g$, and no sum.
 # :::
 #
 # Two functions to hand to `gta`, and what they are for one group: {ref}`(6) <gta-eq-6>`.
@@ -526,10 +569,16 @@ print(
 # %% [markdown]
 # ## The clear block is the library's block
 #
-# `vidattn.blocks` has the same functions written to be trained: no matrix of pairs is held, and the regions are gathered from $V$ instead of from $X$. The next cell checks that they are equal, for every part alone and the whole: the same *random* weights in float64, outputs and every
-# gradient, in training mode, so that the batch's own mean and variance are differentiated through; on uneven sides, on a side of 1, with 1, 2, 3, 4 and 8 groups, of which only 1 and 2 divide the inner width of 10, with several $K$. A third implementation, index by index, judges the library's in the tests.
+# `vidattn.blocks` has the same functions written to be trained: no matrix of pairs is held, and the
+# regions are gathered from $V$ instead of from $X$. The next cells check that they are equal, for
+# every part alone and the whole: the same *random* weights in float64, outputs and every gradient,
+# in training mode, so that the batch's own mean and variance are differentiated through; on uneven
+# sides, on a side of 1, with 1, 2, 3, 4 and 8 groups, of which only 1 and 2 divide the inner width
+# of 10, with several $K$. A third implementation, index by index, judges the library's in the
+# tests.
 #
-# {numref}`fig-gta-2` below is the paper's overview, with shapes read off the library's blocks as they ran behind `res3` of a ResNet-50.
+# {numref}`fig-gta-2` below is the paper's overview, with shapes read off the library's blocks as
+# they ran behind `res3` of a ResNet-50.
 
 
 # %%
@@ -597,17 +646,28 @@ drawings.overview()
 # %% [markdown]
 # ## All cross-channel heads are one matrix
 #
-# Number the rows by $(k, t)$ and the columns by $(g, s)$, and write $\mathbf{M}$ for the $GT \times GT$ matrix with entries $\mathbf{M}_{(k,t),(g,s)} = \hat{M}_{kg}[t, s]$. ($\hat{M}_{kg}$ is the paper's $\hat{M}_g^k$.) Put {ref}`(7) <gta-eq-7>` into {ref}`(8) <gta-eq-8>`: channel $c$ of head $k$ in frame $t$ is
+# Number the rows by $(k, t)$ and the columns by $(g, s)$, and write $\mathbf{M}$ for the
+# $GT \times GT$ matrix with entries $\mathbf{M}_{(k,t),(g,s)} = \hat{M}_{kg}[t, s]$.
+# ($\hat{M}_{kg}$ is the paper's $\hat{M}_g^k$.) Put {ref}`(7) <gta-eq-7>` into
+# {ref}`(8) <gta-eq-8>`: channel $c$ of head $k$ in frame $t$ is
 #
 # $$
 # \texttt{MH}_G[k, t, c] = \sum_{g=1}^{G} \sum_{s=1}^{T} \hat{M}_{kg}[t, s]\, V_g[s, c] = \sum_{(g,s)} \mathbf{M}_{(k,t),(g,s)}\, V_{(g,s),\,c},
 # $$
 #
-# a matrix product. The *slot* $c$, from 1 to $d/G$, is on both sides and nowhere in $\mathbf{M}$: **one matrix, applied to all $d/G$ slots** (and to all places or regions). So
+# a matrix product. The *slot* $c$, from 1 to $d/G$, is on both sides and nowhere in $\mathbf{M}$:
+# **one matrix, applied to all $d/G$ slots** (and to all places or regions). So
 #
-# - channel $c$ of a group meets channel $c$ of the other groups, never another slot. What "mixes information across channels" otherwise is $W_V$ and $W_O$;
-# - a free linear map over channels and time would have $(dT)^2$ entries. This one has $(GT)^2$, which is $(d/G)^2$ times fewer, and does $GT\,d$ multiply-adds for a position instead of $d\,T\,d$;
-# - plain heads are $\mathbf{M}$ with blocks off the diagonal zero. And cross-channel heads are nothing but *plain* heads, $G^2$ of them, whose projections are shared: write $V$ out $G$ times, once for each $k$, and sum behind.
+# - channel $c$ of a group meets channel $c$ of the other groups, never another slot. What "mixes
+#   information across channels" otherwise is $W_V$ and $W_O$;
+# - a free linear map over channels and time would have $(dT)^2$ entries. This one has $(GT)^2$,
+#   which is $(d/G)^2$ times fewer, and does $GT\,d$ multiply-adds for a position instead of
+#   $d\,T\,d$;
+# - plain heads are $\mathbf{M}$ with blocks off the diagonal zero. And cross-channel heads are
+#   nothing but *plain* heads, $G^2$ of them, whose projections are shared: write $V$ out $G$ times,
+#   once for each $k$, and sum behind.
+#
+# The next two cells write both down and check all of it.
 
 
 # %% tags=["equation"]
@@ -652,14 +712,20 @@ say(
 )
 
 # %% [markdown]
-# Now the region path. Section 3.3 trains "attention maps that do not depend on individual pixel relationships". Of $\hat{M}$ that is true in both paths; of the map between positions that follows it is not. Put $G_R$ into {ref}`(6) <gta-eq-6>`, with one group: with $\mathbf{r}_i = W_G \mathbf{x}_i$ the position $i$ of frame $t$ gets
+# Now the region path. Section 3.3 trains "attention maps that do not depend on individual pixel
+# relationships". Of $\hat{M}$ that is true in both paths; of the map between positions that follows
+# it is not. Put $G_R$ into {ref}`(6) <gta-eq-6>`, with one group: with
+# $\mathbf{r}_i = W_G \mathbf{x}_i$ the position $i$ of frame $t$ gets
 #
 # $$
 # A_R[t, i] = \sum_{s, j} \underbrace{\hat{M}_R[t, s]}_{\text{learned}}\; \underbrace{\mathbf{r}_{t i}^\top \mathbf{r}_{s j}}_{\text{pairwise}}\; \mathbf{v}_{s j} .
 # $$
 #
-# That is dot-product attention between all pairs of positions, queries and keys from the same projection $W_G$, each weight multiplied by a learned number for its pair of frames. It is never written out because it is linear: $N K$ entries suffice. So the path is of third order in $X$: features twice as large give an $A_R$ eight times
-# as large, which is why each path needs a normalisation of its own.
+# That is dot-product attention between all pairs of positions, queries and keys from the same
+# projection $W_G$, each weight multiplied by a learned number for its pair of frames. It is never
+# written out because it is linear: $N K$ entries suffice. So the path is of third order in $X$:
+# features twice as large give an $A_R$ eight times as large, which is why each path needs a
+# normalisation of its own.
 
 
 # %% tags=["equation"]
@@ -675,11 +741,8 @@ B, C, T, H, W, d, K = 2, 12, 3, 5, 4, 4, 2
 x, M = draw(B, C, T, H, W), draw(T, T)
 W_G, W_V = draw(K, C, 1, 1, 1), draw(d, C, 1, 1, 1)
 a_p, a_r = pixel(x, W_V, M, one_matrix), region(x, W_G, W_V, M, one_matrix)
-flat, weights = (
-    rearrange(x, "b c t h w -> b t (h w) c"),
-    (W_G.flatten(1), W_V.flatten(1)),
-)
-off = error(region_as_pairs(flat, *weights, M), a_r.flatten(3))
+flat = rearrange(x, "b c t h w -> b t (h w) c")
+off = error(region_as_pairs(flat, W_G.flatten(1), W_V.flatten(1), M), a_r.flatten(3))
 assert off < 1e-12
 assert error(region(2 * x, W_G, W_V, M, one_matrix), 2**3 * a_r) < 1e-12
 assert error(pixel(2 * x, W_V, M, one_matrix), 2 * a_p) < 1e-12
@@ -690,24 +753,42 @@ say(f"The region path equals the sum over all {T * H * W}² pairs to {off:.0e}."
 #
 # :::{admonition} The paper
 # :class: paper
-# "It ignores the ordering of frames as self-attention is known to be permutation invariant. For instance, if we shuffle two pixels temporally, their relationship will be the same, producing the same output. This is not sufficient for differentiating actions like 'reveal something' and 'cover something'."
+# "It ignores the ordering of frames as self-attention is known to be permutation invariant. For
+# instance, if we shuffle two pixels temporally, their relationship will be the same, producing the
+# same output. This is not sufficient for differentiating actions like 'reveal something' and 'cover
+# something'."
 # :::
 #
-# Let $\pi$ permute the frames of a clip. A block $f$ *commutes* with $\pi$ if $f(\pi \mathbf{x}) = \pi f(\mathbf{x})$: shuffled frames give the shuffled output. (That is what self-attention does. It is not invariant, it is equivariant; the invariance comes from the mean at the end.) Layers that see single frames commute with every $\pi$, and so does
-# whatever is made of such layers and blocks, up to the mean over time, which forgets $\pi$:
+# Let $\pi$ permute the frames of a clip. A block $f$ *commutes* with $\pi$ if
+# $f(\pi \mathbf{x}) = \pi f(\mathbf{x})$: shuffled frames give the shuffled output. (That is what
+# self-attention does. It is not invariant, it is equivariant; the invariance comes from the mean at
+# the end.) Layers that see single frames commute with every $\pi$, and so does whatever is made of
+# such layers and blocks, up to the mean over time, which forgets $\pi$:
 #
-# > *If every block in a network of single frames commutes with $\pi$, the network gives $\mathbf{x}$ and $\pi\mathbf{x}$ the same scores, whatever it has learned.*
+# > *If every block in a network of single frames commutes with $\pi$, the network gives
+# $\mathbf{x}$ and $\pi\mathbf{x}$ the same scores, whatever it has learned.*
 #
-# Attention commutes because softmax and sum run over a *set* of keys: permuting the frames permutes queries and keys alike, whatever the weights are. The cell checks the code; random weights would hardly hide a dependence on order.
+# Attention commutes because softmax and sum run over a *set* of keys: permuting the frames permutes
+# queries and keys alike, whatever the weights are. The cell checks the code; random weights would
+# hardly hide a dependence on order.
 #
-# For telling `left` from `right` one $\pi$ matters, reversal. There are two ways to fail, then: to commute with every permutation, or with reversal alone. The next cell takes **every kind of block of the library** and many of their settings, with random weights, and tries all 24 permutations of 4 frames; then puts each into a
-# small ResNet of single frames and compares the scores of a clip and its reversal. Notice:
+# For telling `left` from `right` one $\pi$ matters, reversal. There are two ways to fail, then: to
+# commute with every permutation, or with reversal alone. The next cell takes **every kind of block
+# of the library** and many of their settings, with random weights, and tries all 24 permutations of
+# 4 frames; then puts each into a small ResNet of single frames and compares the scores of a clip
+# and its reversal. Notice:
 #
-# - NL and all its rivals, SA, TA and DNL, double attention, GloRe, the pyramid, criss-cross attention, and the decoupled rivals of Figure 6, commute with every permutation. None can tell a clip from its reversal. Decoupling does not help with that.
-# - Blocks with a neighbourhood in time (RNL) see order, but only if the neighbourhood is weighed by something that is not symmetric: with pooling as its region summary, RNL commutes with reversal and with nothing else, and the scores are the same.
+# - NL and all its rivals, SA, TA and DNL, double attention, GloRe, the pyramid, criss-cross
+#   attention, and the decoupled rivals of Figure 6, commute with every permutation. None can tell a
+#   clip from its reversal. Decoupling does not help with that.
+# - Blocks with a neighbourhood in time (RNL) see order, but only if the neighbourhood is weighed by
+#   something that is not symmetric: with pooling as its region summary, RNL commutes with reversal
+#   and with nothing else, and the scores are the same.
 # - TAPE and GTA commute with none, GTA not even with one group, one path and no SA.
 #
-# The claim about differences is one about *possibility*: a block that sees order can tell the two apart; whether it learns to is for the runs. And where the backbone itself looks along time (TSM, 3D convolutions), a blind block is not the only thing that looks.
+# The claim about differences is one about *possibility*: a block that sees order can tell the two
+# apart; whether it learns to is for the runs. And where the backbone itself looks along time (TSM,
+# 3D convolutions), a blind block is not the only thing that looks.
 
 
 # %% tags=["equation"]
@@ -725,6 +806,7 @@ for frames in (backwards, [2, 0, 3, 1]):
     for sees in (tape, library.GlobalTemporalAttention(32, frames=4)):
         assert from_commuting(randomise(sees), x, frames) > 1e-3
 
+# %%
 table = order.sweep()
 assert set(table["kind"]) == set(library.BLOCKS)
 argued = table["predicted"].notna()  # what stands above
@@ -732,9 +814,8 @@ assert table["predicted"].nunique() == 3
 assert (table["predicted"] == table["commutes with"])[argued].all()
 same = table["scores"] < 1e-12  # what was derived above
 assert (same == table["commutes with"].ne("none")).all()
-page.glue(
-    kinds=str(len(library.BLOCKS)), settings=str(len(table)), blind=str(same.sum())
-)
+kinds, settings, blind = map(str, (len(library.BLOCKS), len(table), same.sum()))
+page.glue(kinds=kinds, settings=settings, blind=blind)
 table.drop(columns=["predicted", "scores"]).style.hide(axis="index").format(
     {"reversal": "{:.0e}"}
 ).set_caption(
@@ -749,8 +830,10 @@ drawings.order_plot(table)
 # ## Three more properties
 #
 # - **A fresh block is the identity**, as the normalisations behind $W_O$ start at zero.
-# - **The number of frames is fixed.** $\hat{M}$ is $T \times T$: another number of frames is refused.
-# - **The pixel path keeps places apart**, the region path does not: an output depends on $T$ inputs in the first, on all $N$ in the second.
+# - **The number of frames is fixed.** $\hat{M}$ is $T \times T$: another number of frames is
+#   refused.
+# - **The pixel path keeps places apart**, the region path does not: an output depends on $T$ inputs
+#   in the first, on all $N$ in the second.
 
 # %%
 x = draw(2, 16, 3, 5, 4)
@@ -773,12 +856,19 @@ for path, reached in {"pixel": 3, "region": 3 * 5 * 4}.items():
 #
 # ## Cost: what follows from the equations
 #
-# Per block, in multiply-adds (MACs) of one clip, $N = TP$ positions in $T$ frames of $P$ places. A projection from $a$ to $b$ channels is $abN$. NL compares $N$ with $N$ positions, SA $N$ with $P$, TA $N$ with $T$, and GTA's mixing reads off the matrix: $GT$ products for each of $d$ channels. The cell types these as polynomials and asserts that the counter, which watches the library's modules run,
-# gives exactly the same number, over uneven sizes and options, widths that $G$ does not divide among them. Notice in the output:
+# Per block, in multiply-adds (MACs) of one clip, $N = TP$ positions in $T$ frames of $P$ places. A
+# projection from $a$ to $b$ channels is $abN$. NL compares $N$ with $N$ positions, SA $N$ with $P$,
+# TA $N$ with $T$, and GTA's mixing reads off the matrix: $GT$ products for each of $d$ channels.
+# The cell types these as polynomials and asserts that the counter, which watches the library's
+# modules run, gives exactly the same number, over uneven sizes and options, widths that $G$ does
+# not divide among them. Notice in the output:
 #
-# - along time nearly everything is projections: with 8 frames TA's products are a small share, and so are the pixel path's;
+# - along time nearly everything is projections: with 8 frames TA's products are a small share, and
+#   so are the pixel path's;
 # - mixing costs $G/2$ times TA's products: "global" is not what makes it cheap;
-# - the region path has two orders of doing it. Gathering $X$ first, as the paper writes, costs $KCN + TKCd$ up to $V_R$, projecting first, as the library does, $CdN + KdN$. Which is less depends on the place; the cell says at which.
+# - the region path has two orders of doing it. Gathering $X$ first, as the paper writes, costs
+#   $KCN + TKCd$ up to $V_R$, projecting first, as the library does, $CdN + KdN$. Which is less
+#   depends on the place; the cell says at which.
 
 
 # %% tags=["equation"]
@@ -859,11 +949,19 @@ pd.DataFrame(rows).style.format(precision=2).set_caption(
 # %% [markdown]
 # ## What the printed numbers can bear
 #
-# Before we train anything, two readings of them; {doc}`gta_figures` asks two more, whether the text's sentences fit the tables, and how large chance is.
+# Before we train anything, two readings of them; {doc}`gta_figures` asks two more, whether the
+# text's sentences fit the tables, and how large chance is.
 #
-# **Do the costs follow?** {doc}`gta_cost` recounts each of them. With projections from $C$ to $C$ channels and all keys, as the text has it, hardly any row does. With $C/2$ in NL and $C/4$ elsewhere, and keys that are max-pooled, all of the authors' own but GTA's do, though one of them needs three blocks where the text has five; GTA's ask for a composition that was found by a search. The cell counts.
+# **Do the costs follow?** {doc}`gta_cost` recounts each of them. With projections from $C$ to $C$
+# channels and all keys, as the text has it, hardly any row does. With $C/2$ in NL and $C/4$
+# elsewhere, and keys that are max-pooled, all of the authors' own but GTA's do, though one of them
+# needs three blocks where the text has five; GTA's ask for a composition that was found by a
+# search. The cell counts.
 #
-# **How much is order?** Figure 7 adds parts one by one to R2D-50, 17.0% on Something-Something V1. What was derived above says what each step can have brought. SA sees single frames; TA and DNL commute with every permutation, so whatever they gain, they gain by relating frames as a *set*. Positions, or GTA, are the first to see order.
+# **How much is order?** Figure 7 adds parts one by one to R2D-50, 17.0% on Something-Something V1.
+# What was derived above says what each step can have brought. SA sees single frames; TA and DNL
+# commute with every permutation, so whatever they gain, they gain by relating frames as a *set*.
+# Positions, or GTA, are the first to see order.
 
 # %%
 printed = efficiency()
@@ -902,16 +1000,35 @@ say(f"Of {whole:.1f} points {each}. Reached without any sight of order: {share}.
 # %% [markdown]
 # ## Experiment
 #
-# What would be run, what was claimed and how large an effect was predicted was committed before the runs; the seeds follow from that commit's hash ({doc}`ledgers/gta`). It is the ledger's second version: before it, one seed of GTA (100%) and one of attention with positions (53%) had been seen on other clips, so in which direction the claims about them would go was known. DNL cannot exceed chance here: the claims against it ask only whether the other network learns. All networks start from one backbone of single frames, pre-trained to name the colour of single objects.
+# What would be run, what was claimed and how large an effect was predicted was committed before the
+# runs; the seeds follow from that commit's hash ({doc}`ledgers/gta`). It is the ledger's second
+# version: before it, one seed of GTA (100%) and one of attention with positions (53%) had been seen
+# on other clips, so in which direction the claims about them would go was known. DNL cannot exceed
+# chance here: the claims against it ask only whether the other network learns. All networks start
+# from one backbone of single frames, pre-trained to name the colour of single objects.
 #
-# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above the tolerance; *not reproduced*: none of it does; *undecided*: it holds the tolerance. *Needs more seeds*: it holds the tolerance and is too wide to have seen the predicted effect. Such a verdict speaks of these clips and of {glue:text}`steps` steps of training, not of
-# Something-Something; the seeds are training seeds, and all runs share their clips and the backbone they start from.
+# First the recorded runs. *Reproduced*: the whole 95% interval of the paired difference lies above
+# the tolerance; *not reproduced*: none of it does; *undecided*: it holds the tolerance. *Needs more
+# seeds*: it holds the tolerance and is too wide to have seen the predicted effect. Such a verdict
+# speaks of these clips and of {glue:text}`steps` steps of training, not of Something-Something; the
+# seeds are training seeds, and all runs share their clips and the backbone they start from.
 #
-# **Where the normalisation starts mattered to GTA.** In a first version of the ledger every block started as the identity, its last normalisation at zero, and the first three runs, GTA's among them, stayed at chance; on calibration clips, too, and for longer. What a block says is multiplied by that normalisation's weight. When it
-# started at 1, GTA learned; attention with positions did not, from either start. The paper drops the normalisation from its equations and does not say. So the paper's blocks start at 1 in these runs, `start 0` among the exploratory rows shows the other, and {doc}`ledgers/gta` tells in what order we saw what.
+# **Where the normalisation starts mattered to GTA.** In a first version of the ledger every block
+# started as the identity, its last normalisation at zero, and the first three runs, GTA's among
+# them, stayed at chance; on calibration clips, too, and for longer. What a block says is multiplied
+# by that normalisation's weight. When it started at 1, GTA learned; attention with positions did
+# not, from either start. The paper drops the normalisation from its equations and does not say. So
+# the paper's blocks start at 1 in these runs, `start 0` among the exploratory rows shows the other,
+# and {doc}`ledgers/gta` tells in what order we saw what.
 #
-# Then live, on this machine: the networks that this page's parameters ask for, trained on video files that were just written and decoded. One seed is enough to see what happens, and not enough to judge by. One recorded run is replayed for its first steps, too: other losses than the
-# recorded ones would mark the records as stale. In its table an argument becomes a measurement: every live network of this task sees up to 96 decoded test clips and their reversals. *Scores differ by*: the largest difference of the two, relative to the largest score.
+# How often the recorded networks tell a clip from its reversal stands in {doc}`gta_evidence`.
+#
+# Then live, on this machine: the networks that this page's parameters ask for, trained on video
+# files that were just written and decoded. One seed is enough to see what happens, and not enough
+# to judge by. One recorded run is replayed for its first steps, too: other losses than the recorded
+# ones would mark the records as stale. In its table an argument becomes a measurement: every live
+# network of this task sees up to 96 decoded test clips and their reversals. *Scores differ by*: the
+# largest difference of the two, relative to the largest score.
 
 # %% tags=["hide-input"]
 page.claims(shown=page.study.variants)
@@ -948,14 +1065,27 @@ table if page.synthetic else None
 # %% [markdown]
 # ## Figures 1 and 17, trained; 15, trained; 8 and 16
 #
-# Figure 1 compares the maps of NL with those of DNL, Figure 17 adds the swap of their projections, of which {doc}`gta_figures` says what it changes and what not. {numref}`fig-gta-1` has their five rows for live networks, on the first test clip, for a query on the object. The paper chooses its clips; ours is the first one.
+# Figure 1 compares the maps of NL with those of DNL, Figure 17 adds the swap of their projections,
+# of which {doc}`gta_figures` says what it changes and what not. {numref}`fig-gta-1` has their five
+# rows for live networks, on the first test clip, for a query on the object. The paper chooses its
+# clips; ours is the first one.
 #
-# Figure 15 shows two data sets, one where order matters and one where it hardly does. {numref}`fig-gta-15` has a block that was trained to tell left from right, one that was trained to name colours, and one that was not trained; {numref}`fig-gta-15-untrained` has more of the latter.
-# Two numbers are given for each matrix below: how far from flat it is (the spread of the averaged entries over their mean), and how much of it sees reversal. With $\mathbf{J}$ the matrix that reverses the frames, $\hat{M} = \frac{1}{2}(\hat{M} + \mathbf{J}\hat{M}\mathbf{J}) + \frac{1}{2}(\hat{M} - \mathbf{J}\hat{M}\mathbf{J})$,
-# and the first half commutes with reversal (exercise 2). The share of the second in the square of the norm is one half for random matrices.
+# Figure 15 shows two data sets, one where order matters and one where it hardly does.
+# {numref}`fig-gta-15` has a block that was trained to tell left from right, one that was trained to
+# name colours, and one that was not trained; {numref}`fig-gta-15-untrained` has more of the latter.
+# Two numbers are given for each matrix below: how far from flat it is (the spread of the averaged
+# entries over their mean), and how much of it sees reversal. With $\mathbf{J}$ the matrix that
+# reverses the frames, $\hat{M} = \frac{1}{2}(\hat{M} + \mathbf{J}\hat{M}\mathbf{J}) +
+# \frac{1}{2}(\hat{M} - \mathbf{J}\hat{M}\mathbf{J})$, and the first half commutes with reversal
+# (exercise 2). The share of the second in the square of the norm is one half for random matrices.
 #
-# Figures 8 and 16 show two regions each, of two and of three clips, and name them: "hand", "paper", "watch". Which two of the $K$ were shown, and how they were chosen, is not said. Ours in {numref}`fig-gta-8` are the two whose weights $G_R$ vary most, on the first three clips. And since we know where the object is, a number says how much
-# they have found: for each region the mean weight on the object above the mean of the map, in units of its spread; the largest of the $K$ regions, mean over 16 clips, beside the same for a block with fresh weights, since the largest of many is large by chance alone.
+# Figures 8 and 16 show two regions each, of two and of three clips, and name them: "hand", "paper",
+# "watch". Which two of the $K$ were shown, and how they were chosen, is not said. Ours in
+# {numref}`fig-gta-8` are the two whose weights $G_R$ vary most, on the first three clips. And since
+# we know where the object is, a number says how much they have found: for each region the mean
+# weight on the object above the mean of the map, in units of its spread; the largest of the $K$
+# regions, mean over 16 clips, beside the same for a block with fresh weights, since the largest of
+# many is large by chance alone.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figures 1 and 17, remade with live networks: what one query on the object (dot) attends to in NL, in the two parts of DNL, and in the two after their projections have been swapped. Logarithmic heat, each row with its own range.", "name": "fig-gta-1"}, "image": {"alt": "Five rows of frames of one clip with heat over them: NL over all frames, spatial parts over the query's frame, temporal parts at the query's place in every frame."}}
 if {"NL", "DNL"} <= {*trained} and page.synthetic:
@@ -1015,7 +1145,11 @@ if "GTA" in trained and "region" in page.paths and page.synthetic:
 page.glue(regions_told=told)
 
 # %% [markdown]
-# Spread of the averaged entries over their mean, and the share of the matrices that sees reversal: {glue:text}`matrices-told`. By chance it would be {glue:text}`spread-chance` and 50%. The weight on the object of the region that answers most to it, in standard deviations of its map: {glue:text}`regions-told`. Over ten seeds, {doc}`gta_evidence` compares regions with the object cell by cell.
+# Spread of the averaged entries over their mean, and the share of the matrices that sees reversal:
+# {glue:text}`matrices-told`. By chance it would be {glue:text}`spread-chance` and 50%. The weight
+# on the object of the region that answers most to it, in standard deviations of its map:
+# {glue:text}`regions-told`. Over ten seeds, {doc}`gta_evidence` compares regions with the object
+# cell by cell.
 #
 # (gta-open)=
 # ## What the paper leaves open, and what we chose
@@ -1034,7 +1168,7 @@ page.glue(regions_told=told)
 # | Figures 7, 12 | TAPE, no encoding named; with CCMH | sines and cosines, added before the three projections; $Q$ of group $k$ with $K$ of group $g$ | 31.2M has no room for learned positions |
 # | Figure 3 | 50.2 G, 31.2M for GTA | the block as the text has it | no $K$ fits both; {doc}`gta_cost` has a composition that does, found by a search |
 # | section 4.1 | "every other residual block" | after blocks 1, 3 of res3 and 1, 3, 5 of res4 | as the non-local paper |
-# | section 4.3 | CCMH gains "1%" on Region GTA | the cells, which say more | recomputed above; check marks of Figure 5 lost |
+# | section 4.3 | CCMH gains "1%" on Region GTA | the cells, which say more | recomputed in {doc}`gta_figures`; check marks of Figure 5 lost |
 # | Figures 6, 9 | no numbers in the text at hand | none quoted | the text's sentences alone |
 # | Figure 17 | projections are swapped | $W_O$ and normalisations stay | "query/key/value projections" |
 #
@@ -1042,20 +1176,40 @@ page.glue(regions_told=told)
 #
 # Think first; each solution was executed, and asserts what it says.
 #
-# 1. Put pixel GTA directly before the mean at the end of a network, nothing nonlinear behind it. What of $\hat{M}$ do the scores still depend on? Can such a network tell a clip from its reversal? (In Figure 11 a block in the last stage brings least.)
-# 2. Which $\hat{M}$ make pixel GTA with one group blind: to every permutation, and to reversal? How many free numbers has each kind, of $T^2$?
-# 3. From how many frames on does mixing with $G$ heads cost more than the two products of spatial attention, keys not pooled? How many are that behind `res3` and `res4` of a ResNet-50 with $G = 8$?
-# 4. Write the temporal shift of TSM {cite}`lin2019tsm` as pixel GTA: with which heads, and which matrices?
+# 1. Put pixel GTA directly before the mean at the end of a network, nothing nonlinear behind it.
+#    What of $\hat{M}$ do the scores still depend on? Can such a network tell a clip from its
+#    reversal? (In Figure 11 a block in the last stage brings least.)
+# 2. Which $\hat{M}$ make pixel GTA with one group blind: to every permutation, and to reversal? How
+#    many free numbers has each kind, of $T^2$?
+# 3. From how many frames on does mixing with $G$ heads cost more than the two products of spatial
+#    attention, keys not pooled? How many are that behind `res3` and `res4` of a ResNet-50 with
+#    $G = 8$?
+# 4. Write the temporal shift of TSM {cite}`lin2019tsm` as pixel GTA: with which heads, and which
+#    matrices?
 #
 # ```{dropdown} Solutions
-# **1.** On its column sums. The mean over $t$ of $\sum_s \hat{M}[t, s]\, \mathbf{v}_s$ is $\sum_s \big(\frac{1}{T} \sum_t \hat{M}[t, s]\big) \mathbf{v}_s$: a weighted mean over frames, with $T$ learned weights for each pair of head and group, and no more. It can still tell the two apart, unless those weights are the same backwards; but it cannot relate two frames, only weigh each.
-# That would be a reason for the last stage's small gain if the block stood behind the last residual block; the paper's own is that too little of space is left there.
+# **1.** On its column sums. The mean over $t$ of $\sum_s \hat{M}[t, s]\, \mathbf{v}_s$ is
+# $\sum_s \big(\frac{1}{T} \sum_t \hat{M}[t, s]\big) \mathbf{v}_s$: a weighted mean over frames,
+# with $T$ learned weights for each pair of head and group, and no more. It can still tell the two
+# apart, unless those weights are the same backwards; but it cannot relate two frames, only weigh
+# each. That would be a reason for the last stage's small gain if the block stood behind the last
+# residual block; the paper's own is that too little of space is left there.
 #
-# **2.** Those that commute with the permutation matrices. With all of them: $a\mathbf{I} + b\,\mathbf{e}\mathbf{e}^\top$ with $\mathbf{e}$ the vector of ones, each frame itself and the mean of all, 2 numbers. With reversal: those that are the same turned by half a circle, $\hat{M}[T-1-t, T-1-s] = \hat{M}[t, s]$, which leaves $\lceil T^2/2 \rceil$. Random matrices are neither.
+# **2.** Those that commute with the permutation matrices. With all of them:
+# $a\mathbf{I} + b\,\mathbf{e}\mathbf{e}^\top$ with $\mathbf{e}$ the vector of ones, each frame
+# itself and the mean of all, 2 numbers. With reversal: those that are the same turned by half a
+# circle, $\hat{M}[T-1-t, T-1-s] = \hat{M}[t, s]$, which leaves $\lceil T^2/2 \rceil$. Random
+# matrices are neither.
 #
-# **3.** $GT \cdot N d > 2 P \cdot N d$, so $T > 2P/G$: a quarter of the places of a frame for $G = 8$. No clip of the paper is near. With keys pooled by 2 × 2, as the printed costs ask, the bound is a quarter of it: 12.25 frames at `res4`, and the paper's clips of 16 frames are beyond it.
+# **3.** $GT \cdot N d > 2 P \cdot N d$, so $T > 2P/G$: a quarter of the places of a frame for
+# $G = 8$. No clip of the paper is near. With keys pooled by 2 × 2, as the printed costs ask, the
+# bound is a quarter of it: 12.25 frames at `res4`, and the paper's clips of 16 frames are beyond
+# it.
 #
-# **4.** Plain heads, eight groups: $\hat{M}_1$ has ones above the diagonal (it takes frame $t + 1$), $\hat{M}_2$ ones below it, the others are $\mathbf{I}$, and $W_V$ and $W_O$ do nothing. Then $A_P$ is the shifted $X$. So pixel GTA with plain heads holds TSM's shift, and learns instead how far to look, in which channels.
+# **4.** Plain heads, eight groups: $\hat{M}_1$ has ones above the diagonal (it takes frame
+# $t + 1$), $\hat{M}_2$ ones below it, the others are $\mathbf{I}$, and $W_V$ and $W_O$ do nothing.
+# Then $A_P$ is the shifted $X$. So pixel GTA with plain heads holds TSM's shift, and learns instead
+# how far to look, in which channels.
 # ```
 
 # %% tags=["hide-input", "solution"]
@@ -1115,14 +1269,14 @@ print(f"Exercise 3: T > {equal}: more than {res3} frames at res3, {res4} at res4
 # %% tags=["hide-input", "solution"]
 x, eye = draw(2, 16, 5, 3, 4), torch.eye(5, dtype=torch.float64)  # exercise 4
 plain = {"groups": 8, "cross_channel": False, "paths": ["pixel"], "spatial": False}
-block = library.GlobalTemporalAttention(16, frames=5, inner=16, start=1, **plain)
-block = block.double().eval()
+plain |= {"frames": 5, "inner": 16, "start": 1}
+block = library.GlobalTemporalAttention(16, **plain).double().eval()
 for layer in (block.v["pixel"], block.out["pixel"][0]):
     layer.weight.data = torch.eye(16, dtype=torch.float64)[..., None, None, None]
 ahead, behind = eye.roll(1, 1).triu(1), eye.roll(-1, 1).tril(-1)
 block.m["pixel"].data = torch.stack([ahead, behind, *[eye] * 6])
-added = (block(x) - x) * (1 + 1e-5) ** 0.5  # what the fresh normalisation divides by
-assert error(added, temporal_shift(x)) < 1e-12
+fresh = (1 + 1e-5) ** 0.5  # what the normalisation divides by
+assert error(fresh * (block(x) - x), temporal_shift(x)) < 1e-12
 print("Exercise 4: the temporal shift is pixel GTA with eight plain heads")
 page.close()
 

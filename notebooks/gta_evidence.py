@@ -16,11 +16,17 @@
 # (gta-evidence)=
 # # The recorded runs of GTA
 #
-# Figures 3, 5 to 7, 9 and 11 to 14 of {cite:t}`he2021gta` compare attentions, paths, heads, places and numbers of regions by their accuracy on Something-Something. We ask the same on the clips of {numref}`fig-gta-task`, where it is known which networks can tell a clip
-# from its reversal at all. What would be run, what was claimed and how large an effect was predicted was committed first ({doc}`ledgers/gta`, which also tells how the task was calibrated); the seeds follow from the hash of that commit. It is the ledger's second version; what had been seen before it stands in it. All networks
-# start from one backbone of single frames, pre-trained to name colours, and differ in nothing but the block (the oracle, GTA on TSM, mirrored and colours: in what their names say).
+# Figures 3, 5 to 7, 9 and 11 to 14 of {cite:t}`he2021gta` compare attentions, paths, heads, places
+# and numbers of regions by their accuracy on Something-Something. We ask the same on the clips of
+# {numref}`fig-gta-task`, where it is known which networks can tell a clip from its reversal at all.
+# What would be run, what was claimed and how large an effect was predicted was committed first
+# ({doc}`ledgers/gta`, which also tells how the task was calibrated); the seeds follow from the hash
+# of that commit. It is the ledger's second version; what had been seen before it stands in it. All
+# networks start from one backbone of single frames, pre-trained to name colours, and differ in
+# nothing but the block (the oracle, GTA on TSM, mirrored and colours: in what their names say).
 #
-# Nothing is trained on this page. `make evidence LEDGER=gta` runs what the ledger lists and is not yet recorded.
+# Nothing is trained on this page. `make evidence LEDGER=gta` runs what the ledger lists and is not
+# yet recorded.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -59,9 +65,13 @@ Markdown(
 # %% [markdown]
 # ## The four primary claims
 #
-# How a verdict comes about, and what it can and cannot say, stands in {ref}`rnl-evidence`: *reproduced* means that the whole 95% interval of the paired difference lies
-# above the tolerance, *not reproduced* that none of it does, *undecided* that it holds the tolerance. *Needs more seeds*: the interval holds the tolerance and is too wide to have seen the predicted effect, which is no verdict. The intervals are over training seeds; all runs share
-# {glue:text}`gta-train-clips` training clips, {glue:text}`gta-test-clips` test clips and one backbone. With two classes, each the other's reversal, accuracy is accuracy within pairs.
+# How a verdict comes about, and what it can and cannot say, stands in {ref}`rnl-evidence`:
+# *reproduced* means that the whole 95% interval of the paired difference lies above the tolerance,
+# *not reproduced* that none of it does, *undecided* that it holds the tolerance. *Needs more
+# seeds*: the interval holds the tolerance and is too wide to have seen the predicted effect, which
+# is no verdict. The intervals are over training seeds; all runs share {glue:text}`gta-train-clips`
+# training clips, {glue:text}`gta-test-clips` test clips and one backbone. With two classes, each
+# the other's reversal, accuracy is accuracy within pairs.
 
 # %% tags=["hide-input"]
 Markdown(
@@ -83,8 +93,11 @@ drawings.interval_plot(
 # %% [markdown]
 # ## Who tells a clip from its reversal
 #
-# {numref}`fig-gta-within` has every variant. The blocks that commute with reversal ({ref}`gta` proves which) leave a network of single frames blind, and the cell asserts it of every recorded run: over the test clips and the same clips played backwards
-# they have 50%, up to rounding. On the test clips alone they stray from it by chance, and would stray further if the files betrayed the direction in any single frame.
+# {numref}`fig-gta-within` has every variant. The blocks that commute with reversal ({ref}`gta`
+# proves which) leave a network of single frames blind, and the cell asserts it of every recorded
+# run: over the test clips and the same clips played backwards they have 50%, up to rounding. On the
+# test clips alone they stray from it by chance, and would stray further if the files betrayed the
+# direction in any single frame.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy within pairs on the test clips: how often the right one of a class and its reversal scores higher. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below GTA multi-head are exploratory. The line: chance.", "name": "fig-gta-within"}, "image": {"alt": "A row of dots for each variant against the accuracy within pairs. The networks that are blind to order lie near fifty percent."}}
 blind = [
@@ -121,8 +134,12 @@ Markdown(
 )
 
 # %% [markdown]
-# The next table has the accuracy within pairs: how often the class scores higher than its reversal. Chance is 50%. On the test clips as they are, a network that is blind to order strays from it by chance alone, and would stray by more if the video files betrayed the direction by anything but the order of
-# their frames. *With reversals* counts the same clips and each one played backwards: by the argument of {ref}`gta` such a network then has 50% exactly, up to rounding, which the cell above asserts of all recorded runs of blind networks.
+# The next table has the accuracy within pairs: how often the class scores higher than its reversal.
+# Chance is 50%. On the test clips as they are, a network that is blind to order strays from it by
+# chance alone, and would stray by more if the video files betrayed the direction by anything but
+# the order of their frames. *With reversals* counts the same clips and each one played backwards:
+# by the argument of {ref}`gta` such a network then has 50% exactly, up to rounding, which the cell
+# above asserts of all recorded runs of blind networks.
 
 # %% tags=["hide-input"]
 metrics = {
@@ -149,8 +166,12 @@ say(f"Runs above 95%: {', '.join(learned)}.")
 # %% [markdown]
 # ## Figure by figure
 #
-# Beside our figures stands the paper's accuracy on Something-Something V1. Its networks, data and places differ: only the *order* within a table could ever agree. **All rows but DNL, SA+TAPE, GTA and GTA multi-head are exploratory**: few seeds, no verdict, differences of a few points mean nothing.
-# The interval is Student's over the seeds where there are three or more; else it is Wilson's over the clips, as if all seeds' clips were drawn independently, and says nothing about training again.
+# Beside our figures stands the paper's accuracy on Something-Something V1. Its networks, data and
+# places differ: only the *order* within a table could ever agree. **All rows but DNL, SA+TAPE, GTA
+# and GTA multi-head are exploratory**: few seeds, no verdict, differences of a few points mean
+# nothing. The interval is Student's over the seeds where there are three or more; else it is
+# Wilson's over the clips, as if all seeds' clips were drawn independently, and says nothing about
+# training again.
 
 # %% tags=["hide-input"]
 top1 = {
@@ -221,7 +242,9 @@ if {"pixel", "pixel w/o CCMH"} <= {*always} and {"region", "region w/o CCMH"} <=
 # %% [markdown]
 # ## What mirroring does to left and right, and what clips are like whose order says nothing
 #
-# The paper does not mirror clips whose label names *left* or *right*. *GTA mirrored* was trained with half of all training clips mirrored and their labels kept: what is shown as `left` then goes right as often. *GTA colours* was trained on clips whose class is a colour, which one frame shows.
+# The paper does not mirror clips whose label names *left* or *right*. *GTA mirrored* was trained
+# with half of all training clips mirrored and their labels kept: what is shown as `left` then goes
+# right as often. *GTA colours* was trained on clips whose class is a colour, which one frame shows.
 
 # %% tags=["hide-input"]
 table(
@@ -235,8 +258,13 @@ Markdown("; ".join(colours))
 # %% [markdown]
 # ## What the regions cover
 #
-# The paper shows two regions each of a few clips, and names what they show. Here it is known where the object is. A region's weights $G_R$ are cut off at as many cells as the object fills in a training clip in the mean, and compared with the cells that it does fill: intersection over union. Which of the $K$ regions (and which sign) stands for the object is
-# chosen on training clips, once for each network; the table has the mean over test clips. *Untrained*: the same features of the same trained network, under a $W_G$ drawn anew. A map that is right everywhere would have nearly 1.
+# The paper shows two regions each of a few clips, and names what they show. Here it is known where
+# the object is. A region's weights $G_R$ are cut off at as many cells as the object fills in a
+# training clip in the mean, and compared with the cells that it does fill: intersection over union.
+# Which of the $K$ regions (and which sign) stands for the object is chosen on training clips, once
+# for each network; the table has the mean over test clips. *Untrained*: the same features of the
+# same trained network, under a $W_G$ drawn anew. A map that is right everywhere would have
+# nearly 1.
 
 # %% tags=["hide-input"]
 names = "object overlap", "object overlap, untrained"
@@ -263,9 +291,11 @@ display(Markdown(f"The interval of the difference {said}."))
 # %% [markdown]
 # ## Are these the runs of this code?
 #
-# A run is named by a key: the hash of its description, its data, and the library code that it imports. If today's code gives the same keys, it is the code that ran. Other keys
-# say only that some such file has changed since; the replay says whether that changed what is computed (for small differences: another processor, or clips encoded anew: the encoder does not always write the same bytes). The commit on the card is
-# the one that was checked out when a run *ended*.
+# A run is named by a key: the hash of its description, its data, and the library code that it
+# imports. If today's code gives the same keys, it is the code that ran. Other keys say only that
+# some such file has changed since; the replay says whether that changed what is computed (for small
+# differences: another processor, or clips encoded anew: the encoder does not always write the same
+# bytes). The commit on the card is the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
 Markdown(claims.still_true(study, rows))

@@ -16,7 +16,9 @@
 # (gta-figures)=
 # # GTA: its figures before any training, and its sentences
 #
-# Three things that {ref}`gta` leaves to this page: what swapping the projections of DNL does (Figure 17), how the learned matrices look before they have learned anything (Figure 15), and whether the sentences of {cite:t}`he2021gta` fit its tables. Nothing is trained here.
+# Three things that {ref}`gta` leaves to this page: what swapping the projections of DNL does
+# (Figure 17), how the learned matrices look before they have learned anything (Figure 15), and
+# whether the sentences of {cite:t}`he2021gta` fit its tables. Nothing is trained here.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -48,9 +50,15 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## Swapped attention: Figure 17
 #
-# The appendix swaps the projections $W_Q, W_K, W_V$ of the two parts of a trained DNL and finds that temporal maps then follow "similar objects" instead of moments that matter. The library has the swap: `DecoupledNonLocal.swap()`. $W_O$ and the normalisations stay where they are; the paper does not say. {numref}`fig-gta-17-untrained` draws the five
-# rows of Figure 17 for *untrained* blocks, which shows what is swapped and what a map without any learning looks like; the same five rows of trained ones are in {numref}`fig-gta-1`. The second cell asserts three things: swapping twice undoes it; after a swap the spatial part relates places by what were the temporal part's projections; and the temporal part does not see
-# the same input as before, because the spatial part in front of it has changed, too. So the last row shows a change of two things, not of one.
+# The appendix swaps the projections $W_Q, W_K, W_V$ of the two parts of a trained DNL and finds
+# that temporal maps then follow "similar objects" instead of moments that matter. The library has
+# the swap: `DecoupledNonLocal.swap()`. $W_O$ and the normalisations stay where they are; the paper
+# does not say. {numref}`fig-gta-17-untrained` draws the five rows of Figure 17 for *untrained*
+# blocks, which shows what is swapped and what a map without any learning looks like; the same five
+# rows of trained ones are in {numref}`fig-gta-1`. The second cell asserts three things: swapping
+# twice undoes it; after a swap the spatial part relates places by what were the temporal part's
+# projections; and the temporal part does not see the same input as before, because the spatial part
+# in front of it has changed, too. So the last row shows a change of two things, not of one.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figure 17, with untrained blocks: what one query (dot) attends to in NL, in the spatial and in the temporal part of DNL, and in the two after their projections have been swapped. Logarithmic heat, each row with its own range.", "name": "fig-gta-17-untrained"}, "image": {"alt": "Five rows of eight frames of a clip. In the first row heat lies over all frames; in the second and fourth over the frame of the query; in the third and fifth over one cell in every frame, at the query's place."}}
 spec = SyntheticSpec(task="ways", clips=24, seed=5, size=40, noise=0.02, distractors=0)
@@ -98,8 +106,14 @@ assert (maps.flatten(1).sum(dim=1) - 1).abs().max() < 1e-12
 # %% [markdown]
 # ## Figure 15 before any training
 #
-# Figure 15 averages the learned matrices over groups and heads and shows absolute values. For one data set they are larger for late frames, for the other for those in the middle; and "the global temporal attention weights are not flat across different timestamps, which verifies the effectiveness".
-# Are they flat before they have learned anything? An average of independent normal numbers is a normal number, and the absolute value of one has a spread of $\sqrt{\pi/2 - 1}$ of its mean, however many are averaged. {numref}`fig-gta-15-untrained` shows five fresh blocks, and the line below it their spread: *a matrix that is not flat verifies nothing.* It must be compared with this.
+# Figure 15 averages the learned matrices over groups and heads and shows absolute values. For one
+# data set they are larger for late frames, for the other for those in the middle; and "the global
+# temporal attention weights are not flat across different timestamps, which verifies the
+# effectiveness". Are they flat before they have learned anything? An average of independent normal
+# numbers is a normal number, and the absolute value of one has a spread of $\sqrt{\pi/2 - 1}$ of
+# its mean, however many are averaged. {numref}`fig-gta-15-untrained` shows five fresh blocks, and
+# the line below it their spread: *a matrix that is not flat verifies nothing.* It must be compared
+# with this.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figure 15, for five blocks that have learned nothing: pixel (above) and region matrices (below), averaged over groups and heads, absolute values. Rows are frames of the output, columns frames of the input; darker is larger, each square with its own scale.", "name": "fig-gta-15-untrained"}, "image": {"alt": "Ten squares of eight by eight cells in irregular shades of grey without any visible pattern."}}
 torch.manual_seed(0)
@@ -117,14 +131,22 @@ glue("spread-fresh", f"{spread:.2f}", display=False)
 glue("spread-chance", f"{chance:.2f}", display=False)
 
 # %% [markdown]
-# The spread of the entries above, over their mean, is {glue:text}`spread-fresh`, where chance gives {glue:text}`spread-chance` and a flat matrix 0.
+# The spread of the entries above, over their mean, is {glue:text}`spread-fresh`, where chance gives
+# {glue:text}`spread-chance` and a flat matrix 0.
 #
 # ## What the printed numbers can bear
 #
-# **Do the sentences fit the tables?** The cell recomputes from the printed cells the differences that the text states. ("More than 1%" for both paths over the better one is 1.0 in the cells, and is counted as agreeing.) The check marks of Figure 5 are lost in the text at hand; rows are named by the sentences that quote them, Region GTA alone by elimination.
+# **Do the sentences fit the tables?** The cell recomputes from the printed cells the differences
+# that the text states. ("More than 1%" for both paths over the better one is 1.0 in the cells, and
+# is counted as agreeing.) The check marks of Figure 5 are lost in the text at hand; rows are named
+# by the sentences that quote them, Region GTA alone by elimination.
 #
-# **How large is chance?** Validation has 11,522 clips {cite}`goyal2017something`. If two networks give right answers on shares $p$ and $q$, and disagree in correctness on a share $D$ of the clips, the difference $p - q$ has a standard error of $\sqrt{(D - (p - q)^2)/n}$. $D$ is not printed; the line gives it for 10% and for independent answers, $p(1-q) + q(1-p)$. That is testing alone, for two *given* networks.
-# Training again with another seed, of which the paper says nothing, comes on top.
+# **How large is chance?** Validation has 11,522 clips {cite}`goyal2017something`. If two networks
+# give right answers on shares $p$ and $q$, and disagree in correctness on a share $D$ of the clips,
+# the difference $p - q$ has a standard error of $\sqrt{(D - (p - q)^2)/n}$. $D$ is not printed; the
+# line gives it for 10% and for independent answers, $p(1-q) + q(1-p)$. That is testing alone, for
+# two *given* networks. Training again with another seed, of which the paper says nothing, comes on
+# top.
 
 # %%
 top1 = {

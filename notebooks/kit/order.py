@@ -132,24 +132,22 @@ def sweep(rounding: float = 1e-12) -> pd.DataFrame:
     torch.manual_seed(0)
     clip, x = draw(1, 3, FRAMES, 16, 16), draw(2, 32, FRAMES, 4, 3)
     orders = [*permutations(range(FRAMES))][1:]  # the first one changes nothing
+    names = {(): "none", (orders[-1],): "reversal alone"}
+    names[tuple(orders)] = "every permutation"
     rows = []
     for kind, options in [(k, o) for k in BLOCKS for o in SETTINGS.get(k, [{}])]:
         off, scores = _differences(kind, options, orders, x, clip)
         known = (*off.values(), scores)
         assert all(not rounding <= value <= 1e-6 for value in known), (kind, options)
-        alike = [order for order, value in off.items() if value < rounding]
-        commutes = {
-            (): "none",
-            (orders[-1],): "reversal alone",
-            tuple(orders): "every permutation",
-        }[tuple(alike)]
+        alike = tuple(order for order, value in off.items() if value < rounding)
+        assert alike in names, (kind, options, alike)
         told = [
             str(value) if name in SAID_ALONE else f"{name}={value}"
             for name, value in options.items()
             if name != "frames"
         ]
         argued, back = predicted(kind, options), off[orders[-1]]
-        rows.append((kind, ", ".join(told), argued, commutes, back, scores))
+        rows.append((kind, ", ".join(told), argued, names[alike], back, scores))
     columns = ["kind", "options", "predicted", "commutes with", "reversal", "scores"]
     return pd.DataFrame(rows, columns=columns)
 

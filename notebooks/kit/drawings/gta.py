@@ -12,14 +12,13 @@ from einops import reduce
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from notebooks.kit.drawings.clips import Seen
 from notebooks.kit.drawings.diagram import diagram, layers_that_ran
 from vidattn.blocks import DecoupledNonLocal, GlobalTemporalAttention, NonLocal
 from vidattn.figures.maps import capture
 from vidattn.figures.pictures import lay_over
 from vidattn.figures.style import COLOURS, INK, WIDTH
 from vidattn.training import build_data
-from vidattn.video.sample import sample
-from vidattn.video.synthetic import render
 
 PATHS = ("pixel", "region")
 FIVE_ROWS = ("NL", "DNL, space", "DNL, time", "swapped, space", "swapped, time")
@@ -214,18 +213,13 @@ def seen_clips(experiment: Any, most: int) -> list[SeenClip]:
         experiment: A description of a run, on synthetic clips.
         most: How many.
     """
-    task, test = experiment.data.test, build_data(experiment)[1]
-    size, sampling = experiment.sampling.size, experiment.sampling
-    edge = (task.size - size) // 2
-    inner = slice(edge, edge + size)
-    kept = (sample("uniform", task.frames, sampling.frames)[0], inner, inner)
-    found = []
+    task, sampling = experiment.data.test, experiment.sampling
+    test, found = build_data(experiment)[1], []
     for index in range(min(most, len(test))):
-        scene = render(task, index)
-        clip = test[index][0]
-        found.append(
-            SeenClip(scene.frames[kept], clip, scene.target[kept], test.labels[index])
-        )
+        drawn = Seen(task, index, sampling.frames, sampling.size, cell=1)
+        mask = drawn.cut(drawn.scene.target)
+        clip, label = test[index]
+        found.append(SeenClip(drawn.pictures, clip, mask, label))
     return found
 
 
