@@ -94,9 +94,7 @@ from notebooks.kit.chapter import Chapter
 from notebooks.kit.claims.probes import reversed_pairs
 from notebooks.kit.drawings import gta as drawings
 from notebooks.kit.drawings import say
-from notebooks.kit.printed import printed_accuracy
-from notebooks.kit.printed.gta import efficiency
-from notebooks.kit.printed.models import says
+from notebooks.kit.printed import efficiency, printed_accuracy
 from notebooks.kit.proof import draw, error, prove, randomise
 from vidattn import blocks as library
 from vidattn import figures
@@ -964,10 +962,10 @@ pd.DataFrame(rows).style.format(precision=2).set_caption(
 # Positions, or GTA, are the first to see order.
 
 # %%
-printed = efficiency()
+printed = efficiency("GTA")
 verdicts = Counter(cost.verdict for cost in printed)
 fitted = [cost for cost in printed if cost.verdict == "agrees, fitted"]
-guessed = sum(says("guess") in cost.reading for cost in fitted)
+guessed = sum("guess" in cost.reading for cost in fitted)
 recount = (
     f"Of {len(printed)} printed costs {verdicts['agrees']} follow from the text, "
     f"{len(fitted) - guessed} more only from choices that the text does not have, inner "

@@ -1221,7 +1221,7 @@ from notebooks.kit.printed import printed_accuracy, printed_efficiency
 from notebooks.kit.printed.rcca import efficiency
 
 printed = efficiency()
-verdicts = pd.Series([figure.verdict for figure in printed]).value_counts()
+verdicts = pd.Series([figure.agreement for figure in printed]).value_counts()
 agreeing, fitted, unexplained = (
     int(verdicts.get(key, 0)) for key in ("agrees", "agrees, fitted", "not explained")
 )

@@ -830,10 +830,10 @@ if "baseline" in trained and page.synthetic:
         f"the live bare network says {spec.classes[guesses[fooled]]}."
     )
 if looking and page.synthetic:
-    seen = clips.Seen(spec, fooled, frames=8, crop=crop, cell=4)
+    seen, size = clips.Seen(spec, fooled, frames=8, crop=crop), (8, 10, 10)
     queries = {
-        "ring": seen.position(seen.scene.ring),
-        "object": seen.position(seen.scene.target),
+        "ring": seen.position(seen.scene.ring, size),
+        "object": seen.position(seen.scene.target, size),
         "background": (4, 1, 1),
     }
     maps = [

@@ -33,7 +33,7 @@ READ_BY_NOTEBOOKS = (
     "book/results",
     "book/ledgers",
     "notebooks/kit/printed/data",
-    "notebooks/full/rows.yaml",
+    "notebooks/full",
 )
 # They run notebooks and build pages; they cannot change what a notebook computes.
 WITHOUT_EFFECT = ("kit/build.py", "kit/notebook.py", "__main__.py")
@@ -45,6 +45,17 @@ LEDGER = """# Ledger of {name}
 What is claimed, and what will judge it, as it was committed before the runs:
 
 ```{{literalinclude}} {file}
+:language: yaml
+```
+"""
+FULL_SCALE = "notebooks/full/rows.yaml"
+PROTOCOL = """(protocol)=
+# Every row at full scale
+
+How the papers' networks are trained and tested, and where each field is from
+({doc}`/full-scale`):
+
+```{literalinclude} rows.yaml
 :language: yaml
 ```
 """
@@ -208,8 +219,10 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     for name, text in api_pages(root).items():
         (source / "api" / f"{name}.md").write_text(text)
     for path in (source / "ledgers").glob("*.yaml"):
-        title = path.stem.upper().replace("_FULL", ", full scale")
+        title = path.stem.upper()
         path.with_suffix(".md").write_text(LEDGER.format(name=title, file=path.name))
+    shutil.copy(root / FULL_SCALE, source)
+    (source / "protocol.md").write_text(PROTOCOL)
 
 
 def library(root: Path) -> set[Path]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,7 @@ from vidattn.training import (
     evaluate,
     load_trained,
 )
+from vidattn.video.synthetic import SyntheticSpec
 
 NOT_RECORDED = "(not yet recorded)"
 
@@ -98,9 +99,20 @@ class Chapter:
         return claims.open_records(ROOT, self.name)
 
     @property
+    def ledger(self) -> Ledger:
+        """What was claimed, and what is run to judge it."""
+        return self._opened[0]
+
+    @property
     def study(self) -> Ledger:
         """The ledger."""
         return self._opened[0]
+
+    @property
+    def test_clips(self) -> SyntheticSpec:
+        """Description of the ledger's test clips."""
+        base: Any = self.ledger.base
+        return SyntheticSpec(**base["data"]["test"])
 
     @property
     def card(self) -> Card:
@@ -115,7 +127,7 @@ class Chapter:
     @cached_property
     def judged(self) -> dict[str, Judgement]:
         """The claims that could be judged, by their ids."""
-        return claims.judge(self.study, self.records, self.card)
+        return claims.judge(self.ledger, self.records, self.card)
 
     def values(self, variant: str, metric: str = "top1") -> dict[int, float]:
         """Return one metric of a variant's recorded runs, by seed."""
@@ -135,31 +147,38 @@ class Chapter:
 
     def claims(
         self,
-        words: Mapping[str, str] | None = None,
+        words: Mapping[str, str] | Callable[[str, Judgement], str] | None = None,
         shown: Collection[str] | None = None,
         seeds: Collection[int] | None = None,
+        further: Sequence[str] = (),
     ) -> None:
         """Show the claims with their verdicts and a line of mean accuracies, and glue
         `verdicts`, `bare`, `oracle`, `steps` and `clips`.
 
         Args:
-            words: What a claim is called in `verdicts`, by its id; the id else.
+            words: What a claim is called in `verdicts`, by its id (default: the id
+                itself), or a function of id and judgement that says it all.
             shown: Variants of the line; default: the primary ones and the oracle.
             seeds: Seeds that the means are over; default: all.
+            further: What `verdicts` says after the verdicts.
         """
-        say(claims.claims_table(self.study, self.judged, self.card, self.records))
-        shown = dict.fromkeys(shown or (*self.study.primary, "oracle"))
-        means = {name: self.mean(name, seeds) for name in self.study.variants}
+        say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
+        shown = dict.fromkeys(shown or (*self.ledger.primary, "oracle"))
+        means = {name: self.mean(name, seeds) for name in self.ledger.variants}
         line = [
             f"{name} {means[name]:.1%}" for name in shown if means.get(name) is not None
         ]
         if line:
             say(f"Mean top-1 accuracy: {', '.join(line)}.")
-        verdicts = [
-            f"{(words or {}).get(id_, id_.replace('-', ' '))}: {judgement.verdict}"
-            for id_, judgement in self.judged.items()
-        ]
-        base: Any = self.study.base
+
+        def told(id_: str, judgement: Judgement) -> str:
+            if callable(words):
+                return words(id_, judgement)
+            called = (words or {}).get(id_, id_.replace("-", " "))
+            return f"{called}: {judgement.verdict}"
+
+        verdicts = [told(*each) for each in self.judged.items()] + [*further]
+        base: Any = self.ledger.base
         self.glue(
             verdicts="; ".join(verdicts) or NOT_RECORDED,
             steps=self.records[0].steps if self.records else NOT_RECORDED,
@@ -172,7 +191,7 @@ class Chapter:
 
     def run_card(self) -> Html:
         """Return the card of the recorded runs that the claims compare."""
-        rows = [row for row in self.records if row.variant in self.study.primary]
+        rows = [row for row in self.records if row.variant in self.ledger.primary]
         return run_card(rows, versions=self.card.versions)
 
     # The live networks
@@ -207,7 +226,7 @@ class Chapter:
         self.results = dict(zip(jobs, done, strict=True))
         recorded = [row for row in self.records if row.variant == own[0]]
         if self.parameters.scale == "reduced" and recorded:
-            say(claims.replayed(self.study, recorded[0]))
+            say(claims.replayed(self.ledger, recorded[0]))
         display(run_card([*self.results.values()]))
         trained = {
             name: load_trained(str(self.results[name, seeds[0]].folder)).eval()
@@ -246,7 +265,7 @@ class Chapter:
         if not self.synthetic:
             blocks = {name: one.blocks for name, one in described.items()}
         else:
-            blocks = dict(self.study.variants)
+            blocks = dict(self.ledger.variants)
         usual = next(
             (
                 placed.places
@@ -280,7 +299,7 @@ class Chapter:
             update = {"blocks": blocks, "optim": optim, "model": model, "seed": seed}
             copied: Experiment = described.model_copy(update=update)
             return copied
-        study = self.study.model_copy(update={"variants": {name: blocks}})
+        study = self.ledger.model_copy(update={"variants": {name: blocks}})
         base: Any = study.base
         replaced: dict[str, Any] = {
             "optim": {"epochs": page.epochs},

@@ -274,7 +274,7 @@ def clip_like(*shape: int, seed: int) -> Tensor:
 
 
 def needed(kind: str, frames: int) -> dict[str, Any]:
-    """The options without which a kind of block does not fit clips of so many frames."""
+    """The options that a kind of block needs for clips of so many frames."""
     return {"frames": frames} if "frames" in block_options(kind) else {}
 
 

@@ -1,10 +1,10 @@
 """Which clip has which label: annotations become clips that are there, and faults that
 are named.
 
-The index of a folder of one's own is a CSV file with the header `path,label`: a path
-relative to the folder (a video file or a folder of JPEG frames) and a class number.
-`classes.txt` beside it names the classes, one a line, number 0 first. The annotations
-of the six public data sets are read in `notebooks.full.datasets.official`.
+An index is a CSV file with the header `path,label`: a path relative to the data folder
+(a video file or a folder of JPEG frames) and a class number. `classes.txt` beside it
+names the classes, one a line, number 0 first. Whoever has other annotations turns them
+into `Listed` clips and writes those that are there as an index.
 """
 
 import csv
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidattn.errors import UserError
+
+HEADER = ["path", "label"]  # of an index
 
 
 class Listed(NamedTuple):
@@ -158,7 +160,7 @@ def read_classes(folder: str | Path) -> tuple[str, ...]:
     """Reads `classes.txt`.
 
     Args:
-        folder: the data folder.
+        folder: where the index file lies.
 
     Returns:
         The classes' names; empty where there is no such file.
@@ -172,7 +174,8 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
 
     Args:
         folder: the data folder.
-        split_file: name of the index file in it.
+        split_file: the index file, from that folder on, or its absolute path.
+            `classes.txt` is looked for beside it.
 
     Returns:
         The clips, in the file's order; a clip may be listed twice.
@@ -183,19 +186,20 @@ def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
     """
     index = Path(folder) / split_file
     rows = read_rows(index)
-    if next(rows, (1, []))[1] != ["path", "label"]:
+    if next(rows, (1, []))[1] != HEADER:
         raise UserError(f"{index}, line 1: the header must be path,label")
     listed = []
     for number, row in rows:
         where = f"{index}, line {number}"
         if len(row) != 2 or not row[1].isdecimal():
+            said = ",".join(row)
             raise UserError(
-                f"{where}: must be a path and a class number from 0, not {','.join(row)!r}"
+                f"{where}: must be a path and a class number from 0, not {said!r}"
             )
         listed.append(Listed(where, row[0], str(int(row[1]))))
     if not listed:
         raise UserError(f"{index}: lists no clip")
-    names = read_classes(folder)
+    names = read_classes(index.parent)
     numbers = range(len(names) or 1 + max(int(clip.label or 0) for clip in listed))
     clips = find_clips(folder, tuple(map(str, numbers)), listed)
     for fault in clips.faults:

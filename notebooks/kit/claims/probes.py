@@ -1,5 +1,7 @@
-"""What is read off a trained network besides its accuracy: whether it sees which frame
-came first, how its attention maps depend on the query, what its regions cover.
+"""Probes: what is read off a trained network besides its accuracy.
+
+Does it see which frame came first, how do its attention maps depend on the query, what
+do its regions cover?
 """
 
 import copy
@@ -14,13 +16,8 @@ from torch import Tensor, nn
 from notebooks.kit.claims.ledger import Measures
 from vidattn.backbones.place import insertion
 from vidattn.blocks import GlobalTemporalAttention
-from vidattn.figures.maps import (
-    attention_maps,
-    capture,
-    map_similarity,
-    own_weight,
-    scales_of,
-)
+from vidattn.figures import maps
+from vidattn.figures.maps import capture
 from vidattn.training.build import build_data
 from vidattn.training.evaluate import within_pairs
 from vidattn.training.experiment import Experiment, Synthetic
@@ -55,21 +52,20 @@ def measure(
         if len(by_scale) > 1:
             found |= {f"relation {k}": value for k, value in enumerate(by_scale)}
     block = insertion(model, *_first_place(experiment))
-    has_regions = isinstance(block, GlobalTemporalAttention) and block.w_g is not None
+    has_regions = isinstance(block, GlobalTemporalAttention) and "region" in block.v
     if measures.region_clips and has_regions:
         found |= overlap(model, experiment, measures.region_clips)
     return found
 
 
 def reversed_pairs(classes: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the pairs of classes that are each other's time reversal, by their names:
-    left, right.
-    """
-    turned = [
-        " ".join(REVERSED.get(word, word) for word in name.split()) for name in classes
-    ]
-    partners = enumerate(map(list(classes).index, turned))
-    return [(label, partner) for label, partner in partners if label < partner]
+    """Return the pairs of classes whose names are each other's time reversal."""
+    pairs = []
+    for label, name in enumerate(classes):
+        turned = " ".join(REVERSED.get(word, word) for word in name.split())
+        if turned in classes[label + 1 :]:
+            pairs.append((label, classes.index(turned)))
+    return pairs
 
 
 def order(model: nn.Module, experiment: Experiment) -> dict[str, float]:
@@ -88,15 +84,15 @@ def order(model: nn.Module, experiment: Experiment) -> dict[str, float]:
         return {}
     partner = dict(pairs) | {b: a for a, b in pairs}
     device = next(model.parameters()).device
-    scores: list[np.ndarray] = []
+    scores: list[Tensor] = []
     labels: list[int] = []
-    with torch.no_grad():
-        for index in range(len(test)):
-            clips, label = test[index]  # (views, 3, T, H, W)
-            for views, true in ((clips, label), (clips.flip(2), partner[label])):
-                scores.append(model(views.to(device)).mean(dim=0).cpu().numpy())
-                labels.append(true)
-    logits, truth = np.stack(scores), np.array(labels)
+    for index in range(len(test)):
+        clips, label = test[index]  # (views, 3, T, H, W)
+        for views, true in ((clips, label), (clips.flip(2), partner[label])):
+            with torch.no_grad():
+                scores.append(model(views.to(device)).mean(dim=0).cpu())
+            labels.append(true)
+    logits, truth = torch.stack(scores).numpy(), np.array(labels)
     return {
         "within pairs": within_pairs(logits[::2], truth[::2], pairs),
         "within reversals": within_pairs(logits, truth, pairs),
@@ -121,65 +117,59 @@ def overlap(model: nn.Module, experiment: Experiment, clips: int) -> dict[str, f
         `ring overlap` where there is a ring, `object overlap`; with `, untrained` the
         same features under a W_G drawn anew.
     """
-    data, found = experiment.data, {}
+    data = experiment.data
     assert isinstance(data, Synthetic)
-    seen = experiment.model_copy(
-        update={"data": data.model_copy(update={"test": data.train})}
-    )
+    seen = data.model_copy(update={"test": data.train})
     block: Any = insertion(model, *_first_place(experiment))
-    untrained, w_g = copy.deepcopy(block), block.w_g.weight.detach()
+    untrained, w_g = copy.deepcopy(block), block.w_g.weight.data
     drawn = torch.randn(w_g.shape, generator=torch.Generator().manual_seed(0))
     untrained.w_g.weight.data = drawn.to(w_g)
+    found = {}
     for name, judged in {"overlap": block, "overlap, untrained": untrained}.items():
-        sides = [
-            list(_maps_and_masks(model, each, clips, judged))
-            for each in (seen, experiment)
-        ]
-        sizes = (
-            torch.stack([masks for _, masks in sides[0]])
-            .sum(dim=-1)
-            .double()
-            .mean(dim=0)
-            .round()
-            .int()
+        train, test = (
+            _maps_and_masks(model, each, clips, judged)
+            for each in (experiment.model_copy(update={"data": seen}), experiment)
         )
-        on_seen, unseen = (_mean_iou(side, sizes.tolist()) for side in sides)
-        for thing, size, train, test in zip(
-            ("ring", "object"), sizes, on_seen, unseen, strict=True
+        filled = torch.stack([masks for _, masks in train]).sum(dim=-1).double()
+        sizes = [int(size) for size in filled.mean(dim=0).round()]
+        best = _mean_iou(train, sizes).argmax(dim=1)
+        for thing, size, k, iou in zip(
+            ("ring", "object"), sizes, best, _mean_iou(test, sizes), strict=True
         ):
             if size:  # some clips have no ring
-                found[f"{thing} {name}"] = test[train.argmax()].item()
+                found[f"{thing} {name}"] = iou[k].item()
     return found
 
 
 def _maps_and_masks(
     model: nn.Module, experiment: Experiment, clips: int, judged: Any
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield each clip's region weights of both signs `(2K, THW)` and where ring and
-    object are `(2, THW)`.
+) -> list[tuple[Tensor, Tensor]]:
+    """Return each clip's region weights of both signs `(2K, THW)`, as the judged block
+    gives them, and where ring and object are `(2, THW)`.
     """
     block = insertion(model, *_first_place(experiment))
+    found = []
     for index, clip, shape in _clips(model, experiment, clips):
         with torch.no_grad():
             g_r = judged.regions(capture(model, block, clip))[0].flatten(1).cpu()
-        yield (
-            torch.cat([g_r, -g_r]),
-            torch.stack(_cells(experiment, index, shape)).flatten(1) > 0.5,
-        )
+        cells = torch.stack(_cells(experiment, index, shape)).flatten(1)
+        found.append((torch.cat([g_r, -g_r]), cells > 0.5))
+    return found
 
 
 def _mean_iou(side: list[tuple[Tensor, Tensor]], sizes: list[int]) -> Tensor:
     """Return the mean over clips of each map's IoU with each mask, `(2, 2K)`."""
-    ious = []
-    for maps, masks in side:
-        rows = []
-        for mask, size in zip(masks, sizes, strict=True):
-            top = torch.zeros_like(maps, dtype=torch.bool).scatter(
-                1, maps.topk(size).indices, True
-            )
-            rows.append((top & mask).sum(dim=1) / (top | mask).sum(dim=1).clamp(min=1))
-        ious.append(torch.stack(rows))
-    return torch.stack(ious).mean(dim=0)
+
+    def iou(weights: Tensor, mask: Tensor, size: int) -> Tensor:
+        top = torch.zeros_like(weights, dtype=torch.bool)
+        top.scatter_(1, weights.topk(size).indices, True)
+        return (top & mask).sum(dim=1) / (top | mask).sum(dim=1).clamp(min=1)
+
+    both = [
+        [iou(weights, *each) for each in zip(masks, sizes, strict=True)]
+        for weights, masks in side
+    ]
+    return torch.stack([torch.stack(rows) for rows in both]).mean(dim=0)
 
 
 def relation(model: nn.Module, experiment: Experiment, clips: int) -> list[float]:
@@ -204,18 +194,18 @@ def relation(model: nn.Module, experiment: Experiment, clips: int) -> list[float
     """
     stage, number = _first_place(experiment)
     rng = np.random.default_rng(0)  # the same background for every network
-    sums = np.zeros((scales_of(insertion(model, stage, number)), 2))
+    sums = np.zeros((maps.scales_of(insertion(model, stage, number)), 2))
     for index, clip, shape in _clips(model, experiment, clips):
         ring, target = _cells(experiment, index, shape)
         on_object = (target > 0.5 * target.max()).nonzero().tolist()
         free = ((ring == 0) & (target == 0)).nonzero().tolist()
         chosen = [free[i] for i in rng.choice(len(free), len(on_object))]
         for k in range(len(sums)):
-            maps = attention_maps(
+            weights = maps.attention_maps(
                 model, stage, number, clip, [*on_object, *chosen], scale=k
             )
-            seen = (maps * _regions(ring, k, maps.shape[1:])).sum(dim=(1, 2, 3)).numpy()
-            sums[k] += seen[: len(on_object)].sum(), seen[len(on_object) :].sum()
+            on_ring = weights * _regions(ring, k, weights.shape[1:])
+            sums[k] += on_ring.sum(dim=(1, 2, 3)).numpy().reshape(2, -1).sum(axis=1)
     return [float(a / b) for a, b in sums]
 
 
@@ -223,22 +213,17 @@ def _likeness(
     model: nn.Module, experiment: Experiment, measures: Measures
 ) -> dict[str, float]:
     stage, number = _first_place(experiment)
-    alike: dict[str, list[float]] = {
-        "maps alike": [],
-        "maps alike without self": [],
-        "own weight": [],
-    }
     rng = np.random.default_rng(0)  # the same clips and queries for every network
+    found = []
     for _, clip, shape in _clips(model, experiment, measures.map_clips):
         flat = rng.choice(int(np.prod(shape)), measures.map_queries, replace=False)
         queries = np.transpose(np.unravel_index(flat, shape)).tolist()
-        maps = attention_maps(model, stage, number, clip, queries)
-        alike["maps alike"].append(map_similarity(maps))
-        alike["maps alike without self"].append(
-            map_similarity(maps, queries, without_self=True)
-        )
-        alike["own weight"].append(own_weight(maps, queries))
-    return {name: float(np.mean(numbers)) for name, numbers in alike.items()}
+        weights = maps.attention_maps(model, stage, number, clip, queries)
+        alike = maps.map_similarity(weights)
+        others = maps.map_similarity(weights, queries, without_self=True)
+        found.append((alike, others, maps.own_weight(weights, queries)))
+    names = ("maps alike", "maps alike without self", "own weight")
+    return dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
 
 
 def _first_place(experiment: Experiment) -> tuple[str, int]:
@@ -269,9 +254,8 @@ def _cells(experiment: Experiment, index: int, shape: Shape) -> tuple[Tensor, Te
     scene, size = render(data.test, index), sampling.test_size or sampling.size
     frames = sample(sampling.mode, data.test.frames, sampling.frames)[0]
     edge = (data.test.size - size) // 2
-    masks = np.stack([scene.ring, scene.target])[
-        :, frames, edge : edge + size, edge : edge + size
-    ]
+    seen = np.stack([scene.ring, scene.target])[:, frames]
+    masks = seen[..., edge : edge + size, edge : edge + size]
     filled = F.adaptive_avg_pool3d(torch.from_numpy(masks).double(), shape)
     return filled[0], filled[1]
 
@@ -281,8 +265,6 @@ def _regions(filled: Tensor, k: int, shape: torch.Size) -> Tensor:
     pooled keys.
     """
     size = 2**k if k else filled.shape[1] // shape[1]
-    return (
-        F.avg_pool3d(filled[None], (1, size, size), ceil_mode=k > 0)[0]
-        if size > 1
-        else filled
-    )
+    if size == 1:
+        return filled
+    return F.avg_pool3d(filled[None], (1, size, size), ceil_mode=k > 0)[0]

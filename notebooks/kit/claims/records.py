@@ -16,7 +16,7 @@ from notebooks.kit.claims.ledger import (
     plan,
 )
 from vidattn.errors import UserError
-from vidattn.training.experiment import Experiment, make_experiment
+from vidattn.training.experiment import make_experiment
 from vidattn.training.key import file_key
 from vidattn.training.validation import Part, explain
 from vidattn.yamlfile import read_yaml
@@ -159,9 +159,10 @@ def values(
     Raises:
         UserError: The metric is unknown, or none of the records has it.
     """
-    if records and not any(known_metric(metric) in one.metrics for one in records):
-        have = ", ".join(dict.fromkeys(name for one in records for name in one.metrics))
-        raise UserError(f"no record has {metric!r}; they have {have}")
+    recorded = {name for one in records for name in one.metrics}
+    if known_metric(metric) not in recorded and records:
+        have = ", ".join(sorted(recorded))
+        raise UserError(f"none of the records has {metric!r}; they have {have}")
     return {
         one.seed: one.metrics[metric]
         for one in records
@@ -173,10 +174,11 @@ def _means(record: Record, ledger: Ledger) -> bool:
     """Say whether a record's description, if it has one, is that of its ledger."""
     if not record.description:
         return True
-    planned = ledger.experiment(record.variant, record.seed)
-    return _decisive(make_experiment(record.description)) == _decisive(planned)
-
-
-def _decisive(experiment: Experiment) -> dict[str, Any]:
-    """Return what of a description decides the result, without names and places."""
-    return experiment.model_dump(exclude={"name": True, "data": {"root", "cache"}})
+    runs = (
+        make_experiment(record.description),
+        ledger.experiment(record.variant, record.seed),
+    )
+    # Without names and places: what decides the result.
+    left_out: Any = {"name": True, "data": {"root", "cache"}}
+    recorded, planned = (run.model_dump(exclude=left_out) for run in runs)
+    return recorded == planned

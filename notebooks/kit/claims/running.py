@@ -91,15 +91,13 @@ def record(
         allowed = ", ".join(ledgers(root))
         raise UserError(f"there is no ledger {name!r} to record: allowed are {allowed}")
     ledger, card, records = open_records(root, name)
-    results = places(root, name)[1]
+    path, results = places(root, name)
     if not card.ledger:
-        card = _first_card(root, name, ledger)
+        card = _first_card(path, ledger)
     if more:
         card = _extended(card, ledger, more)
     results.mkdir(parents=True, exist_ok=True)
-    _write_yaml(
-        results / "card.yaml", card.model_dump(mode="json", exclude_defaults=True)
-    )
+    _write(results / "card.yaml", card.model_dump(mode="json", exclude_defaults=True))
     _backbone(root, ledger)
     planned, done = plan(ledger, card), {(one.variant, one.seed) for one in records}
     todo = [(ledger, *job, root) for job in planned if job not in done]
@@ -147,14 +145,18 @@ def _measured(ledger: Ledger, variant: str, seed: int, root: Path) -> Record:
     )
 
 
-def _first_card(root: Path, name: str, ledger: Ledger) -> Card:
+def _first_card(path: Path, ledger: Ledger) -> Card:
     """Return the card of the ledger's last commit and the seeds that follow from it."""
-    path = places(root, name)[0]
-    if _git(root, "status", "--porcelain", "--", str(path)):
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(path.parent), *words, "--", path.name]
+        return subprocess.check_output(command, text=True).strip()
+
+    if git("status", "--porcelain"):
         raise UserError(
             f"{path} must be committed before its runs: the commit fixes the seeds"
         )
-    sha = _git(root, "log", "-1", "--format=%H", "--", str(path))
+    sha = git("log", "-1", "--format=%H")
     return Card(
         ledger_commit=sha,
         ledger=file_key(path),
@@ -192,7 +194,7 @@ def _backbone(root: Path, ledger: Ledger) -> None:
     }
     checkpoint.save(path, halves)
     told = {"name", "top1", "steps", "seconds", "seed", "commit", "versions"}
-    _write_yaml(path.with_suffix(".yaml"), result.model_dump(mode="json", include=told))
+    _write(path.with_suffix(".yaml"), result.model_dump(mode="json", include=told))
 
 
 def _keep(results: Path, one: Record) -> None:
@@ -202,10 +204,6 @@ def _keep(results: Path, one: Record) -> None:
     checkpoint.write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def _write_yaml(path: Path, values: dict[str, Any]) -> None:
+def _write(path: Path, values: dict[str, Any]) -> None:
     text = yaml.safe_dump(values, sort_keys=False)
     checkpoint.write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def _git(root: Path, *words: str) -> str:
-    return subprocess.check_output(["git", "-C", str(root), *words], text=True).strip()

@@ -54,8 +54,8 @@ def uncommitted(records: Sequence[Record]) -> str:
     if len(clean) < len(dirty):
         which = f"all but {which}" if clean else "all of them"
     return (
-        f"{len(dirty)} of {len(records)} records were made from uncommitted code: "
-        f"files differed from the commit that they name ({which})."
+        f"{len(dirty)} of {len(records)} records are of uncommitted code: files "
+        f"of the project differed from the commit that they name ({which})."
     )
 
 

@@ -84,20 +84,17 @@ class Seen:
         index: Number of the clip.
         frames: Frames that are sampled.
         crop: Side of the crop, in pixels.
-        cell: Side, in pixels, of what one position of the features stands for.
     """
 
-    def __init__(
-        self, spec: SyntheticSpec, index: int, frames: int, crop: int, cell: int
-    ) -> None:
+    def __init__(self, spec: SyntheticSpec, index: int, frames: int, crop: int) -> None:
         self.scene: Scene = render(spec, index)
         self._times = sample("uniform", spec.frames, frames)[0]
-        self._edge, self._crop, self._cell = (spec.size - crop) // 2, crop, cell
+        edge = (spec.size - crop) // 2
+        self._inside = slice(edge, edge + crop)
 
     def cut(self, video: np.ndarray) -> np.ndarray:
         """Return the frames and pixels of a video or a mask that the network sees."""
-        inside = slice(self._edge, self._edge + self._crop)
-        return video[self._times][:, inside, inside]
+        return video[self._times][:, self._inside, self._inside]
 
     @property
     def pictures(self) -> np.ndarray:
@@ -109,9 +106,15 @@ class Seen:
         """The network's input, (1, 3, T, H, W)."""
         return augment.normalise(from_numpy(self.pictures))[None]
 
-    def position(self, mask: np.ndarray) -> tuple[int, ...]:
-        """Return the position of the features that a mask fills most."""
-        filled = F.avg_pool2d(from_numpy(self.cut(mask)).float(), self._cell)
-        return tuple(
-            int(i) for i in np.unravel_index(int(filled.argmax()), filled.shape)
-        )
+    def position(self, mask: np.ndarray, size: Sequence[int]) -> tuple[int, ...]:
+        """Return the position of a map of features that a mask fills most.
+
+        Args:
+            mask: Which pixels of the video count, (frames, rows, columns).
+            size: T, H and W of the map.
+        """
+        seen = self.cut(mask)
+        seen = seen[:: len(seen) // size[0]]
+        filled = F.adaptive_avg_pool2d(from_numpy(seen).double(), (size[1], size[2]))
+        found = np.unravel_index(int(filled.argmax()), tuple(size))
+        return tuple(int(i) for i in found)

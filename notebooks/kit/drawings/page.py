@@ -1,5 +1,9 @@
 """What a page says and shows beside its figures."""
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 
 
@@ -23,3 +27,29 @@ def show_table(frame: pd.DataFrame, index: bool = False, wrap: bool = True) -> N
     style = "font-size: 0.85em; white-space: " + ("normal" if wrap else "nowrap")
     shown = frame.style.set_table_attributes(f'style="{style}"')
     display(shown if index else shown.hide(axis="index"))
+
+
+def measured(suite: str, without: str | None = None) -> str:
+    """Return the recorded times and memory of a suite's blocks, in Markdown: the
+    machine, then a table.
+
+    Args:
+        suite: A suite of `make bench`.
+        without: Name of a column to leave out.
+    """
+    text = Path("book/results", suite, "bench.md").read_text()
+    lines = [x for x in text.splitlines() if not x.startswith("Control")]
+    rows = [[cell.strip() for cell in x.split("|")] for x in lines if "|" in x]
+    kept = [i for i, cell in enumerate(rows[0]) if cell != without]
+    table = ["|".join(row[i] for i in kept) for row in rows]
+    return "\n".join([*(x for x in lines if "|" not in x), *table])
+
+
+def show_rows(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
+    """Show rows as a table.
+
+    Args:
+        rows: The rows, their cells as they are to be read.
+        columns: What the columns are called.
+    """
+    show_table(pd.DataFrame(list(rows), columns=list(columns)))

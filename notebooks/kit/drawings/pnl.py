@@ -1,0 +1,223 @@
+"""Figures of the PNL paper: drawn from a module that ran, or remade with networks."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import prod
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
+
+from notebooks.kit.claims import Record, mean_interval
+from notebooks.kit.drawings.diagram import Ran, diagram, layers_that_ran
+from vidattn import figures
+from vidattn.blocks import NonLocal, PyramidNonLocal
+from vidattn.figures.maps import Region
+from vidattn.training import Result
+
+AFTER_RES3 = (1, 512, 8, 28, 28)
+SCALES = 4
+KINDS = {"baseline": "baseline", "NL": "nonlocal", "PNL": "pyramid"}
+
+Layers = dict[str, Ran]
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return "×".join(map(str, sizes))
+
+
+def _column(
+    ran: Layers, at: float, name: str, first: str
+) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
+    """One non-local operation as boxes: theta, phi, g in one, since they have one
+    shape; pairs; W_z.
+    """
+    q, k, v, out = (name.format(layer) for layer in ("q", "k", "v", "out"))
+    assert ran[q] == ran[k] == ran[v]
+    pairs, count = f"pairs {name}", prod(ran[q].out[1:])
+    boxes = {first: (at, -1), q: (at, -2.2), pairs: (at, -3.4), out: (at, -4.6)}
+    texts = {
+        first: f"${first}$\n{_times(ran[q].given)}",
+        q: r"$\theta,\,\phi,\,g$",
+        pairs: f"softmax, ⊗\n{count}×{count}",
+        out: "$W_z$",
+    }
+    return boxes, texts
+
+
+def figure_2(nonlocal_: Layers, module: Layers) -> Figure:
+    """Draw the non-local block and the PNL module from their layers.
+
+    Args:
+        nonlocal_: The layers of a `NonLocal` that ran.
+        module: Those of a `PyramidNonLocal` of four scales.
+    """
+    fig, (left, right) = plt.subplots(
+        1, 2, figsize=(figures.WIDTH, 6), layout="constrained", width_ratios=(1, 3.4)
+    )
+    boxes, texts = _column(nonlocal_, 0, "{}", "x")
+    boxes |= {"bn": (0, -6.4), "⊕": (0, -7.4)}
+    diagram(left, nonlocal_, boxes, pairwise(boxes), texts)
+
+    ends = {"f": (1.65, -5.7), "bn": (1.65, -6.6), "⊕": (1.65, -7.4)}
+    places, arrows = {"x": (1.65, 0.1), **ends}, [*pairwise(ends)]
+    texts |= {"x": f"$x$\n{_times(AFTER_RES3[1:])}", "f": "$f_{comb}$"}
+    for k in range(SCALES):
+        boxes, more = _column(module, 1.1 * k, f"operations.0.{{}} {k}", f"X_{k}")
+        places, texts = places | boxes, texts | more
+        arrows += [("x", f"X_{k}"), *pairwise(boxes), ([*boxes][-1], "f")]
+    diagram(right, module, places, arrows, texts)
+    for axis, middle, top, edge in ((left, 0, -1, 0.6), (right, 1.65, 0.1, 3.92)):
+        around = [middle + 0.5, edge, edge, middle + 0.2], [top, top, -7.4, -7.4]
+        axis.plot(*around, color=figures.INK, lw=0.9)  # the residual connection
+        axis.set(xlim=(-0.6, edge + 0.05), ylim=(-7.8, 0.6))
+    plt.close(fig)
+    return fig
+
+
+def blocks_that_ran() -> tuple[Layers, Layers]:
+    """Return the layers of the non-local block and of the PNL module, given the
+    features after res3 of a ResNet-50.
+    """
+    return (
+        layers_that_ran(NonLocal(512), AFTER_RES3),
+        layers_that_ran(PyramidNonLocal(512), AFTER_RES3),
+    )
+
+
+def figure_3(module: Layers) -> Figure:
+    """Draw f_comb from the layers of a `PyramidNonLocal` that ran."""
+    fig, axis = plt.subplots(figsize=(figures.WIDTH, 4.1), layout="constrained")
+    results = [f"operations.0.out {k}" for k in range(SCALES)]
+    given, wide = module["linear_q"].given, module[results[0]].out
+    stacked = _times((given[0], *wide))
+    texts = {name: f"$Y_{k}$" for k, name in enumerate(results)} | {
+        "means": f"mean over regions, stack: $Y'_{{stack}}$\n{_times(given)}",
+        "softmax": f"softmax of $QK^⊤ / \\sqrt{{C'}}$\n{given[0]}×{given[0]}",
+        "stack": f"repeat, stack: $Y_{{stack}}$\n{stacked}",
+        "reshape": f"reshape\n{_times(module['bn'].given)}",
+    }
+    places = {name: (1.2 * k, 0) for k, name in enumerate(results)} | {
+        "means": (0.6, -1),
+        "linear_q": (0.05, -2),
+        "linear_k": (1.15, -2),
+        "softmax": (0.6, -3),
+        "stack": (3, -2),
+        "⊗": (1.8, -3.8),
+        "reshape": (1.8, -4.6),
+    }
+    arrows = [(name, to) for name in results for to in ("means", "stack")]
+    for linear in ("linear_q", "linear_k"):
+        arrows += pairwise(("means", linear, "softmax"))
+    arrows += [*pairwise(("softmax", "⊗", "reshape")), ("stack", "⊗")]
+    plain = {k: v._replace(kernel="") if ".out" in k else v for k, v in module.items()}
+    diagram(axis, plain, places, arrows, texts)
+    axis.set(xlim=(-0.6, 4.2), ylim=(-5, 0.4))
+    plt.close(fig)
+    return fig
+
+
+def figure_1(
+    pictures: np.ndarray, positions: list[Region], regions: list[Region], side: int
+) -> Figure:
+    """Draw arrows from a position, and from the region that holds it, to those that
+    they are correlated with most.
+
+    Args:
+        pictures: Frames, one for each frame of the features.
+        positions: The query, then the positions that it attends to.
+        regions: The same of the largest scale.
+        side: Height and width of a picture, in pixels.
+    """
+    figure = figures.show_regions(
+        pictures, [positions, regions], ["positions", "regions"]
+    )
+    axes = np.array(figure.axes).reshape(2, -1)
+    for row, (own, *others) in zip(axes, (positions, regions), strict=True):
+        for region in others:
+            colour = row[region.t].patches[-1].get_edgecolor()
+            arrow = ConnectionPatch(
+                _middle(own, side),
+                _middle(region, side),
+                row[own.t].transData,
+                row[region.t].transData,
+                arrowstyle="-|>",
+                color=colour,
+                lw=0.9,
+            )
+            figure.add_artist(arrow)
+    return figure
+
+
+def _middle(region: Region, side: int) -> tuple[float, float]:
+    left, top, width, height = region.box
+    return side * (left + width / 2), side * (top + height / 2)
+
+
+def figure_4(records: Sequence[Record], classes: Sequence[str]) -> Figure:
+    """Draw the accuracy of the recorded networks in each class: mean over seeds, and
+    its 95% interval where there are two seeds or more.
+    """
+    fig, axis = plt.subplots(figsize=(figures.WIDTH, 2.6), layout="constrained")
+    for shift, (name, kind) in zip((-0.2, 0, 0.2), KINDS.items(), strict=True):
+        colour, marker = figures.COLOURS[kind], figures.MARKERS[kind]
+        tables = [np.array(row.confusion) for row in records if row.variant == name]
+        shares = np.array(
+            [100 * table.diagonal() / table.sum(axis=1) for table in tables]
+        )
+        for place, values in enumerate(shares.T):
+            if len(values) > 1:
+                _, low, high = mean_interval([*values])
+                axis.plot([place + shift] * 2, [low, high], color=colour)
+        if len(shares):
+            at = np.arange(len(classes)) + shift
+            mean = shares.mean(axis=0)
+            axis.plot(at, mean, color=colour, marker=marker, ls="", label=name)
+    axis.set(xticks=range(len(classes)), xticklabels=classes, ylabel="accuracy (%)")
+    if records:
+        axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    plt.close(fig)
+    return fig
+
+
+def figure_5(
+    clips: Sequence[int],
+    pictures: Sequence[np.ndarray | None],
+    results: Mapping[str, Result],
+    classes: Sequence[str],
+) -> Figure:
+    """Draw the three most probable classes of each network, the true one filled.
+
+    Args:
+        clips: Numbers of test clips.
+        pictures: A frame of each, if it is to be shown.
+        results: The networks' results, by name.
+        classes: Names of the classes.
+    """
+    rows, columns = len(clips), len(results) + 1
+    fig, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(figures.WIDTH, 1.05 * rows),
+        layout="constrained",
+        squeeze=False,
+    )
+    for row, i, picture in zip(axes, clips, pictures, strict=True):
+        if picture is not None:
+            row[0].imshow(picture)
+        row[0].set(xticks=[], yticks=[], ylabel=f"clip {i}")
+        for axis, (name, result) in zip(row[1:], results.items(), strict=True):
+            logits, colour = result.logits()[i], figures.COLOURS[KINDS[name]]
+            odds = np.exp(logits - logits.max())
+            shares, true = 100 * odds / odds.sum(), result.labels()[i]
+            best = np.argsort(-shares)[:3]
+            fills = [colour if c == true else "none" for c in best]
+            names = [classes[c] for c in best]
+            axis.barh(names, shares[best], color=fills, ec=colour)
+            last = row[0] is axes[-1, 0]
+            axis.set(xlim=(0, 100), xticks=[0, 50, 100] if last else [])
+            axis.invert_yaxis()
+            axis.set_title(name if row[0] is axes[0, 0] else "", fontsize=9)
+    plt.close(fig)
+    return fig
