@@ -126,7 +126,7 @@ page = Chapter("gta", globals())
 # which the class scores higher than its reversal the **accuracy within pairs**. It is the figure to
 # watch on this page; with two classes that are each other's reversal it is the accuracy.
 #
-# The cell shows it, for a network with random weights, before any training: the scores, the bound,
+# The cells show it, for a network with random weights, before any training: the scores, the bound,
 # and for comparison the same architecture with a temporal shift {cite}`lin2019tsm`, which does see
 # its neighbouring frames.
 
