@@ -349,7 +349,7 @@ cost.picture(1)
 # ```
 #
 # The first counts a block, the second a network with blocks and draws it, the third whatever a
-# function of yours makes. `--convention` counts as the papers do.
+# function of yours makes. `notebooks.kit.printed.thop.count` counts as two of the papers do.
 #
 # ### Is it right?
 #

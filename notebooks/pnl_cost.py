@@ -24,16 +24,26 @@
 
 # %% tags=["hide-input"]
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pandas as pd
+import torch
 
 from notebooks.kit.drawings import say, show_rows, show_table, stacked_bars
-from notebooks.kit.printed import agrees, efficiency, report
+from notebooks.kit.printed import (
+    agrees,
+    efficiency,
+    printed_accuracy,
+    printed_efficiency,
+    report,
+)
 from notebooks.kit.printed.networks import narrow_pyramid, quartered
 from notebooks.kit.printed.pnl import IMAGENET, ROWS, conventions
 from notebooks.kit.printed.thop import count
 from vidattn import figures
+from vidattn.backbones import mfnet, place, resnet50
+from vidattn.blocks import PyramidNonLocal
 
 figures.use_style()
 
@@ -291,4 +301,79 @@ say(
     f"Printed: five PNL modules {five.printed} G, one NL block {nl.printed} G. "
     f"Everything counted: {five.all_counted:.2f} and {nl.all_counted:.2f} GMAC; one "
     f"PNL module {one.all_counted:.2f}."
+)
+
+# %% [markdown]
+# ## What the text repeats
+#
+# The text repeats some figures of the tables, and not always the same ones. The first cell compares
+# them. The second asks the printed parameters two things that the text leaves open or contradicts:
+# do the scales share their weights, and how wide are the linear layers of $f_{comb}$?
+
+# %% tags=["hide-input"]
+costs = {
+    (c["table"], c["row"], c["metric"]): float(c["printed"])
+    for c in printed_efficiency("PNL")
+}
+top1 = {
+    (c["table"], c["row"]): float(c["printed"])
+    for c in printed_accuracy("PNL")
+    if c["metric"] == "top1"
+}
+params, flops = (
+    {row: v for (t, row, m), v in costs.items() if t in ("5", "6") and m == metric}
+    for metric in ("params M", "FLOPs G")
+)
+one, five = (top1["5", f"MFNet-PNL(x{modules})"] for modules in (1, 5))
+nl_net, bare = top1["5", "MFNet-NL [26]"], top1["5", "MFNet [38]"]
+on_r50 = top1["6", "R-50 + PNL(x1)"] - top1["6", "R-50 + NL"]
+words = "self-attention mechanism", "vanilla concatenation"
+combined = top1["3", words[0]] - top1["3", words[1]]
+attention, concat = (
+    costs["3", how, "params M"] for how in ("self-attention", "concatenation")
+)
+M, G, TWO = "M parameters", "G", ("MFNet-NL", "MFNet-PNL(x1)")
+R50 = "R-50+NL", "R-50+PNL(x1)"
+said = [
+    ("one module over MFNet, points", 3.81, one - bare, 2),
+    ("five modules over MFNet, points", 3.35, five - bare, 2),
+    ("the same over MFNet-NL", 3.35, five - nl_net, 2),
+    ("PNL over NL, ResNet-50, points", 2.34, on_r50, 2),
+    ("attention over concatenation, points", 0.26, combined, 2),
+    ("parameters of that attention, M", 0.09, attention - concat, 3),
+    (f"NL less PNL, MFNet, {M}", 0.22, params[TWO[0]] - params[TWO[1]], 2),
+    (f"NL less PNL, MFNet, {G}", 0.42, flops[TWO[0]] - flops[TWO[1]], 2),
+    (f"NL less PNL, ResNet-50, {M}", 1.92, params[R50[0]] - params[R50[1]], 2),
+    (f"NL less PNL, ResNet-50, {G}", 5.41, flops[R50[0]] - flops[R50[1]], 2),
+]
+lines = [
+    [what, text, f"{cell:.{digits}f}", "✓" if abs(text - cell) < 1e-6 else "✗"]
+    for what, text, cell, digits in said
+]
+columns = ["difference", "the text says", "the cells give", ""]
+pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=2)
+
+
+# %% tags=["hide-input"]
+def millions(make, **options):
+    with torch.device("meta"):
+        network = make()
+        if options:
+            place(network, {"conv4": (5,)}, partial(PyramidNonLocal, **options))
+    return sum(weight.numel() for weight in network.parameters()) / 1e6
+
+
+bare = partial(mfnet, num_classes=200)
+shared, own = (millions(bare, shared=yes) for yes in (True, False))
+linears = own - millions(bare, shared=False, combine="concat")
+r50 = {c: f"{millions(partial(resnet50, num_classes=c)):.2f}" for c in (200, 101)}
+assert f"{millions(bare):.3f}" == "7.843"
+assert abs(own - attention) < abs(shared - attention) / 5
+assert f"{linears:.3f}" == f"{attention - concat:.3f}"
+assert r50[200] == "23.92" != r50[101]
+say(
+    f"MFNet with one module: {shared:.3f} M parameters if the scales share them, "
+    f"{own:.3f} M if not, {attention} M printed: nearer to not shared, and neither. The "
+    f"linear layers make {linears:.4f} M of them. ResNet-50's printed {params['R-50']} M "
+    f"are those of 200 classes; UCF101 has 101, {r50[101]} M."
 )

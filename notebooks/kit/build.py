@@ -8,7 +8,6 @@ What is generated lies in one folder:
     <build>/<scale>/html                      the site; replaced only by a whole new one
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from filelock import FileLock, Timeout
 
 from notebooks.kit.notebook import INJECTED, Notebook, execute, read_notebook, resolve
 from vidattn.errors import UserError
@@ -260,17 +260,18 @@ def chapters(root: Path) -> Iterator[Notebook]:
 
 @contextmanager
 def _alone(build_folder: Path) -> Iterator[None]:
-    """Wait until no other process builds in the same folder; the lock ends with the
-    process.
-    """
+    """Wait until no other process builds in the same folder."""
     build_folder.mkdir(parents=True, exist_ok=True)
-    with open(build_folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Waiting for another build in {build_folder}", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(build_folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"Waiting for another build in {build_folder}", flush=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _with_outputs(
