@@ -1029,7 +1029,7 @@ say(f"Of {whole:.1f} points {each}. Reached without any sight of order: {share}.
 # largest difference of the two, relative to the largest score.
 
 # %% tags=["hide-input"]
-page.claims(shown=page.study.variants)
+page.claims(shown=page.ledger.variants)
 page.run_card()
 
 # %% tags=["hide-input"]

@@ -216,7 +216,7 @@ def seen_clips(experiment: Any, most: int) -> list[SeenClip]:
     task, sampling = experiment.data.test, experiment.sampling
     test, found = build_data(experiment)[1], []
     for index in range(min(most, len(test))):
-        drawn = Seen(task, index, sampling.frames, sampling.size, cell=1)
+        drawn = Seen(task, index, sampling.frames, sampling.size)
         mask = drawn.cut(drawn.scene.target)
         clip, label = test[index]
         found.append(SeenClip(drawn.pictures, clip, mask, label))
