@@ -208,6 +208,27 @@ class Chapter:
         self.glue(unexplained=unexplained)
         return costs
 
+    def intervals(
+        self, variants: Collection[str], metrics: Mapping[str, str]
+    ) -> Styler:
+        """Return a table of metrics of recorded runs: means and 95% intervals.
+
+        Args:
+            variants: Variants of the ledger, a row each.
+            metrics: What a column is called, by its metric.
+        """
+        rows = []
+        for name in variants:
+            found = [
+                claims.mean_interval([*self.values(name, metric).values()])
+                for metric in metrics
+            ]
+            rows.append(
+                [name, *(f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)]
+            )
+        table = pd.DataFrame(rows, columns=["block", *metrics.values()])
+        return table.style.hide(axis="index")
+
     def run_card(self) -> Html:
         """Return the card of the recorded runs that the claims compare."""
         rows = [row for row in self.records if row.variant in self.ledger.primary]
