@@ -80,6 +80,10 @@ def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
     made = [
         re.sub(r"\{\w+\}", r"\\w+", text)
         for text in re.findall(r'glue\(f"([^"]+)"', code)
+    ] + [
+        re.sub(r"\{\w+\}", r"\\w+", text).replace("_", "-")
+        for call in re.findall(r"glue\(\*\*\{(.*?)\}\)", code)
+        for text in re.findall(r'f"([^"]+)": ', call)
     ]
     called = keywords(ast.parse(code))
     for method, names in of_chapter().items():
