@@ -221,8 +221,9 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     for path in (source / "ledgers").glob("*.yaml"):
         title = path.stem.upper()
         path.with_suffix(".md").write_text(LEDGER.format(name=title, file=path.name))
-    shutil.copy(root / FULL_SCALE, source)
-    (source / "protocol.md").write_text(PROTOCOL)
+    if (root / FULL_SCALE).is_file():
+        shutil.copy(root / FULL_SCALE, source)
+        (source / "protocol.md").write_text(PROTOCOL)
 
 
 def library(root: Path) -> set[Path]:
