@@ -287,6 +287,43 @@ say(
 # four convolutions $2\, C^2$. It holds everywhere. The 11% is what five modules add to MF-Net,
 # beside NL with pooled keys, cut off. Notice how much it depends on the place and on the rival:
 # below zero RCCA-3D costs more than NL.
+#
+# Neither number stands in a table. In each pair of rows that Table VI has, how much less do the
+# RCCA modules add than the NL blocks beside them?
+
+# %% tags=["hide-input"]
+PAIRS = {
+    "one module in TSM": ("TSM", 1),
+    "five in TSM, NL with pooled keys": ("TSM", 5),
+    "five in MF-Net": ("MF-Net", 5),
+}
+
+
+def by_print(backbone, number, metric):
+    """The share that RCCA modules add less than NL blocks, by the printed cells."""
+    names = (f"+{kind}*{number}" for kind in ("RCCA", "NL"))
+    rcca, nl = (float(cost["VI", backbone + name, metric].printed) for name in names)
+    without = float(cost["VI", backbone, metric].printed)
+    return 1 - (rcca - without) / (nl - without)
+
+
+table = pd.DataFrame(
+    {
+        "parameters saved": {n: by_print(*of, "params M") for n, of in PAIRS.items()},
+        "FLOPs saved": {n: by_print(*of, "FLOPs G") for n, of in PAIRS.items()},
+    }
+)
+weights, flops = table.loc["five in MF-Net"]
+assert f"{weights:.0%}" == "25%" and 0.11 < flops < 0.12
+in_tsm = table["FLOPs saved"].drop("five in MF-Net")
+assert len(in_tsm) == 2 and (in_tsm < -0.4).all()  # the modules cost more, not less
+table.style.format("{:+.1%}").set_caption(
+    "What RCCA modules add, less than the NL blocks beside them in Table VI (printed "
+    "cells). One module in TSM: NL stands at conv4_5, RCCA at conv3_3."
+)
+
+# %% [markdown]
+# Recounted, and at other places:
 
 # %% tags=["hide-input"]
 FIVE = ROWS["TSM+RCCA*5"].at
@@ -318,18 +355,18 @@ show_rows(lines, ["modules in", "parameters saved", *names])
 # %% tags=["hide-input"]
 claim = cost["abstract", "RCCA vs NL", "FLOPs saved %"]
 ours, nl = (cost["VI", f"MF-Net+{name}*5", "FLOPs G"] for name in ("RCCA", "NL"))
-by_print = 1 - (float(ours.printed) - 11.1) / (float(nl.printed) - 11.1)
+printed_share = by_print("MF-Net", 5, "FLOPs G")
 five = {itself: saved["MF-Net, five", "pooled", itself] for itself in (1, 3)}
 conv3, conv4 = (saved[f"MF-Net, conv{n} only", "pooled", 1] for n in (3, 4))
 assert round(100 * five[3]) == 11
 # Table IV, everything counted
 assert not agrees("54.7", 33.0 + 2 * added(ROWS["R=4"], 3).macs)
-assert claim.computed == 11 and 0.11 < by_print < 0.12
+assert claim.computed == 11 and 0.11 < printed_share < 0.12
 assert five[1] > 0 > saved["TSM, five", "pooled", 1]
 assert conv3 > 0 > conv4
 say(
     f"From the printed totals of MF-Net: 1 − ({ours.printed} − 11.1) / ({nl.printed} − "
-    f"11.1) = {by_print:.1%}; recounted {five[1]:.1%}, and {five[3]:.1%} with "
+    f"11.1) = {printed_share:.1%}; recounted {five[1]:.1%}, and {five[3]:.1%} with "
     "everything counted (rounded, that is 11%, too, but Table IV does not count so). "
     f"Of the whole networks it is {1 - float(ours.printed) / float(nl.printed):.1%} as "
     f"printed and {1 - ours.all_counted / nl.all_counted:.1%} in one unit. It comes "
@@ -399,6 +436,48 @@ say(
     f"({g['res3', POOLED]:.2f}); at {maps['res4']} it takes {g['res4', THREE]:.2f}, "
     f"more than NL ({g['res4', NL]:.2f}) and nearly twice NL with pooled keys "
     f"({g['res4', POOLED]:.2f})."
+)
+
+# %% [markdown]
+# And by the formulas of {ref}`rcca`, with $L$ products a position, as many as are needed, at more
+# places:
+
+# %% tags=["hide-input"]
+PLACES = {
+    "res3": (512, 28),
+    "res4": (1024, 14),
+    "res5": (2048, 7),
+    "conv3 of MF-Net": (192, 28),
+    "conv4 of MF-Net": (384, 14),
+}
+table = []
+for where, (c, side) in PLACES.items():
+    n, keys = 8 * side**2, 8 + 2 * side - 2
+    modules = {  # MACs of convolutions, of products; weights of a position
+        "NL": (2 * n * c**2, n * n * c, n),
+        "NL, keys pooled after": (2 * n * c**2, n * n * c / 4, n / 4),
+    }
+    for passes in (1, 2, 3):
+        convs, products = 1.5 * n * c**2, 1.25 * n * keys * c
+        modules[f"RCCA, R = {passes}"] = (passes * convs, passes * products, keys)
+    modules["RCCA, structure c"] = (3 * n * c**2, 1.5 * n * keys * c, keys)
+    nl = sum(modules["NL"][:2])
+    for module, (convs, products, weights) in modules.items():
+        macs = convs + products
+        shares = (convs / macs, macs / nl)
+        table.append(
+            [f"{where}, C = {c}", module, macs / 1e9, *shares, n * weights / 1e6]
+        )
+FORMATS = {
+    "GMAC": "{:.2f}",
+    "convolutions' share": "{:.0%}",
+    "NL = 100%": "{:.0%}",
+    "weights of a pass, M": "{:.2f}",
+}
+table = pd.DataFrame(table, columns=["place", "module", *FORMATS])
+table.set_index(["place", "module"]).style.format(FORMATS).set_caption(
+    "Multiply-adds by the formulas, 8 frames; L products a position, as many as are "
+    "needed."
 )
 
 # %% [markdown]

@@ -49,16 +49,6 @@ What is claimed, and what will judge it, as it was committed before the runs:
 ```
 """
 FULL_SCALE = "notebooks/full/rows.yaml"
-PROTOCOL = """(protocol)=
-# Every row at full scale
-
-How the papers' networks are trained and tested, and where each field is from
-({doc}`/full-scale`):
-
-```{literalinclude} rows.yaml
-:language: yaml
-```
-"""
 
 
 class BuildError(Exception):
@@ -221,9 +211,8 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     for path in (source / "ledgers").glob("*.yaml"):
         title = path.stem.upper()
         path.with_suffix(".md").write_text(LEDGER.format(name=title, file=path.name))
-    if (root / FULL_SCALE).is_file():
-        shutil.copy(root / FULL_SCALE, source)
-        (source / "protocol.md").write_text(PROTOCOL)
+    if (table := root / FULL_SCALE).is_file():
+        shutil.copy(table, source)
 
 
 def library(root: Path) -> set[Path]:

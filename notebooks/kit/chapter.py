@@ -180,15 +180,17 @@ class Chapter:
             return f"{called}: {judgement.verdict}"
 
         verdicts = [told(*each) for each in self.judged.items()] + [*further]
+        bare, oracle = (
+            NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
+            for name in ("baseline", "oracle")
+        )
         base: Any = self.ledger.base
         self.glue(
             verdicts="; ".join(verdicts) or NOT_RECORDED,
+            bare=bare,
+            oracle=oracle,
             steps=self.records[0].steps if self.records else NOT_RECORDED,
             clips=base["data"]["train"]["clips"],
-            **{
-                key: NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
-                for key, name in {"bare": "baseline", "oracle": "oracle"}.items()
-            },
         )
 
     def printed_costs(self) -> list[PrintedCost]:
@@ -205,6 +207,27 @@ class Chapter:
         self.glue(cells=len(costs), agreeing=agreeing, fitted=fitted)
         self.glue(unexplained=unexplained)
         return costs
+
+    def intervals(
+        self, variants: Collection[str], metrics: Mapping[str, str]
+    ) -> Styler:
+        """Return a table of metrics of recorded runs: means and 95% intervals.
+
+        Args:
+            variants: Variants of the ledger, a row each.
+            metrics: What a column is called, by its metric.
+        """
+        rows = []
+        for name in variants:
+            found = [
+                claims.mean_interval([*self.values(name, metric).values()])
+                for metric in metrics
+            ]
+            rows.append(
+                [name, *(f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)]
+            )
+        table = pd.DataFrame(rows, columns=["block", *metrics.values()])
+        return table.style.hide(axis="index")
 
     def run_card(self) -> Html:
         """Return the card of the recorded runs that the claims compare."""

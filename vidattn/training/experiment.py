@@ -86,8 +86,9 @@ class Folder(Part):
     cache: bool = False
 
     def key(self) -> str:
-        """Return what identifies the data: the contents of the two index files and the
-        classes' names, not where they lie.
+        """Return what identifies the data, wherever it lies.
+
+        That is the contents of the two index files, and the classes' names.
 
         Raises:
             UserError: An index file does not exist.

@@ -1,5 +1,6 @@
-"""Which clip has which label: annotations become clips that are there, and faults that
-are named.
+"""Which clip has which label.
+
+Annotations become clips that are there, and faults that are named.
 
 An index is a CSV file with the header `path,label`: a path relative to the data folder
 (a video file or a folder of JPEG frames) and a class number. `classes.txt` beside it
@@ -24,10 +25,10 @@ class Listed(NamedTuple):
     """A clip as an annotation lists it.
 
     Args:
-        where: file and line of the annotation.
-        name: the clip's path below one of `folders`.
-        label: its class's name; None where the annotations do not say it.
-        folders: where the clip may lie, below the data folder; the first that holds it
+        where: File and line of the annotation.
+        name: The clip's path below one of `folders`.
+        label: Its class's name; None where the annotations do not say it.
+        folders: Where the clip may lie, below the data folder; the first that holds it
             counts.
     """
 
@@ -38,9 +39,7 @@ class Listed(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """A clip that is there: its full path, its class number, and where it is listed
-    under which name.
-    """
+    """A clip that is there: path, class number, where it is listed, its name there."""
 
     path: str
     label: int
@@ -49,8 +48,9 @@ class Clip(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Why a listed clip cannot be used: "outside", "label", "missing", "duplicate" or
-    "unreadable".
+    """Why a listed clip cannot be used.
+
+    The kinds: "outside", "label", "missing", "duplicate" and "unreadable".
     """
 
     where: str
@@ -76,14 +76,14 @@ def find_clips(
     listed: Iterable[Listed],
     seen: dict[str, str] | None = None,
 ) -> Clips:
-    """Looks for listed clips on the disk. Nothing is opened.
+    """Look for listed clips on the disk. Nothing is opened.
 
     Args:
-        root: the data folder.
-        classes: the classes' names, number 0 first.
-        listed: the clips. One whose path leaves the data folder (an absolute path, or
+        root: The data folder.
+        classes: The classes' names, number 0 first.
+        listed: The clips. One whose path leaves the data folder (an absolute path, or
             one with `..`) is a fault, wherever it leads; symbolic links are followed.
-        seen: where each clip was listed so far; with it, a clip that is listed twice is
+        seen: Where each clip was listed so far; with it, a clip that is listed twice is
             a fault.
 
     Returns:
@@ -130,10 +130,10 @@ def find_clips(
 
 
 def read_text(path: Path) -> str:
-    """Reads an annotation file.
+    """Read an annotation file.
 
     Raises:
-        UserError: it is not there, or is no text.
+        UserError: It is not there, or is no text.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -144,10 +144,10 @@ def read_text(path: Path) -> str:
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the rows of a CSV file and the numbers of their lines, without empty ones.
+    """Yield the rows of a CSV file and the numbers of their lines, without empty ones.
 
     Raises:
-        UserError: it is not there, or is no CSV file.
+        UserError: It is not there, or is no CSV file.
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
@@ -157,10 +157,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_classes(folder: str | Path) -> tuple[str, ...]:
-    """Reads `classes.txt`.
+    """Read `classes.txt`.
 
     Args:
-        folder: where the index file lies.
+        folder: Where the index file lies.
 
     Returns:
         The classes' names; empty where there is no such file.
@@ -170,18 +170,18 @@ def read_classes(folder: str | Path) -> tuple[str, ...]:
 
 
 def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
-    """Reads an index file and checks every line of it.
+    """Read an index file and check every line of it.
 
     Args:
-        folder: the data folder.
-        split_file: the index file, from that folder on, or its absolute path.
+        folder: The data folder.
+        split_file: The index file, from that folder on, or its absolute path.
             `classes.txt` is looked for beside it.
 
     Returns:
         The clips, in the file's order; a clip may be listed twice.
 
     Raises:
-        UserError: no such folder or file, a wrong header or line, a label that is no
+        UserError: No such folder or file, a wrong header or line, a label that is no
             class, a clip that is not there or outside the folder.
     """
     index = Path(folder) / split_file

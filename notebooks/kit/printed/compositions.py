@@ -4,7 +4,7 @@ cost: where the page of costs searches for one that gives the printed costs.
 
 from collections.abc import Iterator
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from notebooks.kit.printed.metrics import Amount
 
@@ -107,7 +107,7 @@ class Composition(NamedTuple):
         return 5 * heads * frames**2 / 1e6
 
 
-OPTIONS = {
+OPTIONS: dict[str, tuple[Any, ...]] = {
     "first": (0, 2, 4, 8, 16),
     "width": (1, 2, 4, 8, 16),
     "pixel value": (True, False),
