@@ -53,10 +53,10 @@ from notebooks.kit.printed import agrees, gta, pnl, printed_efficiency, rcca, rn
 from notebooks.kit.printed.efficiency import CHOICES, ORIGINS, efficiency
 from notebooks.kit.printed.explain import decimals
 from notebooks.kit.printed.models import readings
+from notebooks.kit.printed.thop import count
 from vidattn import figures
 from vidattn.backbones import place, resnet50
 from vidattn.blocks import PyramidNonLocal, make_block
-from vidattn.cost import count
 
 started = time.perf_counter()
 figures.use_style()
@@ -404,13 +404,13 @@ cost.picture(1)
 # `table(depth)` and `picture(depth)` go as deep as you ask: one part of a layer's name tells stages apart, three tell the blocks in them. From the command line:
 #
 # ```bash
-# python -m vidattn.cost region --shape 1 512 8 28 28 -p kernel "[3, 3, 3]"
-# python -m vidattn.cost resnet50 --shape 1 3 8 224 224 --place pyramid "{res4: [5]}" --png cost.png
-# python -m vidattn.cost my_package.my_file:my_function --shape 1 3 224 224 --depth 2
+# python -m vidattn cost region --shape 1 512 8 28 28 -p kernel "[3, 3, 3]"
+# python -m vidattn cost resnet50 --shape 1 3 8 224 224 --place pyramid "{res4: [5]}" --png cost.png
+# python -m vidattn cost my_package.my_file:my_function --shape 1 3 224 224 --depth 2
 # python -m notebooks.kit.printed efficiency > costs.csv        # all 225 figures
 # ```
 #
-# The first counts a block, the second a network with blocks and draws it, the third whatever a function of yours makes. `--convention` counts as the papers do.
+# The first counts a block, the second a network with blocks and draws it, the third whatever a function of yours makes. `notebooks.kit.printed.thop.count` counts as two of the papers do.
 
 # ### Is it right?
 #

@@ -41,8 +41,8 @@ from notebooks.kit.printed.pnl import (
     efficiency,
     narrow_pyramid,
 )
+from notebooks.kit.printed.thop import count
 from vidattn import figures
-from vidattn.cost import count
 
 figures.use_style()
 

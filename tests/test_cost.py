@@ -1,6 +1,4 @@
-"""Hand counts, to the unit: what is counted, under which convention, and what a pass
-leaves in memory.
-"""
+"""Hand counts, to the unit: what is counted, and what a pass leaves in memory."""
 
 from collections.abc import Callable
 from math import prod
@@ -13,10 +11,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
+from vidattn.__main__ import main
 from vidattn.backbones import BACKBONES, place, resnet50, resnet_mini
 from vidattn.blocks import NonLocal, RegionNonLocal, make_block
-from vidattn.cost import activation_bytes, count, main
-from vidattn.errors import UserError
+from vidattn.cost import OPERATIONS, activation_bytes, count
 from vidattn.meta import meta_copy
 
 
@@ -38,39 +36,18 @@ def test_convolutions() -> None:
     assert cost.macs == outputs * 8 * 15
     assert cost.by_kind == {"conv": cost.macs, "matmul": 0, "attention": 0}
     assert cost.params == 12 * 8 * 15 + 12
-    assert count(conv, (2, 8, 4, 6, 7), "modules").macs == outputs * (8 * 15 + 1)
 
 
 def test_grouped_and_depth_wise_convolutions() -> None:
     outputs = 12 * 3 * 4 * 5
     for groups in (4, 12):
         conv = nn.Conv3d(12, 12, 3, padding=1, groups=groups, bias=False)
-        for convention in ("all", "modules"):
-            assert (
-                count(conv, (1, 12, 3, 4, 5), convention).macs
-                == outputs * 12 // groups * 27
-            )
+        cost = count(conv, (1, 12, 3, 4, 5))
+        assert cost.macs == outputs * 12 // groups * 27
 
 
 def test_linear() -> None:
     assert count(nn.Linear(7, 5), (3, 4, 7)).macs == 3 * 4 * 7 * 5
-    assert count(nn.Linear(7, 5), (3, 4, 7), "modules").macs == 3 * 4 * 5 * (7 + 6 + 1)
-    assert count(nn.Linear(7, 5, bias=False), (3, 7), "modules").macs == 3 * 5 * (7 + 6)
-    for bias in (True, False):
-        assert (
-            count(nn.Linear(7, 5, bias), (3, 7), "modules, linear layers once").macs
-            == 3 * 5 * 7
-        )
-    norm = nn.Sequential(nn.Conv3d(2, 2, 1), nn.BatchNorm3d(2))
-    once, twice = (
-        count(norm, (1, 2, 3, 4, 5), f"modules{w}")
-        for w in (", linear layers once", "")
-    )
-    assert (
-        once.by_kind
-        == twice.by_kind
-        == {"conv": 240, "bias": 120, "norm": 240, "linear": 0, "pool": 0}
-    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +63,6 @@ def test_linear() -> None:
 def test_matrix_products(function: Callable[[Tensor], Tensor], macs: int) -> None:
     cost = count(Function(function), (2, 9, 16))
     assert cost.macs == cost.by_kind["matmul"] == macs
-    assert count(Function(function), (2, 9, 16), "modules").macs == 0
 
 
 def test_nothing_else_is_counted() -> None:
@@ -131,15 +107,6 @@ def test_non_local_block_by_hand() -> None:
     before = count(NonLocal(c, pool_keys="before"), shape)
     assert before.macs == 2 * c * d * n + 2 * c * d * (n // 4) + 2 * n * (n // 4) * d
     assert before.by_kind["attention"] == 2 * n * (n // 4) * d
-    modules = count(NonLocal(c), shape, "modules")
-    assert modules.by_kind == {
-        "conv": convs,
-        "bias": (3 * d + c) * n,
-        "norm": 2 * c * n,
-        "linear": 0,
-        "pool": 0,
-    }
-    assert modules.macs == sum(modules.by_layer.values())
 
 
 def test_region_block_by_hand_in_every_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,15 +168,6 @@ def test_activation_bytes_by_hand() -> None:
     )
 
 
-def test_adaptive_pooling_and_batch_normalisation_under_modules() -> None:
-    shape = (2, 4, 3, 6, 8)
-    assert count(nn.BatchNorm3d(4), shape, "modules").by_kind["norm"] == 2 * 2 * 4 * 144
-    assert count(nn.AdaptiveAvgPool3d((None, 1, 1)), shape, "modules").by_kind[
-        "pool"
-    ] == 2 * 4 * 3 * (48 + 1)
-    assert count(nn.AvgPool3d(3, 1, 1), shape, "modules").by_kind["pool"] == 2 * 4 * 144
-
-
 def test_resnet_50_adds_up() -> None:
     cost = count(resnet50, (1, 3, 8, 224, 224))
     # torchvision's ResNet-50 takes 4,087,136,256 MACs an image in its convolutions.
@@ -247,13 +205,6 @@ def test_meta_copy_shares_tied_weights_and_copies_no_values() -> None:
     assert not first.weight.is_meta
 
 
-def test_unknown_convention() -> None:
-    with pytest.raises(
-        UserError, match="convention='flops' is unknown: allowed are all, modules"
-    ):
-        count(nn.Linear(2, 2), (1, 2), "flops")  # type: ignore[arg-type]
-
-
 def network(
     backbone: str, kind: str, places: dict[str, tuple[int, ...]], **options: object
 ) -> nn.Module:
@@ -264,16 +215,13 @@ def network(
 
 def test_a_table_adds_up_at_every_depth_and_keeps_the_model_s_order() -> None:
     model = network("resnet_mini", "pyramid", {"res3": (1,), "res4": (1,)})
-    for convention in ("all", "modules"):
-        cost = count(model, (2, 3, 4, 32, 32), convention)
-        for depth in (None, 1, 2, 9):
-            table = cost.table(depth)
-            assert {kind: table[kind].sum() for kind in cost.kinds} == cost.by_kind
-            assert (
-                table["MACs"].sum() == cost.macs
-                and table["parameters"].sum() == cost.params
-            )
-            assert (table[[*cost.kinds]].sum(axis=1) == table["MACs"]).all()
+    cost = count(model, (2, 3, 4, 32, 32))
+    for depth in (None, 1, 2, 9):
+        table = cost.table(depth)
+        assert {kind: table[kind].sum() for kind in OPERATIONS} == cost.by_kind
+        assert table["MACs"].sum() == cost.macs
+        assert table["parameters"].sum() == cost.params
+        assert (table[[*OPERATIONS]].sum(axis=1) == table["MACs"]).all()
     assert list(cost.table(1).index) == [
         "conv1",
         "bn1",
@@ -448,12 +396,8 @@ def test_ptflops_agrees_within_one_percent(
 def test_the_command_counts_blocks_networks_and_what_a_function_makes(
     capsys: pytest.CaptureFixture[str], tmp_path
 ) -> None:
-    assert (
-        main(
-            ["region", "--shape", "1", "64", "4", "8", "8", "-p", "kernel", "[3, 3, 3]"]
-        )
-        == 0
-    )
+    shape = ["--shape", "1", "64", "4", "8", "8"]
+    assert main(["cost", "region", *shape, "-p", "kernel", "[3, 3, 3]"]) == 0
     text = capsys.readouterr().out
     cost = count(RegionNonLocal(64, kernel=(3, 3, 3)), (1, 64, 4, 8, 8))
     assert f"{cost.macs / 1e9:.4f} GMAC, {cost.params / 1e6:.4f} M parameters, " in text
@@ -465,23 +409,26 @@ def test_the_command_counts_blocks_networks_and_what_a_function_makes(
     ]
 
     picture = tmp_path / "cost.png"
-    words = ["resnet_mini", "--shape", "1", "3", "4", "32", "32", "--depth", "3"]
+    words = [
+        "cost",
+        "resnet_mini",
+        "--shape",
+        "1",
+        "3",
+        "4",
+        "32",
+        "32",
+        "--depth",
+        "3",
+    ]
     assert (
         main([*words, "--place", "nonlocal", "{res3: [1]}", "--png", str(picture)]) == 0
     )
     assert "res3.placed.1" in capsys.readouterr().out and picture.stat().st_size > 1000
 
-    made = [
-        "vidattn.backbones:resnet_mini",
-        *words[1:],
-        "-p",
-        "num_classes",
-        "5",
-        "--convention",
-        "modules",
-    ]
-    assert main(made) == 0
-    with_five = count(lambda: resnet_mini(num_classes=5), (1, 3, 4, 32, 32), "modules")
+    made = ["vidattn.backbones:resnet_mini", *words[2:], "-p", "num_classes", "5"]
+    assert main(["cost", *made]) == 0
+    with_five = count(lambda: resnet_mini(num_classes=5), (1, 3, 4, 32, 32))
     assert f"{with_five.macs / 1e9:.4f} GMAC" in capsys.readouterr().out
 
 
@@ -496,22 +443,18 @@ def test_the_command_counts_blocks_networks_and_what_a_function_makes(
         ),
         (
             ["resnet_mini", "-p", "colour", "red"],
-            "resnet_mini() got an unexpected keyword argument 'colour'",
+            "got an unexpected keyword argument 'colour'",
         ),
         (
             ["vidattn.backbones:nothing"],
             "module 'vidattn.backbones' has no attribute 'nothing'",
         ),
         (["no.such.file:make"], "No module named 'no'"),
-        (
-            ["region", "--convention", "flops"],
-            "convention='flops' is unknown: allowed are all, modules",
-        ),
     ],
 )
 def test_the_command_says_in_one_line_what_is_wrong(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*words, "--shape", "1", "64", "4", "8", "8"]) == 2
+    assert main(["cost", *words, "--shape", "1", "64", "4", "8", "8"]) == 2
     text = capsys.readouterr()
     assert not text.out and text.err.count("\n") == 1 and said in text.err

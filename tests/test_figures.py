@@ -26,7 +26,7 @@ from vidattn.figures.maps import Region, map_similarity, own_weight
 from vidattn.figures.pictures import SCALES
 from vidattn.training import Result, build_model, dump, make_experiment
 from vidattn.training.checkpoint import save
-from vidattn.training.experiment import Sampling
+from vidattn.video.sample import Sampling
 from vidattn.video.augment import normalise, resize
 from vidattn.video.decode import read_frames, write_video
 

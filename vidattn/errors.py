@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exception that a user is meant to read."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,15 @@ class UserError(ValueError):
 
     Command-line tools print it without a traceback and exit with status 2.
     """
+
+
+class MissingExtra(UserError, ImportError):
+    """A part of the library needs more than torch and einops, and it is not there.
+
+    Args:
+        extra: The extra of the distribution that brings what is missing.
+        error: What the import said.
+    """
+
+    def __init__(self, extra: str, error: ModuleNotFoundError) -> None:
+        super().__init__(f"{error.name} is missing: pip install 'vidattn[{extra}]'")

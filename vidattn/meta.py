@@ -1,5 +1,6 @@
-"""Models without numbers: shapes and costs of the largest network in no time and no
-memory.
+"""Models without numbers, to ask for shapes and costs.
+
+The largest network takes no time and no memory.
 """
 
 import copy

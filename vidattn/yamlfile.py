@@ -10,8 +10,9 @@ from vidattn.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML reads 1e-4 as a text, since YAML 1.1 wants a dot; people and papers write
-    1e-4.
+    """Read 1e-4 as a number, as people and papers write it.
+
+    YAML 1.1 wants a dot in it, and PyYAML reads a text.
     """
 
 

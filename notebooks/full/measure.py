@@ -19,7 +19,7 @@ from vidattn.training import run
 from vidattn.training.checkpoint import write_atomically
 from vidattn.training.distributed import joined, position
 from vidattn.training.evaluate import Evaluation, average_views, score
-from vidattn.training.fit import retest
+from vidattn.training.run import retest
 from vidattn.yamlfile import read_yaml
 
 ON_CARD = {

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from notebooks.kit.drawings.architecture import describe
+from notebooks.kit.printed.thop import count
 from vidattn.backbones import MFNet, mfnet, mfnet_mini, place
-from vidattn.cost import count
 from vidattn.errors import UserError
 
 

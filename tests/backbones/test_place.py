@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from vidattn.backbones import insertion, place, resnet50, resnet_mini
+from vidattn.backbones import insertion, place, resnet50, resnet_mini, slowfast_mini
+from vidattn.backbones.place import placed_parameters
 from vidattn.errors import UserError
 
 
@@ -43,6 +44,18 @@ def test_a_placed_block_runs_where_it_stands() -> None:
     assert torch.equal(model.res3(x_in), second(first(x_in) + 0.5) - 2.0)
     assert not torch.equal(model.res3(x_in), plain)
     assert x.shape[1] == model.res3.channels
+
+
+def test_the_parameters_of_placed_blocks_are_known_by_name() -> None:
+    with torch.device("meta"):
+        plain, model = resnet_mini(), resnet_mini()
+        two = place(slowfast_mini(), {"slow.res3": (1,), "fast.res4": (1,)}, Add)
+    assert placed_parameters(plain) == set()
+    place(model, {"res3": (1,), "res4": (1,)}, Add)
+    own = {name for name, _ in model.named_parameters()} - set(plain.state_dict())
+    assert placed_parameters(model) == own and len(own) == 2
+    names = ("slow.res3.placed.1.amount", "fast.res4.placed.1.amount")
+    assert placed_parameters(two) == set(names)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from notebooks.kit.drawings.architecture import describe
+from notebooks.kit.printed.thop import count
 from vidattn.backbones import (
     SlowFast,
     insertion,
@@ -30,7 +31,6 @@ from vidattn.backbones import (
 )
 from vidattn.backbones.slowfast import slow_frames
 from vidattn.blocks import NonLocal
-from vidattn.cost import count
 from vidattn.errors import UserError
 
 ON_8x8, ON_16x8 = (1, 3, 32, 256, 256), (1, 3, 64, 256, 256)
@@ -42,8 +42,15 @@ ONE_A_STAGE = (1, 1, 1, 1)
     [
         (slowfast50, ON_8x8, "34.57", "65.7", "65.71", False),
         (slowfast101, ON_8x8, "62.83", None, "127.20", True),
-        (partial(slowfast101, looking=6), ON_8x8, "53.77", "106", None, False),
-        (partial(slowfast101, looking=6), ON_16x8, "53.77", "213", "215.61", True),
+        (partial(slowfast101, temporal_res4=6), ON_8x8, "53.77", "106", None, False),
+        (
+            partial(slowfast101, temporal_res4=6),
+            ON_16x8,
+            "53.77",
+            "213",
+            "215.61",
+            True,
+        ),
         (
             partial(SlowFast, alpha=8, fusion_kernel=5),
             ON_8x8,
@@ -125,7 +132,7 @@ def test_table_of_the_network() -> None:
             assert rows[f"{path}.res{index + 2}"] == (operation, (frames, side, side))
     deep = {
         r.layer: r.operation
-        for r in describe(partial(slowfast101, looking=6), (1, 3, 4, 32, 32))
+        for r in describe(partial(slowfast101, temporal_res4=6), (1, 3, 4, 32, 32))
     }
     assert deep["lateral.0.conv"] == "5x1x1, 16, stride 4,1,1"
     for path, inner in (("slow", 256), ("fast", 32)):
@@ -214,11 +221,11 @@ def recompute(
     return features @ weights["fc.weight"].T + weights["fc.bias"]
 
 
-@pytest.mark.parametrize(("kernel", "looking"), [(5, 23), (7, 1)])
+@pytest.mark.parametrize(("kernel", "temporal_res4"), [(5, 23), (7, 1)])
 def test_scores_are_those_of_a_computation_from_the_weights_alone(
-    kernel: int, looking: int
+    kernel: int, temporal_res4: int
 ) -> None:
-    model = tiny(layers=(1, 2, 2, 1), fusion_kernel=kernel, looking=looking)
+    model = tiny(layers=(1, 2, 2, 1), fusion_kernel=kernel, temporal_res4=temporal_res4)
     x = torch.randn(2, 3, 12, 38, 45, dtype=torch.float64)
     with torch.no_grad():
         expected = recompute(dict(model.state_dict()), x, 4, [0, 5, 11])

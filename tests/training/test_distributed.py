@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from vidattn.errors import UserError
-from vidattn.training import fit
+from vidattn.training import loop, read_result, run, run_folder
 from vidattn.training.experiment import Experiment, dump, make_experiment
 
 # What `run` trains, in float64: torch.distributed.run starts it once or twice.
 IN_DOUBLE = """
 import sys
 from torch import nn
-from vidattn.training import fit, load_experiment
+from vidattn.training import load_experiment, loop, run
 
 class Double(nn.Module):
     def __init__(self, model):
@@ -31,15 +31,16 @@ class Double(nn.Module):
     def forward(self, x):
         return self.inner(x.double())
 
-build = fit.build_model
-fit.build_model = lambda experiment: Double(build(experiment))
-fit.run(load_experiment(sys.argv[1]), sys.argv[2], progress=False)
+build = loop.build_model
+loop.build_model = lambda experiment: Double(build(experiment))
+run(load_experiment(sys.argv[1]), sys.argv[2], progress=False)
 """
 LAUNCHED = """
 import sys
 from vidattn.training import load_experiment, run
 
-run(load_experiment(sys.argv[1]), sys.argv[2], progress=False, checkpoint_seconds=0, processes=2)
+two = {"checkpoint_seconds": 0, "processes": 2}
+run(load_experiment(sys.argv[1]), sys.argv[2], progress=False, **two)
 """
 ENVIRONMENT = {
     **os.environ,
@@ -78,7 +79,7 @@ def test_two_processes_train_to_the_parameters_of_one(
         subprocess.run(
             [*words, *count, *places], env=ENVIRONMENT, check=True, capture_output=True
         )
-        found = fit.read_result(fit.run_folder(experiment, tmp_path / str(processes)))
+        found = read_result(run_folder(experiment, tmp_path / str(processes)))
         assert found is not None and found.steps == 6
         results.append(found)
     one, two = (weights(result.folder) for result in results)
@@ -111,8 +112,8 @@ def test_a_killed_process_is_started_again_and_changes_nothing(
     experiment: Experiment, tmp_path: Path
 ) -> None:
     dump(experiment, tmp_path / "experiment.yaml")
-    alone = fit.run(experiment, tmp_path / "alone", progress=False, processes=2)
-    folder = fit.run_folder(experiment, tmp_path / "killed")
+    alone = run(experiment, tmp_path / "alone", progress=False, processes=2)
+    folder = run_folder(experiment, tmp_path / "killed")
     words = [
         sys.executable,
         "-c",
@@ -134,16 +135,16 @@ def test_a_killed_process_is_started_again_and_changes_nothing(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert log.read_bytes() == (alone.folder / "log.jsonl").read_bytes()
     # Dropout is drawn apart in the two: one network with another stream ends elsewhere.
-    single = weights(fit.run(experiment, tmp_path / "single", progress=False).folder)
+    single = weights(run(experiment, tmp_path / "single", progress=False).folder)
     assert any(not torch.equal(single[name], theirs[name]) for name in theirs)
 
 
 def test_micro_batches_that_do_not_come_out_even_are_refused(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit, "position", lambda: (0, 3))
+    monkeypatch.setattr(loop, "position", lambda: (0, 3))
     with pytest.raises(
         UserError,
         match=r"3 processes cannot share the 4 micro-batches .*optim\.accumulate",
     ):
-        fit.Training(experiment, tmp_path)
+        loop.Training(experiment)

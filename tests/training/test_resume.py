@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from vidattn.training.experiment import dump, make_experiment
-from vidattn.training.fit import run, run_folder
+from vidattn.training.run import run, run_folder
 
 PROGRAM = """
 import sys

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from vidattn.training.experiment import Optim
-from vidattn.training.fit import learning_rate
+from vidattn.training.loop import learning_rate
 from vidattn.training.schedule import cosine, step_decay
 
 

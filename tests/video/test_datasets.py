@@ -12,6 +12,7 @@ from vidattn.video import augment
 from vidattn.video.datasets import VideoDataset
 from vidattn.video.decode import VideoError, read_frames, write_video
 from vidattn.video.index import read_index
+from vidattn.video.sample import Sampling
 
 CLIPS, FRAMES = 6, 24
 
@@ -33,9 +34,14 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
+def dataset(videos, *, train=False, seed=0, cache=False, **sampling) -> VideoDataset:
+    how = Sampling(**sampling)
+    return VideoDataset(videos, how, train=train, seed=seed, cache=cache)
+
+
 def training(folder: Path, **options) -> VideoDataset:
     settings = dict(frames=4, size=16, resize=24, train=True, flip=True, seed=3)
-    return VideoDataset(read_index(folder), **{**settings, **options})
+    return dataset(read_index(folder), **{**settings, **options})
 
 
 def test_shapes_labels_and_classes(folder):
@@ -47,8 +53,8 @@ def test_shapes_labels_and_classes(folder):
     )
     clip, label = data[4]
     assert clip.shape == (3, 4, 16, 16) and clip.dtype == torch.float32 and label == 1
-    views, label = VideoDataset(
-        read_index(folder), frames=4, size=16, resize=24, clips=2, crops=3
+    views, label = dataset(
+        read_index(folder), frames=4, size=16, resize=24, test_clips=2, test_crops=3
     )[5]
     assert views.shape == (6, 3, 4, 16, 16) and label == 2
     with pytest.raises(IndexError):
@@ -56,7 +62,7 @@ def test_shapes_labels_and_classes(folder):
 
 
 def test_evaluation_is_the_centre_of_the_middle_frames(folder):
-    views, _ = VideoDataset(read_index(folder), frames=8, size=36, resize=None)[1]
+    views, _ = dataset(read_index(folder), frames=8, size=36, resize=None)[1]
     frames = torch.from_numpy(
         read_frames(folder / "1.mp4", [1, 4, 7, 10, 13, 16, 19, 22])
     )
@@ -65,9 +71,15 @@ def test_evaluation_is_the_centre_of_the_middle_frames(folder):
 
 def test_views_are_clips_then_crops(folder):
     options = dict(
-        sampling="dense", frames=4, stride=2, size=36, resize=None, clips=3, crops=3
+        mode="dense",
+        frames=4,
+        stride=2,
+        size=36,
+        resize=None,
+        test_clips=3,
+        test_crops=3,
     )
-    views, _ = VideoDataset(read_index(folder), **options)[2]
+    views, _ = dataset(read_index(folder), **options)[2]
     for clip, start in enumerate((0, 8, 17)):
         frames = torch.from_numpy(
             read_frames(folder / "2.mp4", start + 2 * np.arange(4))
@@ -93,7 +105,7 @@ def test_training_depends_on_seed_epoch_and_index_only(folder):
 
 def test_two_places_of_the_same_clip_differ(folder):
     (folder / "twice.csv").write_text("path,label\n0.mp4,0\n0.mp4,0\n")
-    data = VideoDataset(
+    data = dataset(
         read_index(folder, "twice.csv"), frames=4, size=16, resize=24, train=True
     )
     assert not torch.equal(data[0][0], data[1][0])
@@ -147,13 +159,11 @@ def test_a_class_that_tells_left_from_right_is_never_mirrored(folder):
     videos = read_index(folder)
 
     def mirrored(*classes: str) -> list[bool]:
-        """Says of clips 0, 1, 2, whose classes these are, whether any of 8 seeds
-        mirrors them.
-        """
+        """Say of clips of these classes whether any of 8 seeds mirrors them."""
         options = dict(frames=1, size=36, resize=None, train=True)
         named = videos._replace(classes=classes)
         on, off = (
-            [VideoDataset(named, flip=flip, seed=seed, **options) for seed in range(8)]
+            [dataset(named, flip=flip, seed=seed, **options) for seed in range(8)]
             for flip in (True, False)
         )
         pairs = list(zip(on, off, strict=True))
@@ -173,12 +183,12 @@ def test_a_class_that_tells_left_from_right_is_never_mirrored(folder):
         UserError,
         match="10 crops mirror the views, but a class has the word left or right",
     ):
-        VideoDataset(videos._replace(classes=names), crops=10)
+        dataset(videos._replace(classes=names), test_crops=10)
 
 
 def test_a_height_and_a_width_change_the_proportions(folder):
     """GTA on Something-Something: 240 x 320 whatever the video's shape, then a crop."""
-    views, _ = VideoDataset(read_index(folder), frames=2, size=24, resize=(24, 32))[0]
+    views, _ = dataset(read_index(folder), frames=2, size=24, resize=(24, 32))[0]
     frames = torch.from_numpy(read_frames(folder / "0.mp4", [6, 17]))
     expected = augment.centre_crop(augment.resize(frames, 24, 32), 24)
     assert torch.equal(views, augment.normalise(expected)[None])
@@ -196,10 +206,8 @@ def test_training_draws_the_scale_and_a_test_does_not(folder, monkeypatch):
     )
     options = dict(frames=2, size=24, scales=(28, 34), stretch=1.25)
     for resize in ((32, 32), 32):
-        clip, _ = VideoDataset(
-            read_index(folder), resize=resize, train=True, **options
-        )[0]
-        views, _ = VideoDataset(read_index(folder), resize=resize, **options)[0]
+        clip, _ = dataset(read_index(folder), resize=resize, train=True, **options)[0]
+        views, _ = dataset(read_index(folder), resize=resize, **options)[0]
         assert clip.shape == (3, 2, 24, 24) and views.shape == (1, 3, 2, 24, 24)
     assert asked == [
         ((28, 34), dict(stretch=1.25, shape=shape)) for shape in ((32, 32), None)
@@ -207,8 +215,8 @@ def test_training_draws_the_scale_and_a_test_does_not(folder, monkeypatch):
 
 
 def test_ten_views_of_each_clip(folder):
-    views, _ = VideoDataset(
-        read_index(folder), frames=4, size=24, resize=None, clips=2, crops=10
+    views, _ = dataset(
+        read_index(folder), frames=4, size=24, resize=None, test_clips=2, test_crops=10
     )[0]
     assert views.shape == (20, 3, 4, 24, 24)
     assert torch.equal(views[5], views[0].flip(-1)) and torch.equal(
@@ -236,7 +244,7 @@ def test_a_broken_clip_is_named(folder, tmp_path, workers):
     (tmp_path / "bad.mp4").write_bytes((folder / "0.mp4").read_bytes()[:900])
     (tmp_path / "index.csv").write_text("path,label\nbad.mp4,0\n")
     loader = DataLoader(
-        VideoDataset(read_index(tmp_path), size=16, resize=16), num_workers=workers
+        dataset(read_index(tmp_path), size=16, resize=16), num_workers=workers
     )
     with pytest.raises(VideoError, match=r"bad\.mp4: cut off"):
         next(iter(loader))

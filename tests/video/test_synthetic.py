@@ -173,9 +173,7 @@ def test_a_reversed_clip_is_a_clip_of_the_opposite_class() -> None:
         assert np.array_equal(scene.target.any((1, 2)), scene.target[::-1].any((1, 2)))
 
 
-def test_eight_sampled_frames_show_the_ring_and_the_motion_and_are_symmetric_in_time() -> (
-    None
-):
+def test_eight_sampled_frames_show_ring_and_motion_and_are_symmetric() -> None:
     chosen = sample("uniform", QUIET.frames, 8)[0]
     np.testing.assert_array_equal(chosen, QUIET.frames - 1 - chosen[::-1])
     scene = render(QUIET, 3)
@@ -235,8 +233,8 @@ def test_a_lone_object_has_the_colour_and_direction_of_its_class() -> None:
     spec = SyntheticSpec(task="lone", clips=24, seed=4, noise=0.0, distractors=0)
     for index in range(24):
         scene = render(spec, index)
-        name = f"{list(COLOURS)[nearest_colour(scene.frames[scene.target])]} {travelled(scene.target)}"
-        assert spec.classes[scene.label] == name
+        colour = list(COLOURS)[nearest_colour(scene.frames[scene.target])]
+        assert spec.classes[scene.label] == f"{colour} {travelled(scene.target)}"
 
 
 def test_where_the_class_is_a_direction_each_has_several_colours() -> None:

@@ -1,21 +1,27 @@
-"""Published weights: checkpoints of torchvision's ResNet, TSM, MFNet, SlowFast and of
-this project.
+"""Published weights: checkpoints of torchvision's ResNet, TSM, MFNet and SlowFast.
 
-| theirs | ours | | --- | --- | | a dictionary with the weights under `state_dict`,
-`model` or `model_state` | the weights | | `module.` (DataParallel), `base_model.` (TSM)
-at the head of a name | nothing | | `layer1.0.` to `layer4.2.` | `res2.blocks.0.` to
-`res5.blocks.2.` | | `conv1.net.` (TSM's wrapper around the convolution that it shifts)
-| `conv1.` | | `new_fc.` (TSM's classifier) | `fc.` | | weights of 2-D convolutions (O,
-I, h, w) | (O, I, t, h, w), divided by t | | `conv1.conv.`, `conv1.bn.`, `tail.bn.`,
-`classifier.` (MFNet) | `conv1.`, `bn1.`, `bn5.`, `fc.` | | `conv2.B01.` to `conv5.B03.`
-(MFNet) | `conv2.blocks.0.` to `conv5.blocks.2.` | | `.conv_w1.` (MFNet's shortcut) |
-`.downsample.` | | `s1.pathway0_stem.conv.`, `.bn.` (PySlowFast; `pathway1` is `fast`) |
-`slow.conv1.`, `slow.bn1.` | | `s2.pathway0_res0.` to `s5.pathway0_res2.` |
-`slow.res2.blocks.0.` to `slow.res5.blocks.2.` | | `.branch1.`, `.branch1_bn.` |
-`.downsample.0.`, `.downsample.1.` | | `.branch2.a.`, `.branch2.a_bn.` to
-`.branch2.c_bn.` | `.conv1.`, `.bn1.` to `.bn3.` | | `s1_fuse.conv_f2s.`, `s1_fuse.bn.`
-to `s4_fuse.` | `lateral.0.conv.`, `lateral.0.bn.` to `lateral.3.` | |
-`head.projection.` | `fc.` |
+Checkpoints of this project load, too. In their names and shapes,
+
+| theirs | is ours |
+| --- | --- |
+| weights under `state_dict`, `model` or `model_state` | the weights |
+| `module.` (DataParallel), `base_model.` (TSM), at the head of a name | nothing |
+| `layer1.0.` to `layer4.2.` | `res2.blocks.0.` to `res5.blocks.2.` |
+| `conv1.net.` (TSM's wrapper of the convolution that it shifts) | `conv1.` |
+| `new_fc.` (TSM's classifier) | `fc.` |
+| weights of 2-D convolutions (O, I, h, w) | (O, I, t, h, w), divided by t |
+| `conv1.conv.`, `conv1.bn.` (MFNet) | `conv1.`, `bn1.` |
+| `tail.bn.`, `classifier.` (MFNet) | `bn5.`, `fc.` |
+| `conv2.B01.` to `conv5.B03.` (MFNet) | `conv2.blocks.0.` to `conv5.blocks.2.` |
+| `.conv_w1.` (MFNet's shortcut) | `.downsample.` |
+| `s1.pathway0_stem.conv.`, `.bn.` (PySlowFast) | `slow.conv1.`, `slow.bn1.` |
+| `pathway1` (PySlowFast) | `fast` |
+| `s2.pathway0_res0.` to `s5.pathway0_res2.` | `slow.res2.blocks.0.` and so on |
+| `.branch1.`, `.branch1_bn.` | `.downsample.0.`, `.downsample.1.` |
+| `.branch2.a.` to `.branch2.c.` | `.conv1.` to `.conv3.` |
+| `.branch2.a_bn.` to `.branch2.c_bn.` | `.bn1.` to `.bn3.` |
+| `s1_fuse.conv_f2s.`, `s1_fuse.bn.` | `lateral.0.conv.`, `lateral.0.bn.` |
+| `head.projection.` | `fc.` |
 
 PyTorchVideo's SlowFast is the same network under other names:
 `blocks.0.multipathway_blocks.0.` for `s1.pathway0_stem.`,
@@ -30,10 +36,9 @@ pools time otherwise, and is another network.
 
 Source:
     Names: torchvision; the public code of TSM; cypw/PyTorch-MFNet, network/mfnet_3d.py
-        and train/model.py
-    (weights under `state_dict`, from DataParallel): read from that code, not from the
-    published files. MFNet's authors normalise by (RGB - (124, 117, 104)) * 0.0167.
-    SlowFast: facebookresearch/SlowFast, slowfast/models and
+    and train/model.py (weights under `state_dict`, from DataParallel): read from that
+    code, not from the published files. MFNet's authors normalise by (RGB - (124, 117,
+    104)) * 0.0167. SlowFast: facebookresearch/SlowFast, slowfast/models and
     slowfast/utils/checkpoint.py; facebookresearch/pytorchvideo, pytorchvideo/models.
     They normalise by (RGB / 255 - 0.45) / 0.225.
 """
@@ -46,6 +51,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from vidattn.backbones.place import placed_parameters
 from vidattn.errors import UserError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -54,19 +60,25 @@ HEAD = ("keep", "drop")
 PATHWAYS = {"0": "slow", "1": "fast"}
 # Names in PySlowFast, which start with s1 to s5, or in PyTorchVideo, with blocks.0 to
 # blocks.4.
-SLOWFAST: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+STEM = r"^(?:s1\.pathway|blocks\.0\.multipathway_blocks\.)([01])(?:_stem)?\."
+STAGE = r"^(?:s|blocks\.)(\d)\.(?:pathway|multipathway_blocks\.)([01])"
+FUSION = r"^(?:s|blocks\.)(\d)(?:_fuse|\.multipathway_fusion)\."
+
+# What stands in a name there, and here; a later line sees what an earlier one made.
+RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"^(?:module\.)?(?:base_model\.)?", ""),
     (
-        r"^(?:s1\.pathway|blocks\.0\.multipathway_blocks\.)([01])(?:_stem)?\.(?:(conv)|bn|norm)\.",
+        STEM + r"(?:(conv)|bn|norm)\.",
         lambda m: f"{PATHWAYS[m[1]]}.{m[2] or 'bn'}1.",
     ),
     (
-        r"^(?:s|blocks\.)(\d)\.(?:pathway|multipathway_blocks\.)([01])(?:_res|\.res_blocks\.)(\d+)\.",
+        STAGE + r"(?:_res|\.res_blocks\.)(\d+)\.",
         lambda m: (
             f"{PATHWAYS[m[2]]}.res{int(m[1]) + m[0].startswith('b')}.blocks.{m[3]}."
         ),
     ),
     (
-        r"^(?:s|blocks\.)(\d)(?:_fuse|\.multipathway_fusion)\.(?:(conv)_\w+|bn|norm)\.",
+        FUSION + r"(?:(conv)_\w+|bn|norm)\.",
         lambda m: f"lateral.{int(m[1]) - m[0].startswith('s')}.{m[2] or 'bn'}.",
     ),
     (
@@ -75,6 +87,14 @@ SLOWFAST: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     ),
     (r"\.branch2\.(?:conv_)?([abc])\.", lambda m: f".conv{'_abc'.index(m[1])}."),
     (r"\.branch2\.(?:norm_)?([abc])(?:_bn)?\.", lambda m: f".bn{'_abc'.index(m[1])}."),
+    (r"^(new_fc|classifier|head\.projection|blocks\.6\.proj)\.", "fc."),
+    (r"^conv1\.conv\.", "conv1."),
+    (r"^conv1\.bn\.", "bn1."),
+    (r"^tail\.bn\.", "bn5."),
+    (r"\.conv_w1\.", ".downsample."),
+    (r"^(conv\d)\.B(\d+)\.", lambda m: f"{m[1]}.blocks.{int(m[2]) - 1}."),
+    (r"\.conv1\.net\.", ".conv1."),
+    (r"^layer([1-4])\.(\d+)\.", lambda m: f"res{int(m[1]) + 1}.blocks.{m[2]}."),
 )
 
 
@@ -104,33 +124,22 @@ def load_weights(
     if head not in HEAD:
         raise UserError(f"head={head!r} is unknown: allowed are {', '.join(HEAD)}")
     given = {our_name(name): tensor for name, tensor in _read(Path(path)).items()}
-    if head == "drop":
-        given = {
-            name: tensor for name, tensor in given.items() if not name.startswith("fc.")
-        }
     wanted = model.state_dict()
-    fitting = {
-        name: _fit(tensor, wanted[name])
-        for name, tensor in given.items()
-        if name in wanted
-    }
-
-    unknown = [name for name in given if name not in wanted]
-    if unknown:
+    optional = {name for name in wanted if name.endswith(".num_batches_tracked")}
+    optional |= placed_parameters(model)
+    if head == "drop":
+        given = {name: given[name] for name in given if not name.startswith("fc.")}
+        optional |= {name for name in wanted if name.startswith("fc.")}
+    if unknown := [name for name in given if name not in wanted]:
         raise UserError(f"{path}: the model has no {_some(unknown)}")
-    missing = [
-        name for name in wanted if name not in given and not _may_be_missing(name, head)
-    ]
-    if missing:
+    if missing := [name for name in wanted if name not in optional | given.keys()]:
         raise UserError(f"{path}: the checkpoint has no {_some(missing)}")
+    fitting = {name: _fit(tensor, wanted[name]) for name, tensor in given.items()}
     for name, tensor in fitting.items():
-        if tensor.shape != wanted[name].shape:
-            hint = (
-                "; head='drop' leaves the classifier out"
-                if name.startswith("fc.")
-                else ""
-            )
-            have, want = tuple(tensor.shape), tuple(wanted[name].shape)
+        have, want = tuple(tensor.shape), tuple(wanted[name].shape)
+        if have != want:
+            classifier = name.startswith("fc.")
+            hint = "; head='drop' leaves the classifier out" if classifier else ""
             raise UserError(
                 f"{path}: {name} has the shape {have}, the model wants {want}{hint}"
             )
@@ -139,26 +148,10 @@ def load_weights(
 
 
 def our_name(name: str) -> str:
-    """Return the name that a weight of torchvision, TSM, MFNet or SlowFast has here;
-    our own stay.
-    """
-    name = name.removeprefix("module.").removeprefix("base_model.")
-    for pattern, ours in SLOWFAST:
+    """Return the name that a published weight has here; our own names stay."""
+    for pattern, ours in RENAMES:
         name = re.sub(pattern, ours, name)
-    name = re.sub(
-        r"^(new_fc|classifier|head\.projection|blocks\.6\.proj)\.", "fc.", name
-    )
-    name = re.sub(
-        r"^conv1\.(?:conv|bn)\.", lambda m: "bn1." if "bn" in m[0] else "conv1.", name
-    )
-    name = re.sub(r"^tail\.bn\.", "bn5.", name).replace(".conv_w1.", ".downsample.")
-    name = re.sub(
-        r"^(conv\d)\.B(\d+)\.", lambda m: f"{m[1]}.blocks.{int(m[2]) - 1}.", name
-    )
-    name = re.sub(r"\.conv1\.net\.", ".conv1.", name)
-    return re.sub(
-        r"^layer([1-4])\.(\d+)\.", lambda m: f"res{int(m[1]) + 1}.blocks.{m[2]}.", name
-    )
+    return name
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -166,20 +159,18 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: there is no such file")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # torch.load raises whatever the bytes make it stumble over
+    except Exception as error:  # whatever the bytes make torch.load stumble over
         raise UserError(
             f"{path}: not a checkpoint that can be read safely ({type(error).__name__})"
         ) from error
     for key in ("state_dict", "model", "model_state"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(
-        isinstance(value, Tensor) for value in content.values()
-    ):
+    values = content.values() if isinstance(content, dict) else [None]
+    if not all(isinstance(value, Tensor) for value in values):
         raise UserError(
-            f"{path}: not a checkpoint: it must hold weights by name, or those under 'state_dict'"
+            f"{path}: not a checkpoint: it must hold weights by name, or those under "
+            "'state_dict'"
         )
     return content
 
@@ -189,11 +180,6 @@ def _fit(tensor: Tensor, wanted: Tensor) -> Tensor:
         return tensor
     depth = wanted.shape[2]
     return tensor.unsqueeze(2).expand(-1, -1, depth, -1, -1) / depth
-
-
-def _may_be_missing(name: str, head: str) -> bool:
-    dropped = head == "drop" and name.startswith("fc.")
-    return dropped or ".placed." in name or name.endswith(".num_batches_tracked")
 
 
 def _some(names: list[str]) -> str:

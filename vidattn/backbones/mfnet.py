@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidattn.backbones.stage import Stage
+from vidattn.backbones.stage import Stage, check_clip
 from vidattn.errors import UserError
 
 Size = tuple[int, int, int]
@@ -26,8 +26,9 @@ def conv_after_norm(
     stride: Size = (1, 1, 1),
     groups: int = 1,
 ) -> nn.Sequential:
-    """Return batch normalisation, ReLU and a convolution without bias; stride 1 keeps
-    sizes.
+    """Return batch normalisation, ReLU and a convolution; stride 1 keeps sizes.
+
+    The convolution has no bias.
     """
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     conv = nn.Conv3d(
@@ -41,8 +42,7 @@ def conv_after_norm(
 
 
 class MultiFiberUnit(nn.Module):
-    """The multi-fiber unit: a multiplexer that mixes all channels, then convolutions
-    that mix groups only.
+    """The multi-fiber unit: channels are mixed by a multiplexer, then within groups.
 
     The multiplexer is 1x1x1 down to a quarter of `channels` and 1x1x1 up again, added
     to its input. The 3x3x3 convolution is grouped. The last is 1x3x3 and grouped, or
@@ -87,11 +87,11 @@ class MultiFiberUnit(nn.Module):
 
 
 class MFNet(nn.Module):
-    """A multi-fiber network over clips: the score of a clip is that of its features'
-    mean over T, H and W.
+    """A multi-fiber network over clips.
 
-    conv2 halves T, each later stage halves H and W. Convolutions and the linear layer
-    start as Glorot and Bengio's uniform distribution, the linear layer's bias at zero.
+    The score of a clip is that of its features' mean over T, H and W. conv2 halves T,
+    each later stage halves H and W. Convolutions and the linear layer start as Glorot
+    and Bengio's uniform distribution, the linear layer's bias at zero.
 
     Args:
         units: Number of units in conv2, conv3, conv4, conv5.
@@ -170,37 +170,28 @@ class MFNet(nn.Module):
         return self.fc(self.dropout(self.features(x).mean(dim=(2, 3, 4))))
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the last stage's output after batch normalisation and ReLU, `(B, 8 *
-        width, T', H', W')`.
+        """Return the last features, `(B, 8 * width, T', H', W')`.
+
+        They are the last stage's output after batch normalisation and ReLU.
         """
-        if x.dim() != 5 or x.shape[1] != 3:
-            raise UserError(
-                f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}"
-            )
+        check_clip(x)
         x = self.pool1(F.relu(self.bn1(self.conv1(x))))
         return F.relu(self.bn5(self.conv5(self.conv4(self.conv3(self.conv2(x))))))
 
 
-def mfnet(
-    *, num_classes: int = 400, temporal: Literal["none"] = "none", dropout: float = 0.0
-) -> MFNet:
-    """Return the 3-D MFNet of the paper's Table 1, for clips of 16 frames; see `MFNet`
-    for the arguments.
+def mfnet(**options: Any) -> MFNet:
+    """Return the 3-D MFNet of the paper's Table 1, for clips of 16 frames.
+
+    `MFNet` explains the options.
     """
-    return MFNet(num_classes=num_classes, temporal=temporal, dropout=dropout)
+    return MFNet(**options)
 
 
-def mfnet_mini(
-    *, num_classes: int = 400, temporal: Literal["none"] = "none", dropout: float = 0.0
-) -> MFNet:
-    """Return the small sibling for reduced runs: 8 x 40 x 40 is 4 x 10 x 10 with 48
-    channels at conv3.
+def mfnet_mini(**options: Any) -> MFNet:
+    """Return the small sibling for reduced runs.
+
+    A clip of 8 x 40 x 40 is 4 x 10 x 10 with 48 channels at conv3.
     """
-    mini: dict[str, Any] = {
-        "units": (1, 2, 2, 1),
-        "width": 24,
-        "groups": 4,
-        "stem": 8,
-        "small_stem": True,
-    }
-    return MFNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)
+    return MFNet(
+        units=(1, 2, 2, 1), width=24, groups=4, stem=8, small_stem=True, **options
+    )

@@ -13,11 +13,8 @@ Model = TypeVar("Model", bound=nn.Module)
 
 def stages(model: nn.Module) -> dict[str, Stage]:
     """Return the stages of a backbone by name, in order."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, Stage)
-    }
+    named = model.named_modules()
+    return {name: module for name, module in named if isinstance(module, Stage)}
 
 
 def place(
@@ -46,20 +43,30 @@ def place(
         stage = _stage(model, name, number)
         if str(number) in stage.placed or wanted.count((name, number)) > 1:
             raise UserError(
-                f"{name} already has a block after block {number}: one block a place is allowed"
+                f"{name} already has a block after block {number}: one block a place "
+                "is allowed"
             )
     for name, number in wanted:
         stage = _stage(model, name, number)
         block = make_block(stage.channels)
-        stage.placed[str(number)] = block.to(
-            next(stage.parameters())
-        )  # the stage's device and dtype
+        # On the stage's device, of the stage's dtype.
+        stage.placed[str(number)] = block.to(next(stage.parameters()))
     return model
 
 
+def placed_parameters(model: nn.Module) -> set[str]:
+    """Return the names of the parameters and buffers that belong to placed blocks."""
+    return {
+        f"{name}.placed.{own}"
+        for name, stage in stages(model).items()
+        for own in stage.placed.state_dict()
+    }
+
+
 def insertion(model: nn.Module, name: str, number: int) -> nn.Module:
-    """Return the block that stands after block `number`, counting from 1, of the stage
-    `name`.
+    """Return the block that stands after block `number` of the stage `name`.
+
+    The stage's own blocks are counted from 1.
 
     Raises:
         UserError: There is no such stage or block, or nothing was placed there.
@@ -68,7 +75,8 @@ def insertion(model: nn.Module, name: str, number: int) -> nn.Module:
     if str(number) not in stage.placed:
         taken = ", ".join(stage.placed) or "none"
         raise UserError(
-            f"{name} has nothing placed after block {number}: places with a block are {taken}"
+            f"{name} has nothing placed after block {number}: places with a block are "
+            f"{taken}"
         )
     return stage.placed[str(number)]
 
@@ -76,9 +84,8 @@ def insertion(model: nn.Module, name: str, number: int) -> nn.Module:
 def _stage(model: nn.Module, name: str, number: int) -> Stage:
     known = stages(model)
     if name not in known:
-        raise UserError(
-            f"there is no stage {name!r}: allowed are {', '.join(known) or 'none in this model'}"
-        )
+        allowed = ", ".join(known) or "none in this model"
+        raise UserError(f"there is no stage {name!r}: allowed are {allowed}")
     count = len(known[name].blocks)
     if not 1 <= number <= count:
         raise UserError(f"{name} has no block {number}: allowed are 1 to {count}")

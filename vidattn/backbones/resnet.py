@@ -1,5 +1,4 @@
-"""ResNet for video: frame by frame (R2D), with temporal shift (TSM), or pooled over
-time (C2D).
+"""ResNet for video: frame by frame (R2D), with shift (TSM), or pooled in time (C2D).
 
 Source:
     He, Zhang, Ren, Sun: Deep residual learning, CVPR 2016 (bottlenecks; the stride
@@ -19,7 +18,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 
 from vidattn.backbones.shift import temporal_shift
-from vidattn.backbones.stage import Stage
+from vidattn.backbones.stage import Stage, check_clip
 from vidattn.errors import UserError
 
 Temporal = Literal["none", "tsm", "pool"]
@@ -28,8 +27,9 @@ Temporal = Literal["none", "tsm", "pool"]
 def frame_conv(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1
 ) -> nn.Conv3d:
-    """Return a 1 x `kernel` x `kernel` convolution without bias that divides H and W by
-    `stride`.
+    """Return a 1 x `kernel` x `kernel` convolution without bias.
+
+    It divides H and W by `stride`.
     """
     pad = kernel // 2
     return nn.Conv3d(
@@ -43,8 +43,7 @@ def frame_conv(
 
 
 class Bottleneck(nn.Module):
-    """The residual block 1x1x1, 1x3x3, 1x1x1 with an optional temporal shift at its
-    head.
+    """The residual block 1x1x1, 1x3x3, 1x1x1, which may start with a temporal shift.
 
     Args:
         in_channels: Channels of the input.
@@ -96,12 +95,12 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A bottleneck ResNet over clips: the score of a clip is that of its features' mean
-    over T, H and W.
+    """A bottleneck ResNet over clips.
 
-    Weights start as torchvision's do: convolutions from a normal distribution with
-    Kaiming's fan-out variance for ReLU, batch normalisation at weight 1 and bias 0, the
-    linear layer at PyTorch's default.
+    The score of a clip is that of its features' mean over T, H and W. Weights start as
+    torchvision's do: convolutions from a normal distribution with Kaiming's fan-out
+    variance for ReLU, batch normalisation at weight 1 and bias 0, the linear layer at
+    PyTorch's default.
 
     Args:
         layers: Number of bottlenecks in res2, res3, res4, res5.
@@ -112,8 +111,8 @@ class ResNet(nn.Module):
             bottleneck; or `"pool"`, the C2D of the non-local paper: conv1, pool1 and a
             pooling after res2 each halve T.
         small_stem: A 1x3x3 stem convolution without pool1, for clips of few pixels.
-        looking: Number of stages that look around; those after them treat each position
-            by itself, with 1x1x1 convolutions, no stride and no shift.
+        spatial_stages: Number of stages that look around; those after them treat each
+            position by itself, with 1x1x1 convolutions, no stride and no shift.
         dropout: Probability of dropping a feature before the linear layer.
 
     Shape:
@@ -131,14 +130,13 @@ class ResNet(nn.Module):
         num_classes: int = 400,
         temporal: Temporal = "none",
         small_stem: bool = False,
-        looking: int = 4,
+        spatial_stages: int = 4,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if temporal not in get_args(Temporal):
-            raise UserError(
-                f"temporal={temporal!r} is unknown: allowed are {', '.join(get_args(Temporal))}"
-            )
+            allowed = ", ".join(get_args(Temporal))
+            raise UserError(f"temporal={temporal!r} is unknown: allowed are {allowed}")
         pooled = temporal == "pool"
         self.conv1 = frame_conv(3, width, 3 if small_stem else 7, stride=2)
         if pooled:
@@ -159,8 +157,8 @@ class ResNet(nn.Module):
             inner = width * 2**index
             blocks = []
             for number in range(count):
-                stride = 2 if 0 < index < looking and number == 0 else 1
-                kernel, shift = (3, temporal) if index < looking else (1, "none")
+                stride = 2 if 0 < index < spatial_stages and number == 0 else 1
+                kernel, shift = (3, temporal) if index < spatial_stages else (1, "none")
                 blocks.append(
                     Bottleneck(
                         channels, inner, stride=stride, kernel=kernel, temporal=shift
@@ -182,60 +180,36 @@ class ResNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the last stage's output, `(B, 32 * width, T', H', W')`."""
-        if x.dim() != 5 or x.shape[1] != 3:
-            raise UserError(
-                f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}"
-            )
+        check_clip(x)
         x = self.pool1(self.relu(self.bn1(self.conv1(x))))
         return self.res5(self.res4(self.res3(self.pool2(self.res2(x)))))
 
 
-def resnet50(
-    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
-) -> ResNet:
-    """Return the ResNet-50 of RNL's Table I; see `ResNet` for the arguments."""
-    return ResNet(
-        layers=(3, 4, 6, 3), num_classes=num_classes, temporal=temporal, dropout=dropout
-    )
+def resnet50(**options: Any) -> ResNet:
+    """Return the ResNet-50 of RNL's Table I; `ResNet` explains the options."""
+    return ResNet(layers=(3, 4, 6, 3), **options)
 
 
-def resnet101(
-    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
-) -> ResNet:
-    """Return the ResNet-101, with 23 bottlenecks in res4; see `ResNet` for the
-    arguments.
+def resnet101(**options: Any) -> ResNet:
+    """Return the ResNet-101, with 23 bottlenecks in res4."""
+    return ResNet(layers=(3, 4, 23, 3), **options)
+
+
+def resnet_mini(**options: Any) -> ResNet:
+    """Return the small sibling for reduced runs.
+
+    A 48 x 48 clip is 12 x 12 with 96 channels at res3.
     """
-    return ResNet(
-        layers=(3, 4, 23, 3),
-        num_classes=num_classes,
-        temporal=temporal,
-        dropout=dropout,
-    )
+    return ResNet(layers=(1, 2, 1, 1), width=12, small_stem=True, **options)
 
 
-def resnet_mini(
-    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
-) -> ResNet:
-    """Return the small sibling for reduced runs: a 48 x 48 clip is 12 x 12 with 96
-    channels at res3.
-    """
-    mini: dict[str, Any] = {"layers": (1, 2, 1, 1), "width": 12, "small_stem": True}
-    return ResNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)
-
-
-def resnet_local(
-    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
-) -> ResNet:
+def resnet_local(**options: Any) -> ResNet:
     """Return a small sibling whose features see 7 x 7 pixels and one frame either way.
 
     One bottleneck, in `res3`, looks around; `res4` treats each position by itself;
     `res2` and `res5` are empty. What lies further apart only a block can relate. 40 x
     40 is 10 x 10 with 128 channels at res3.
     """
-    mini: dict[str, Any] = {
-        "layers": (0, 1, 1, 0),
-        "width": 16,
-        "small_stem": True,
-        "looking": 2,
-    }
-    return ResNet(**mini, num_classes=num_classes, temporal=temporal, dropout=dropout)
+    return ResNet(
+        layers=(0, 1, 1, 0), width=16, small_stem=True, spatial_stages=2, **options
+    )

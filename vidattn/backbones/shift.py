@@ -6,12 +6,11 @@ from torch import Tensor
 
 
 def temporal_shift(x: Tensor, parts: int = 8) -> Tensor:
-    """Shift the first `C // parts` channels from the future and the next `C // parts`
-    from the past.
+    """Shift a part of the channels from the future and a part from the past.
 
-    Channel c < C/8 of frame t becomes that of frame t + 1, channel C/8 <= c < 2C/8 that
-    of frame t - 1, zeros where there is no such frame; all other channels stay. The
-    input is left as it is.
+    Each part has `C // parts` channels. Channel c < C/8 of frame t becomes that of
+    frame t + 1, channel C/8 <= c < 2C/8 that of frame t - 1, zeros where there is no
+    such frame; all other channels stay. The input is left as it is.
 
     Args:
         x: Features `(B, C, T, H, W)`.

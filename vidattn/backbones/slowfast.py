@@ -1,5 +1,4 @@
-"""SlowFast: a network on few frames and a slim one on all, whose features are carried
-over to the first.
+"""SlowFast: a network on few frames, and a slim one on all, which hands features on.
 
 Source:
     Feichtenhofer, Fan, Malik, He: SlowFast Networks for Video Recognition, ICCV 2019,
@@ -8,11 +7,12 @@ Source:
     connections), datasets/utils.py (which frames are slow), utils/weight_init_helper.py
     (start of the weights), and its configurations:
 
-| configuration | frames, fast / slow | fusion kernel | res4 blocks that look along time
-| | --- | --- | --- | --- | | Kinetics/c2/SLOWFAST_8x8_R50 | 32 / 8 | 7 | 6 of 6 | |
-SSv2/SLOWFAST_16x8_R50 | 64 / 16 | 7 | 6 of 6 | | Kinetics/c2/SLOWFAST_8x8_R101_101_101
-| 32 / 8 | 5 | 23 of 23 | | Kinetics/c2/SLOWFAST_16x8_R101_50_50 | 64 / 16 | 5 | 6 of 23
-|
+| configuration | frames, fast / slow | fusion kernel | temporal res4 blocks |
+| --- | --- | --- | --- |
+| Kinetics/c2/SLOWFAST_8x8_R50 | 32 / 8 | 7 | 6 of 6 |
+| SSv2/SLOWFAST_16x8_R50 | 64 / 16 | 7 | 6 of 6 |
+| Kinetics/c2/SLOWFAST_8x8_R101_101_101 | 32 / 8 | 5 | 23 of 23 |
+| Kinetics/c2/SLOWFAST_16x8_R101_50_50 | 64 / 16 | 5 | 6 of 23 |
 
 All have alpha = 4, beta = 1/8 and lateral connections with twice the fast pathway's
 channels. The number of frames is that of the clip: it changes no weight. Its non-local
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from vidattn.backbones.resnet import Bottleneck
-from vidattn.backbones.stage import Stage
+from vidattn.backbones.stage import Stage, check_clip
 from vidattn.errors import UserError
 
 SLOW_KERNELS = (1, 1, 1, 3, 3)  # extent along time in conv1, res2, res3, res4, res5
@@ -79,7 +79,7 @@ class Pathway(nn.Module):
         width: Channels of the stem, inner channels of res2.
         kernels: Extents along time: `SLOW_KERNELS` or `FAST_KERNELS`.
         layers: See `SlowFast`.
-        looking: See `SlowFast`.
+        temporal_res4: See `SlowFast`.
         beta: For `beta` channels that a stage gets from the one before it, it gets two
             from the other pathway; 0: it gets none.
         side: Height and width of the stem's kernel: 7, or 3 without pool1.
@@ -90,7 +90,7 @@ class Pathway(nn.Module):
         width: int,
         kernels: Sizes,
         layers: Sizes,
-        looking: int,
+        temporal_res4: int,
         beta: int,
         side: int,
     ) -> None:
@@ -112,7 +112,9 @@ class Pathway(nn.Module):
             channels += 2 * (channels // beta) if beta else 0
             for number in range(layers[index]):
                 extent = (
-                    1 if name == "res4" and number >= looking else kernels[index + 1]
+                    1
+                    if name == "res4" and number >= temporal_res4
+                    else kernels[index + 1]
                 )
                 stride = 2 if index and number == 0 else 1
                 blocks.append(
@@ -126,8 +128,9 @@ class Pathway(nn.Module):
 
 
 def lateral(channels: int, alpha: int, kernel: int) -> nn.Sequential:
-    """Return a lateral connection: `(B, channels, T, H, W)` -> `(B, 2 * channels, T /
-    alpha, H, W)`.
+    """Return a lateral connection from the fast to the slow pathway.
+
+    Its shape: `(B, channels, T, H, W)` -> `(B, 2 * channels, T / alpha, H, W)`.
     """
     out, padding = 2 * channels, (kernel // 2, 0, 0)
     conv = nn.Conv3d(channels, out, (kernel, 1, 1), (alpha, 1, 1), padding, bias=False)
@@ -137,14 +140,14 @@ def lateral(channels: int, alpha: int, kernel: int) -> nn.Sequential:
 
 
 class SlowFast(nn.Module):
-    """Two networks over one clip: the score is that of both their features' means over
-    T, H and W.
+    """Two networks over one clip, whose features are averaged and joined.
 
-    The slow pathway sees every `alpha`-th frame (`slow_frames`), the fast one all, with
-    `beta` times fewer channels. After pool1, res2, res3 and res4 a convolution along
-    time with stride `alpha` carries the fast features over, which are stacked behind
-    the slow ones. The places of blocks are called `slow.res2` to `slow.res5` and
-    `fast.res2` to `fast.res5`; what a block in `fast` gives is what is carried over.
+    The score is that of both their features' means over T, H and W. The slow pathway
+    sees every `alpha`-th frame (`slow_frames`), the fast one all, with `beta` times
+    fewer channels. After pool1, res2, res3 and res4 a convolution along time with
+    stride `alpha` carries the fast features over, which are stacked behind the slow
+    ones. The places of blocks are called `slow.res2` to `slow.res5` and `fast.res2` to
+    `fast.res5`; what a block in `fast` gives is what is carried over.
 
     Weights start as PySlowFast's do: convolutions from a normal distribution with
     Kaiming's fan-out variance for ReLU, the last normalisation of each bottleneck at
@@ -161,9 +164,9 @@ class SlowFast(nn.Module):
         beta: Channels of the slow pathway for each of the fast one, the paper's 1 /
             beta.
         fusion_kernel: Extent along time of the lateral convolutions.
-        looking: Number of res4's bottlenecks, from the first, that look along time in
-            both pathways; the others see a frame at a time. No network here has more
-            than 23.
+        temporal_res4: Number of res4's bottlenecks, from the first, that look along
+            time in both pathways; the others see a frame at a time. No network here has
+            more than 23.
         num_classes: Number of scores.
         temporal: `"none"` only: the network looks along time by its own convolutions.
         small_stem: Stem convolutions of 3x3 pixels without pool1, for clips of few
@@ -186,7 +189,7 @@ class SlowFast(nn.Module):
         alpha: int = 4,
         beta: int = 8,
         fusion_kernel: int = 7,
-        looking: int = 23,
+        temporal_res4: int = 23,
         num_classes: int = 400,
         temporal: Temporal = "none",
         small_stem: bool = False,
@@ -198,8 +201,8 @@ class SlowFast(nn.Module):
                 f"temporal={temporal!r} does not fit SlowFast: allowed is none"
             )
         self.alpha, thin, side = alpha, width // beta, 3 if small_stem else 7
-        self.slow = Pathway(width, SLOW_KERNELS, layers, looking, beta, side)
-        self.fast = Pathway(thin, FAST_KERNELS, layers, looking, 0, side)
+        self.slow = Pathway(width, SLOW_KERNELS, layers, temporal_res4, beta, side)
+        self.fast = Pathway(thin, FAST_KERNELS, layers, temporal_res4, 0, side)
         carried = (thin, 4 * thin, 8 * thin, 16 * thin)
         self.lateral = nn.ModuleList(
             lateral(channels, alpha, fusion_kernel) for channels in carried
@@ -221,70 +224,53 @@ class SlowFast(nn.Module):
         return self.fc(self.dropout(torch.cat(means, dim=1)))
 
     def pathways(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the last stages' outputs, `(B, 32 * width, T / alpha, H', W')` and
-        `(B, 32 * width / beta, T, H', W')`."""
-        if x.dim() != 5 or x.shape[1] != 3:
-            raise UserError(
-                f"a clip has the shape (B, 3, T, H, W), not {tuple(x.shape)}"
-            )
+        """Return the last stages' outputs of the slow and of the fast pathway.
+
+        They are `(B, 32 * width, T / alpha, H', W')` and `(B, 32 * width / beta, T, H',
+        W')`.
+        """
+        check_clip(x)
         if x.shape[2] % self.alpha or not x.shape[2]:
             raise UserError(
-                f"T={x.shape[2]} does not fit SlowFast: allowed are multiples of {self.alpha}"
+                f"T={x.shape[2]} does not fit SlowFast: allowed are multiples of "
+                f"{self.alpha}"
             )
-        slow, fast = (
-            self.slow.stem(x[:, :, slow_frames(x.shape[2], self.alpha)]),
-            self.fast.stem(x),
-        )
+        slow = self.slow.stem(x[:, :, slow_frames(x.shape[2], self.alpha)])
+        fast = self.fast.stem(x)
         for name, carry in zip(STAGES, self.lateral, strict=True):
             slow = getattr(self.slow, name)(torch.cat((slow, carry(fast)), dim=1))
             fast = getattr(self.fast, name)(fast)
         return slow, fast
 
 
-def slowfast50(
-    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
-) -> SlowFast:
-    """Return SlowFast-R50: '8x8' on clips of 32 frames, '16x8' on 64; see `SlowFast`
-    for the arguments.
+def slowfast50(**options: Any) -> SlowFast:
+    """Return SlowFast-R50: '8x8' on clips of 32 frames, '16x8' on 64.
+
+    `SlowFast` explains the options.
     """
-    return SlowFast(num_classes=num_classes, temporal=temporal, dropout=dropout)
+    return SlowFast(**options)
 
 
-def slowfast101(
-    *,
-    num_classes: int = 400,
-    temporal: Temporal = "none",
-    dropout: float = 0.0,
-    looking: int = 23,
-) -> SlowFast:
-    """Return SlowFast-R101: '8x8' on clips of 32 frames, '16x8' on 64 with `looking=6`;
-    see `SlowFast`.
+def slowfast101(**options: Any) -> SlowFast:
+    """Return SlowFast-R101: '8x8' on clips of 32 frames.
+
+    '16x8' is on clips of 64 frames with `temporal_res4=6`.
     """
-    deep: dict[str, Any] = {
-        "layers": (3, 4, 23, 3),
-        "fusion_kernel": 5,
-        "looking": looking,
-    }
-    return SlowFast(**deep, num_classes=num_classes, temporal=temporal, dropout=dropout)
+    return SlowFast(layers=(3, 4, 23, 3), fusion_kernel=5, **options)
 
 
-def slowfast_mini(
-    *, num_classes: int = 400, temporal: Temporal = "none", dropout: float = 0.0
-) -> SlowFast:
-    """Return the small sibling for reduced runs: 8 frames of 40 x 40 are 4 of 10 x 10
-    with 96 channels at `slow.res3`, and 8 with 24 channels at `fast.res3`.
+def slowfast_mini(**options: Any) -> SlowFast:
+    """Return the small sibling for reduced runs.
+
+    8 frames of 40 x 40 are 4 of 10 x 10 with 96 channels at `slow.res3`, and 8 with 24
+    channels at `fast.res3`.
     """
-    mini: dict[str, Any] = {
-        "layers": (1, 2, 1, 1),
-        "width": 12,
-        "alpha": 2,
-        "beta": 4,
-        "fusion_kernel": 5,
-    }
     return SlowFast(
-        **mini,
+        layers=(1, 2, 1, 1),
+        width=12,
+        alpha=2,
+        beta=4,
+        fusion_kernel=5,
         small_stem=True,
-        num_classes=num_classes,
-        temporal=temporal,
-        dropout=dropout,
+        **options,
     )

@@ -1,5 +1,6 @@
 """The documented command for a video file: what do networks attend to in it?"""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +18,29 @@ from vidattn.figures.maps import Query, attention_maps, capture, has_maps
 from vidattn.figures.pictures import show_maps
 from vidattn.figures.style import use_style
 from vidattn.training.checkpoint import write_atomically
-from vidattn.training.experiment import Sampling, Synthetic, load_experiment
-from vidattn.training.fit import load_trained
+from vidattn.training.experiment import Experiment, Synthetic, load_experiment
+from vidattn.training.run import load_trained
 from vidattn.video import augment
 from vidattn.video.decode import probe, read_frames
-from vidattn.video.sample import sample
+from vidattn.video.sample import Sampling, sample
 
 RNL_PLACES = {"res3": (1, 3), "res4": (1, 3, 5)}  # RNL paper, Table III: five blocks
+QUERIES = ("changing", "still")
 SAMPLING = Sampling(frames=8, size=224, resize=256)
 
 
 def attention_figure(
     clip_path: str | Path, out: str | Path, run: str | Path | None = None
 ) -> None:
-    """Draw what networks attend to in a video file, for two queries: where it changes
-    most, and least.
+    """Draw what networks attend to in a video file.
 
-    Shown is a network's first block with pairwise weights. With a run: that of its
-    network, on frames sampled and cut as in its tests. Without one: those of two TSM
-    ResNet-50 on 8 frames of 224 x 224 pixels, with five RNL blocks and with five NL
-    blocks at the places of the RNL paper's Table III. Their weights are random, which
-    the figure and a printed line say; batch normalisation takes its statistics from the
-    clip, since untrained activations grow from block to block without them.
+    The queries are two: where the clip changes most, and least. Shown is a network's
+    first block with pairwise weights. With a run: that of its network, on frames
+    sampled and cut as in its tests. Without one: those of two TSM ResNet-50 on 8 frames
+    of 224 x 224 pixels, with five RNL blocks and with five NL blocks at the places of
+    the RNL paper's Table III. Their weights are random, which the figure and a printed
+    line say; batch normalisation takes its statistics from the clip, since untrained
+    activations grow from block to block without them.
 
     Args:
         clip_path: A video file or a folder of numbered JPEG frames.
@@ -55,60 +57,46 @@ def attention_figure(
     if not out.parent.is_dir():
         raise UserError(f"--out: there is no folder {out.parent}")
     probe(clip_path)  # an unreadable file is refused before any network is built
-    networks: dict[str, nn.Module]
     if run is None:
-        frames, note = _network_frames(clip_path, SAMPLING), "random weights, untrained"
-        networks = {
-            "RNL": _untrained("region", frames),
-            "NL": _untrained("nonlocal", frames),
-        }
+        note = "random weights, untrained"
+        frames = _network_frames(clip_path, SAMPLING)
+        kinds = {"RNL": "region", "NL": "nonlocal"}
+        networks = {name: _untrained(kind, frames) for name, kind in kinds.items()}
     else:
         model = load_trained(run)
         experiment = load_experiment(Path(run) / "experiment.yaml")
-        sampling = experiment.sampling
-        if sampling.resize is None and isinstance(experiment.data, Synthetic):
-            size = (
-                experiment.data.test.size
-            )  # the scale that the network was trained on
-            sampling = sampling.model_copy(update={"resize": size})
-        frames, note = (
-            _network_frames(clip_path, sampling),
-            f"trained by the run {experiment.name}",
-        )
+        note = f"trained by the run {experiment.name}"
+        frames = _network_frames(clip_path, _of_tests(experiment))
         networks = {type(insertion(model, *_first_place(model))).__name__: model}
     clip = augment.normalise(torch.from_numpy(frames))[None]
     first = next(iter(networks.values()))
-    where = _first_place(first)
-    height, width = capture(first, insertion(first, *where), clip).shape[-2:]
+    stage, number = _first_place(first)
+    height, width = capture(first, insertion(first, stage, number), clip).shape[-2:]
     queries = changing_and_still(frames, height, width)
-    maps = torch.cat(
-        [
-            attention_maps(network, *where, clip, queries)
-            for network in networks.values()
-        ]
-    )
-    titles = [
-        f"{name}\n{query}" for name in networks for query in ("changing", "still")
-    ]
-    if maps.shape[2] < height:  # pooled keys: the maps' grid is half as fine
-        rows, columns = maps.shape[2:]
-        queries = [
-            (t, min(i // 2, rows - 1), min(j // 2, columns - 1)) for t, i, j in queries
-        ]
+    found = [attention_maps(n, stage, number, clip, queries) for n in networks.values()]
+    maps = torch.cat(found)
+    rows, columns = maps.shape[2:]
+    if rows < height:  # pooled keys: the maps' grid is half as fine
+        last = (rows - 1, columns - 1)
+        queries = [(t, *map(min, (i // 2, j // 2), last)) for t, i, j in queries]
+    titles = [f"{name}\n{query}" for name in networks for query in QUERIES]
     with rc_context():
         use_style()
         figure = show_maps(frames, maps, queries * len(networks), titles)
-        shown = f"attention behind block {where[1]} of {where[0]}, log scale from the median up"
-        figure.supxlabel(f"{Path(clip_path).name}: {shown}; {note}", fontsize=8)
-        write_atomically(
-            out, lambda file: figure.savefig(file, format="png", facecolor="white")
+        figure.supxlabel(
+            f"{Path(clip_path).name}: attention behind block {number} of {stage}, log "
+            f"scale from the median up; {note}",
+            fontsize=8,
         )
+        draw = partial(figure.savefig, format="png", facecolor="white")
+        write_atomically(out, draw)
     print(f"The network: {note}.")
 
 
 def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Query]:
-    """Return where the middle frame differs most and least from its neighbours, the rim
-    left out.
+    """Return where the middle frame differs most and least from its neighbours.
+
+    The rim is left out.
 
     Args:
         frames: uint8 `(T, H, W, 3)`.
@@ -120,23 +108,31 @@ def changing_and_still(frames: np.ndarray, height: int, width: int) -> list[Quer
     """
     middle = len(frames) // 2
     near = frames[max(0, middle - 1) : middle + 2].astype(np.float32)
-    change = torch.from_numpy(
-        np.abs(np.diff(near, axis=0)).sum(axis=(0, 3))
-    )  # of one frame: zero
+    # Of one frame: zero.
+    change = torch.from_numpy(np.abs(np.diff(near, axis=0)).sum(axis=(0, 3)))
     cells = F.adaptive_avg_pool2d(change[None], (height, width))[0]
     rim = int(min(height, width) > 4)
     inner = cells[rim : height - rim, rim : width - rim]
-    places = [
-        divmod(int(flat), inner.shape[1]) for flat in (inner.argmax(), inner.argmin())
-    ]
+    extremes = (inner.argmax(), inner.argmin())
+    places = [divmod(int(flat), inner.shape[1]) for flat in extremes]
     return [(middle, row + rim, column + rim) for row, column in places]
+
+
+def _of_tests(experiment: Experiment) -> Sampling:
+    """Return a run's sampling; clips are scaled to the size that it was trained on."""
+    sampling = experiment.sampling
+    if sampling.resize is None and isinstance(experiment.data, Synthetic):
+        return sampling.model_copy(update={"resize": experiment.data.test.size})
+    return sampling
 
 
 def _network_frames(path: str | Path, sampling: Sampling) -> np.ndarray:
     """Sample, resize and cut a clip as a test does: uint8 `(T, size, size, 3)`."""
-    chosen = read_frames(
-        path, lambda n: sample(sampling.mode, n, sampling.frames, sampling.stride)[0]
-    )
+
+    def choose(total: int) -> np.ndarray:
+        return sample(sampling.mode, total, sampling.frames, sampling.stride)[0]
+
+    chosen = read_frames(path, choose)
     clip = augment.scale(torch.from_numpy(chosen), sampling.resize)
     size = sampling.test_size or sampling.size
     if min(clip.shape[1:3]) < size:
@@ -148,9 +144,7 @@ def _network_frames(path: str | Path, sampling: Sampling) -> np.ndarray:
 
 
 def _untrained(kind: str, frames: np.ndarray) -> nn.Module:
-    """Return a TSM ResNet-50 with blocks of one kind, its normalisation set by the
-    clip.
-    """
+    """Return a TSM ResNet-50 with one kind of block, normalised by the clip."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = place(resnet50(temporal="tsm"), RNL_PLACES, make_block(kind)).eval()

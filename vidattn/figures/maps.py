@@ -1,6 +1,7 @@
-"""What goes on in a network when it sees a clip: features around a block, what blocks
-with pairwise weights attend to and how alike the maps of different queries are, what
-each position adds to a score.
+"""What goes on in a network when it sees a clip, as numbers.
+
+Features around a block, what blocks with pairwise weights attend to, how alike the maps
+of different queries are, and what each position adds to a score.
 """
 
 import copy
@@ -34,8 +35,9 @@ class Region(NamedTuple):
 
 
 def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
-    """Return what a module of a network is given in one forward pass, in evaluation
-    mode and without gradients.
+    """Return what a module of a network is given in one forward pass.
+
+    The pass is one in evaluation mode, without gradients.
 
     Args:
         model: The network, which is left as it is.
@@ -63,8 +65,7 @@ def capture(model: nn.Module, module: nn.Module, clip: Tensor) -> Tensor:
 def in_and_out(
     model: nn.Module, block: nn.Module, clip: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the features that a block of a network is given and those that it gives,
-    in evaluation mode.
+    """Return the features that a block is given, and those that it then gives.
 
     Args:
         model: The network.
@@ -87,8 +88,7 @@ def attention_maps(
     queries: Iterable[Query],
     scale: int = 0,
 ) -> Tensor:
-    """Return the weights that a placed block gives from some positions to all
-    positions.
+    """Return the weights that a placed block gives from some positions to all.
 
     They are computed in float64 from the float32 network: after unscaled inner products
     float32 would round small weights to zero, and maps without their query's own
@@ -114,15 +114,12 @@ def attention_maps(
         UserError: The place holds no block with pairwise weights, the block has no such
             scale, a query lies outside, or there is more than one clip.
     """
-    if clip.dim() != 5 or clip.shape[0] != 1:
-        raise UserError(
-            f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}"
-        )
+    _check_one(clip)
     where, placed = f"{place} after block {number}", insertion(model, place, number)
     if not has_maps(placed):
-        have = "NonLocal, RegionNonLocal, PyramidNonLocal and AttentionChain have"
         raise UserError(
-            f"{where}: {type(placed).__name__} has no map of weights; {have}"
+            f"{where}: {type(placed).__name__} has no map of weights; NonLocal, "
+            "RegionNonLocal, PyramidNonLocal and AttentionChain have"
         )
     (block,) = _parts(placed)
     scales = scales_of(block)
@@ -133,12 +130,10 @@ def attention_maps(
     x = capture(model, block, clip)
     t, h, w = x.shape[2:]
     flat = _flat(queries, (t, h, w), "feature map")
+    of_scale = [scale] if scale else []
     with torch.no_grad():
-        maps = (
-            copy.deepcopy(block)
-            .double()
-            .attention(x.double(), flat, *([scale] if scale else []))[0]
-        )
+        exact = copy.deepcopy(block).double()
+        maps = exact.attention(x.double(), flat, *of_scale)[0]
     if scale:
         h, w = -(-h // 2**scale), -(-w // 2**scale)
     elif maps.shape[1] != t * h * w:
@@ -147,16 +142,12 @@ def attention_maps(
 
 
 def has_maps(block: nn.Module) -> bool:
-    """Say whether `attention_maps` takes a block: whether just one part of it has
-    pairwise weights.
-    """
+    """Say whether a block has maps: whether one part of it has pairwise weights."""
     return len(_parts(block)) == 1
 
 
 def scales_of(block: nn.Module) -> int:
-    """Return the number of scales at which a block relates positions: n of a pyramid,
-    else 1.
-    """
+    """Return at how many scales a block relates positions: n of a pyramid, else 1."""
     return getattr(block, "scales", 1)
 
 
@@ -170,8 +161,9 @@ def _parts(block: nn.Module) -> list[Any]:
 def map_similarity(
     maps: Tensor, queries: Sequence[Query] = (), *, without_self: bool = False
 ) -> float:
-    """Return how alike the maps of different queries are: the mean cosine over all
-    pairs of queries.
+    """Return how alike the maps of different queries are: their mean cosine.
+
+    The mean is over all pairs of queries:
 
         mean over a < b of  <m_a, m_b> / (|m_a| |m_b|)
 
@@ -203,18 +195,17 @@ def map_similarity(
         if own is not None:
             two[:, own[pair]] = 0
         # Divided by their largest weights first: squares of small weights would vanish.
-        two = two / two.abs().amax(dim=1, keepdim=True).clamp(
-            min=torch.finfo(two.dtype).tiny
-        )
+        largest = two.abs().amax(dim=1, keepdim=True)
+        two = two / largest.clamp(min=torch.finfo(two.dtype).tiny)
         cosines.append(float(F.cosine_similarity(two[0], two[1], dim=0)))
     return float(np.mean(cosines))
 
 
 def own_weight(maps: Tensor, queries: Sequence[Query]) -> float:
-    """Return the share of its weight that a query gives to itself, w_ii / sum_j |w_ij|,
-    mean over queries.
+    """Return the share of its weight that a query gives to itself.
 
-    Uniform maps give 1 / N. A map that is zero everywhere counts as 0.
+    It is the mean over queries of w_ii / sum_j |w_ij|. Uniform maps give 1 / N. A map
+    that is zero everywhere counts as 0.
 
     Args:
         maps: `(Q, T, H', W')`.
@@ -231,8 +222,14 @@ def own_weight(maps: Tensor, queries: Sequence[Query]) -> float:
 
 
 def own_positions(maps: Tensor, queries: Sequence[Query]) -> Tensor:
-    """Return the flat positions (Q,) of queries on the grid of their maps `(Q, T, H',
-    W')`, checked.
+    """Return the flat positions `(Q,)` of queries on the grid of their maps.
+
+    Args:
+        maps: `(Q, T, H', W')`.
+        queries: The positions (t, row, column).
+
+    Raises:
+        UserError: The queries do not fit the maps.
     """
     if len(queries) != len(maps):
         raise UserError(
@@ -249,8 +246,7 @@ def correlated_regions(
     query: Query,
     count: int = 5,
 ) -> list[list[Region]]:
-    """Return which regions a placed block correlates most with the one that holds a
-    position.
+    """Return which regions a placed block relates most to the one of a position.
 
     Args:
         model: A network.
@@ -272,17 +268,14 @@ def correlated_regions(
     found = []
     for scale in range(scales_of(block)):
         weights = attention_maps(model, place, number, clip, [query], scale)[0].numpy()
-        side = (
-            2**scale if scale or weights.shape[1] == h else 2
-        )  # else the keys are pooled
-        own = np.ravel_multi_index(
-            (query[0], query[1] // side, query[2] // side), weights.shape, mode="clip"
-        )
+        pooled = not scale and weights.shape[1] != h  # of the keys, by two
+        side = 2 if pooled else 2**scale
+        position = (query[0], query[1] // side, query[2] // side)
+        own = np.ravel_multi_index(position, weights.shape, mode="clip")
         order = [i for i in np.argsort(-weights, axis=None, kind="stable") if i != own]
+        chosen = np.unravel_index([own, *order[:count]], weights.shape)
         regions = []
-        for t, row, column in np.transpose(
-            np.unravel_index([own, *order[:count]], weights.shape)
-        ):
+        for t, row, column in np.transpose(chosen):
             top, left = row * side, column * side
             box = (left / w, top / h, min(side, w - left) / w, min(side, h - top) / h)
             regions.append(Region(float(weights[t, row, column]), int(t), box))
@@ -291,8 +284,9 @@ def correlated_regions(
 
 
 def activation_maps(model: nn.Module, clip: Tensor, label: int) -> Tensor:
-    """Return what each position adds to the score of a class: a class activation map
-    over space and time.
+    """Return what each position of a clip adds to the score of a class.
+
+    It is a class activation map over space and time:
 
         m_i = w_label . f_i        score_label = mean over i of m_i, plus b_label
 
@@ -323,12 +317,10 @@ def activation_maps(model: nn.Module, clip: Tensor, label: int) -> Tensor:
     fc = getattr(model, "fc", None)
     if not isinstance(fc, nn.Linear) or not hasattr(model, "features"):
         raise UserError(
-            f"{type(model).__name__} does not end in `features`, their mean and a linear `fc`"
+            f"{type(model).__name__} does not end in `features`, their mean and a "
+            "linear `fc`"
         )
-    if clip.dim() != 5 or clip.shape[0] != 1:
-        raise UserError(
-            f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}"
-        )
+    _check_one(clip)
     if not 0 <= label < fc.out_features:
         raise UserError(
             f"there is no class {label}: allowed are 0 to {fc.out_features - 1}"
@@ -336,6 +328,13 @@ def activation_maps(model: nn.Module, clip: Tensor, label: int) -> Tensor:
     with torch.no_grad():
         features = copy.deepcopy(model).eval().features(clip)  # type: ignore[operator]
         return torch.einsum("c,cthw->thw", fc.weight[label], features[0])
+
+
+def _check_one(clip: Tensor) -> None:
+    if clip.dim() != 5 or clip.shape[0] != 1:
+        raise UserError(
+            f"maps are those of one clip (1, 3, T, H, W), not of {tuple(clip.shape)}"
+        )
 
 
 def _flat(queries: Iterable[Query], sizes: tuple[int, ...], what: str) -> Tensor:

@@ -1,5 +1,6 @@
-"""Frames, and what a network does with them drawn over them: attention, regions,
-evidence for a class.
+"""Frames, and drawn over them what a network does with them.
+
+That is attention, regions, and evidence for a class.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,8 @@ from vidattn.errors import UserError
 from vidattn.figures.maps import Query, Region, own_positions
 from vidattn.figures.style import WIDTH
 
-SCALES = (
-    "#35b8ff",
-    "#ff7a5c",
-    "#ffd23f",
-    "#7ee081",
-)  # seen on grey pictures, on any page
+# Colours that are seen on grey pictures, on any page.
+SCALES = ("#35b8ff", "#ff7a5c", "#ffd23f", "#7ee081")
 
 
 def show_maps(
@@ -33,8 +30,7 @@ def show_maps(
     queries: Sequence[Query],
     titles: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw a row for each query: the clip, the query's weights over it as heat, the
-    query as a dot.
+    """Draw for each query a row: the clip, the weights as heat, the query as a dot.
 
     The heat is matplotlib's `inferno`, perceptually uniform, on a logarithmic scale,
     since the softmax of unscaled inner products spans many powers of ten. Each row has
@@ -60,18 +56,15 @@ def show_maps(
     figure, axes = clip_rows(frames, len(maps), titles)
     size = frames.shape[1:3]
     cell = np.divide(size, maps.shape[2:])  # in pixels
-    for q, (query, weights) in enumerate(
-        zip(queries, maps.double().numpy(), strict=True)
-    ):
+    dot = {"color": "#00d5ff", "ms": 4.5, "mec": "black", "mew": 0.8}
+    for q, weights in enumerate(maps.double().numpy()):
         norm = _range(np.delete(weights.ravel(), int(own[q])))
         for t, axis in enumerate(axes[q]):
             heat = np.clip(weights[t], norm.vmin, norm.vmax)
             opacity = 0.9 * np.asarray(norm(heat)) ** 0.8
             lay_over(axis, heat, size, cmap="inferno", norm=norm, alpha=opacity)
-        row, column = (np.array(query[1:]) + 0.5) * cell - 0.5
-        axes[q, query[0]].plot(
-            column, row, "o", color="#00d5ff", ms=4.5, mec="black", mew=0.8
-        )
+        row, column = (np.array(queries[q][1:]) + 0.5) * cell - 0.5
+        axes[q, queries[q][0]].plot(column, row, "o", **dot)
     return figure
 
 
@@ -80,8 +73,9 @@ def show_regions(
     found: Sequence[Sequence[Region]],
     titles: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw a row for each scale: the clip, the query's region in white, the others
-    numbered by their weight.
+    """Draw for each scale a row: the clip and the regions over it.
+
+    The query's region is white, the others are numbered by their weight.
 
     Args:
         frames: As many pictures as the feature map has frames, uint8 `(T, H, W, 3)`.
@@ -92,42 +86,34 @@ def show_regions(
         UserError: A region lies in a frame that is not there, or the titles are not as
             many as the rows.
     """
-    if (last := max(region.t for regions in found for region in regions)) >= len(
-        frames
-    ):
+    last = max(region.t for regions in found for region in regions)
+    if last >= len(frames):
         raise UserError(
             f"a region lies in frame {last}, but there are {len(frames)} frames"
         )
     figure, axes = clip_rows(frames, len(found), titles)
     high, wide = frames.shape[1:3]
+    centred = {"fontsize": 8, "ha": "center", "va": "center"}
+    halo = [withStroke(linewidth=2, foreground="black")]
     for row, regions, colour in zip(axes, found, cycle(SCALES), strict=False):
         for rank, (_, t, box) in enumerate(regions):
             x, y, width, height = np.array(box) * (wide, high, wide, high)
             ink, corner = colour if rank else "white", (x - 0.5, y - 0.5)
-            row[t].add_patch(
-                Rectangle(corner, width, height, fill=False, ec=ink, lw=1.8)
-            )
+            frame = Rectangle(corner, width, height, fill=False, ec=ink, lw=1.8)
+            row[t].add_patch(frame)
             middle = (x + width / 2 - 0.5, y + height / 2 - 0.5)
-            number = row[t].text(
-                *middle,
-                str(rank or ""),
-                color=ink,
-                fontsize=8,
-                ha="center",
-                va="center",
-            )
-            number.set_path_effects([withStroke(linewidth=2, foreground="black")])
+            number = row[t].text(*middle, str(rank or ""), color=ink, **centred)
+            number.set_path_effects(halo)
     return figure
 
 
 def show_activation(
     frames: np.ndarray, maps: Sequence[Tensor], titles: Sequence[str] | None = None
 ) -> Figure:
-    """Draw a row for each map: the clip, and over it what speaks for the class (red)
-    and against it (blue).
+    """Draw for each map a row: the clip, and over it what speaks for a class.
 
-    A row's colours reach from minus to plus its largest absolute value, and fade
-    towards zero.
+    What speaks for it is red, what speaks against it blue. A row's colours reach from
+    minus to plus its largest absolute value, and fade towards zero.
 
     Args:
         frames: uint8 `(T, H, W, 3)`.
@@ -143,26 +129,19 @@ def show_activation(
                 f"a map over {len(each)} frames does not fit a clip of {len(frames)}"
             )
     figure, axes = clip_rows(frames, len(maps), titles)
+    look = {"cmap": "coolwarm", "vmin": -1, "vmax": 1}
     for row, each in zip(axes, maps, strict=True):
-        shares = (
-            (each / each.abs().max().clamp(min=torch.finfo(each.dtype).tiny))
-            .double()
-            .numpy()
-        )
-        for axis, share in zip(row, shares, strict=True):
-            look = {
-                "cmap": "coolwarm",
-                "vmin": -1,
-                "vmax": 1,
-                "alpha": 0.9 * np.abs(share),
-            }
-            lay_over(axis, share, frames.shape[1:3], **look)
+        largest = each.abs().max().clamp(min=torch.finfo(each.dtype).tiny)
+        for axis, share in zip(row, (each / largest).double().numpy(), strict=True):
+            opacity = 0.9 * np.abs(share)
+            lay_over(axis, share, frames.shape[1:3], alpha=opacity, **look)
     return figure
 
 
 def show_channels(x: Tensor, z: Tensor, channels: Sequence[int]) -> Figure:
-    """Draw some channels before and after a block: a row each, time to the right, one
-    grey scale a channel.
+    """Draw some channels before and after a block.
+
+    Each has a row, with time to the right, and each channel one grey scale.
 
     Args:
         x: Features `(C, T, H, W)`.
@@ -183,8 +162,9 @@ def show_channels(x: Tensor, z: Tensor, channels: Sequence[int]) -> Figure:
 def clip_rows(
     frames: np.ndarray, rows: int, titles: Sequence[str] | None = None
 ) -> tuple[Figure, Any]:
-    """Draw a clip several times, one below the other, some colour taken away for what
-    is drawn over it.
+    """Draw a clip several times, one below the other.
+
+    Some colour is taken away for what is drawn over it.
 
     Args:
         frames: uint8 `(T, H, W, 3)`.
@@ -200,9 +180,8 @@ def clip_rows(
     if titles is not None and len(titles) != rows:
         raise UserError(f"{rows} rows need {rows} titles, not {len(titles)}")
     high, wide = frames.shape[1:3]
-    row_height = (WIDTH - 0.35) / len(
-        frames
-    ) * high / wide + 0.05  # a third of an inch for the titles
+    # A third of an inch for the titles.
+    row_height = (WIDTH - 0.35) / len(frames) * high / wide + 0.05
     figure, axes = grid(titles or [""] * rows, len(frames), rows * row_height + 0.25)
     for (_, t), axis in np.ndenumerate(axes):
         axis.imshow(_faded(frames[t]))
@@ -211,8 +190,9 @@ def clip_rows(
 
 
 def grid(titles: Sequence[str], columns: int, height: float) -> tuple[Figure, Any]:
-    """Return a figure of so many inches and its axes: a row for each title, time to the
-    right.
+    """Return a figure and its axes: a row for each title, time to the right.
+
+    The height is in inches.
     """
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
@@ -231,8 +211,9 @@ def lay_over(axis: Axes, heat: np.ndarray, size: tuple[int, int], **look: Any) -
 
 
 def _faded(frames: np.ndarray) -> np.ndarray:
-    """Take half of the colour and some contrast away, so that the heat stands out;
-    values 0 to 1.
+    """Take half of the colour and some contrast away; values are 0 to 1.
+
+    The heat then stands out.
     """
     grey = frames @ np.array([0.299, 0.587, 0.114])
     return 0.1 + 0.75 * (0.5 * frames + 0.5 * grey[..., None]) / 255
@@ -244,6 +225,5 @@ def _range(others: np.ndarray) -> LogNorm:
         return LogNorm(0.1, 1)  # nothing is tinted
     top = float(positive.max())
     low = float(max(np.median(others), positive.min()))
-    return LogNorm(
-        low if low < top else top / 10, top
-    )  # equal weights are all tinted alike
+    # Equal weights are all tinted alike.
+    return LogNorm(low if low < top else top / 10, top)

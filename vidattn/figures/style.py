@@ -1,5 +1,7 @@
-"""One look for the whole book: a colour a mechanism, ink for light and dark pages, the
-column's width.
+"""One look for the whole book.
+
+A mechanism has a colour of its own, ink is seen on light and dark pages, and figures
+fit the column.
 """
 
 import sys

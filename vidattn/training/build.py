@@ -1,16 +1,16 @@
-"""From a description to network, data and optimiser; and what can be refused before any
-of them is needed.
+"""From a description to network, data and optimiser.
+
+`check` refuses a description that cannot be run before any of them is needed.
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from vidattn.backbones import BACKBONES
 from vidattn.backbones.load import load_weights
-from vidattn.backbones.place import place
-from vidattn.backbones.registry import BACKBONES
+from vidattn.backbones.place import place, placed_parameters
 from vidattn.blocks import make_block
 from vidattn.errors import UserError
 from vidattn.training.experiment import Experiment, Synthetic
@@ -18,11 +18,10 @@ from vidattn.video.datasets import VideoDataset
 
 
 def build_model(experiment: Experiment) -> nn.Module:
-    """Return the network that a description names, with new weights or pre-trained
-    ones.
+    """Return the network that a description names, with its weights.
 
-    The backbone draws its weights before any block does: under one seed it starts the
-    same with and without blocks.
+    They are new, or pre-trained ones. The backbone draws its weights before any block
+    does: under one seed it starts the same with and without blocks.
 
     Raises:
         UserError: A name, an option or a place does not exist, or the checkpoint does
@@ -35,54 +34,31 @@ def build_model(experiment: Experiment) -> nn.Module:
 
 
 def build_data(experiment: Experiment) -> tuple[VideoDataset, VideoDataset]:
-    """Return the training and the test clips; synthetic ones are rendered unless they
-    are found again.
+    """Return the training and the test clips.
+
+    Synthetic ones are rendered unless they are found again.
 
     Raises:
         UserError: A folder, an index file or a video is missing or faulty.
     """
-    data, sampling = experiment.data, experiment.sampling
-    train, test = data.clips()
-    shared: dict[str, Any] = {
-        "sampling": sampling.mode,
-        "frames": sampling.frames,
-        "stride": sampling.stride,
-        "resize": sampling.resize,
-        "seed": experiment.seed,
-        "cache": data.cache,
-    }
+    sampling, seed, cache = experiment.sampling, experiment.seed, experiment.data.cache
+    train, test = experiment.data.clips()
     return (
-        VideoDataset(
-            train,
-            train=True,
-            size=sampling.size,
-            scales=sampling.scales,
-            stretch=sampling.stretch,
-            flip=sampling.flip,
-            jitter=sampling.jitter,
-            **shared,
-        ),
-        VideoDataset(
-            test,
-            train=False,
-            size=sampling.test_size or sampling.size,
-            clips=sampling.test_clips,
-            crops=sampling.test_crops,
-            **shared,
-        ),
+        VideoDataset(train, sampling, train=True, seed=seed, cache=cache),
+        VideoDataset(test, sampling, train=False, seed=seed, cache=cache),
     )
 
 
 def build_optimizer(experiment: Experiment, model: nn.Module) -> torch.optim.SGD:
-    """Return SGD over the model's parameters, grouped by what the description treats
-    differently.
+    """Return SGD over the model's parameters, in groups of a rate and a decay.
 
     Each group carries `scale`, which the learning rate of every step is multiplied by.
     """
     optim = experiment.optim
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    placed = placed_parameters(model)
     for name, parameter in model.named_parameters():
-        scale = optim.block_lr if ".placed." in name else 1.0
+        scale = optim.block_lr if name in placed else 1.0
         decay = optim.weight_decay if optim.decay_norm or parameter.dim() > 1 else 0.0
         groups.setdefault((scale, decay), []).append(parameter)
     return torch.optim.SGD(
@@ -97,11 +73,11 @@ def build_optimizer(experiment: Experiment, model: nn.Module) -> torch.optim.SGD
 
 
 def check(experiment: Experiment) -> None:
-    """Refuse within seconds what training would fail at: names, options, places,
-    shapes, device, files.
+    """Refuse within seconds what training would fail at.
 
-    The network is built on the meta device and run once on a clip's shape, so that each
-    block meets the shape of its place.
+    That is names, options, places, shapes, device and files. The network is built on
+    the meta device and run once on a clip's shape, so that each block meets the shape
+    of its place.
 
     Raises:
         UserError: One line that says what is wrong and what is allowed.
@@ -131,7 +107,8 @@ def _bare(experiment: Experiment) -> nn.Module:
     model = experiment.model
     if model.backbone not in BACKBONES:
         raise UserError(
-            f"model.backbone: {model.backbone!r} is unknown; allowed are {', '.join(BACKBONES)}"
+            f"model.backbone: {model.backbone!r} is unknown; allowed are "
+            f"{', '.join(BACKBONES)}"
         )
     return BACKBONES[model.backbone](
         num_classes=model.num_classes, temporal=model.temporal, dropout=model.dropout
@@ -149,32 +126,30 @@ def _with_blocks(model: nn.Module, experiment: Experiment) -> nn.Module:
 
 def _check_data(experiment: Experiment) -> None:
     data, classes = experiment.data, experiment.model.num_classes
-    if not isinstance(data, Synthetic):
+    if isinstance(data, Synthetic):
+        clips, names = data.train.clips, len(data.train.classes)
+        if names != classes:
+            raise UserError(
+                f"model.num_classes: must be {names} for task {data.train.task!r}, "
+                f"not {classes}"
+            )
+        short = min(data.train.size, data.test.size)
+        largest = max(experiment.sampling.size, experiment.sampling.test_size or 0)
+        if experiment.sampling.resize is None and largest > short:
+            raise UserError(
+                f"sampling: a crop of {largest} does not fit clips of {short} x "
+                f"{short} pixels"
+            )
+    else:
         train, test = data.clips()
+        clips = len(train.rows)
         largest = max(clip.label for clip in (*train.rows, *test.rows))
         if largest >= classes:
             raise UserError(
                 f"model.num_classes: {classes}, but {data.root} has the label {largest}"
             )
-        clips = len(train.rows)
-    else:
-        clips = data.train.clips
-        if len(data.train.classes) != classes:
-            names = len(data.train.classes)
-            raise UserError(
-                f"model.num_classes: must be {names} for task {data.train.task!r}, not {classes}"
-            )
-        short = (
-            min(data.train.size, data.test.size)
-            if experiment.sampling.resize is None
-            else None
-        )
-        largest = max(experiment.sampling.size, experiment.sampling.test_size or 0)
-        if short is not None and largest > short:
-            raise UserError(
-                f"sampling: a crop of {largest} does not fit clips of {short} x {short} pixels"
-            )
     if experiment.optim.batch > clips:
         raise UserError(
-            f"optim.batch: {experiment.optim.batch} must not exceed the {clips} training clips"
+            f"optim.batch: {experiment.optim.batch} must not exceed the {clips} "
+            "training clips"
         )

@@ -1,5 +1,6 @@
-"""Checkpoints that are whole or absent, and the random states that make a resumed run
-the same run.
+"""Checkpoints that are whole or absent, and random states.
+
+Together they make a resumed run the same run.
 """
 
 import os
@@ -50,7 +51,7 @@ def load(path: Path, device: str = "cpu") -> dict[str, Any]:
     """
     try:
         return torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch reports a damaged file by half a dozen unrelated exception types
+    except Exception as error:  # torch reports a damaged file in half a dozen ways
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{path}: not a readable checkpoint ({first}); delete it to start afresh"
@@ -58,8 +59,9 @@ def load(path: Path, device: str = "cpu") -> dict[str, Any]:
 
 
 def random_states() -> dict[str, Any]:
-    """Return the states of Python's, numpy's and torch's global generators (dropout
-    draws from torch's).
+    """Return the states of Python's, numpy's and torch's global generators.
+
+    Dropout draws from torch's.
     """
     numpy = dict(np.random.get_state(legacy=False))
     # Plain integers instead of an array: a checkpoint is read back with

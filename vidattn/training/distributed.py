@@ -1,10 +1,10 @@
-"""Several processes that train one network, a GPU each: started from here, or by
-torchrun.
+"""Several processes that train one network, a GPU each.
 
-The clips of a step are the same whatever the number of processes, and so are its
-micro-batches, which the processes share. What is normalised together is one
-micro-batch. The running statistics of batch normalisation are those of process 0, which
-has seen its own micro-batches only; parameters do not depend on them.
+They are started from here, or by torchrun. The clips of a step are the same whatever
+the number of processes, and so are its micro-batches, which the processes share. What
+is normalised together is one micro-batch. The running statistics of batch normalisation
+are those of process 0, which has seen its own micro-batches only; parameters do not
+depend on them.
 """
 
 import os
@@ -21,16 +21,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def position() -> tuple[int, int]:
-    """Return this process's number, from 0, and how many there are: 0 and 1 outside a
-    group.
+    """Return this process's number, from 0, and how many processes there are.
+
+    Outside a group that is 0 and 1.
     """
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 @contextmanager
 def joined(device: str) -> Iterator[None]:
-    """Join the group of processes that `launch` or torchrun has started this one in, if
-    any, and leave it.
+    """Join this process's group, if it was started in one, and leave it at the end.
+
+    `launch` or torchrun starts processes in a group.
 
     Args:
         device: `"cpu"`, or `"cuda"`, where each process takes the GPU of its number on
@@ -52,8 +54,9 @@ def joined(device: str) -> Iterator[None]:
 
 
 def from_first(value: Any) -> Any:
-    """Return what process 0 holds, so that all go the same way; outside a group the
-    value itself.
+    """Return what process 0 holds, so that all go the same way.
+
+    Outside a group it is the value itself.
     """
     held = [value]
     if dist.is_initialized():
@@ -64,8 +67,7 @@ def from_first(value: Any) -> Any:
 def launch(
     processes: int, function: Callable[..., Any], *arguments: Any, **options: Any
 ) -> Any:
-    """Call a function in several new processes of one group, and return what process 0
-    returned.
+    """Call a function in new processes of one group; return what process 0 returned.
 
     When a process dies, all are ended and started again, three times at most: a run
     goes on from its checkpoint.
@@ -96,7 +98,8 @@ def launch(
 
 
 def shared(model: nn.Module) -> nn.Module:
-    """Return the model whose gradients are the mean over the group: itself outside
-    one.
+    """Return the model whose gradients are the mean over the group.
+
+    Outside a group it is the model itself.
     """
     return DistributedDataParallel(model) if dist.is_initialized() else model

@@ -1,5 +1,6 @@
-"""Scores of a trained network on a data set: top-1, top-5, confusion, several views of
-a video averaged.
+"""Scores of a trained network on a data set.
+
+These are top-1, top-5 and the confusion; several views of a video are averaged.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,8 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
     count, classes = logits.shape
     if count == 0 or not np.isfinite(logits).all():
         raise UserError(
-            f"{count} videos cannot be scored: one or more, with finite logits, are needed"
+            f"{count} videos cannot be scored: one or more, with finite logits, are "
+            "needed"
         )
     # A stable sort: of equal logits the lower class comes first, on every machine.
     ranking = np.argsort(-logits, axis=1, kind="stable")
@@ -61,8 +63,7 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
 
 
 def average_views(logits: Tensor) -> Tensor:
-    """Return the logarithm of the mean score of several views of a video, or of several
-    networks.
+    """Return the logarithm of the mean score of several views, or of several networks.
 
     Args:
         logits: `(V, ..., K)`: V views, whose scores are averaged after softmax.
@@ -82,11 +83,11 @@ def evaluate(
     device: str = "cpu",
     workers: int = 0,
 ) -> Evaluation:
-    """Score every video of a data set; the processes of a group share them, with the
-    network of process 0.
+    """Score every video of a data set.
 
-    Crops larger than those in training need nothing else: the network is convolutional
-    up to its global mean.
+    The processes of a group share the videos, with the network of process 0. Crops
+    larger than those in training need nothing else: the network is convolutional up to
+    its global mean.
 
     Args:
         model: `(B, 3, T, H, W)` -> `(B, K)`; its training mode is put back afterwards.
@@ -148,8 +149,7 @@ def evaluate(
 def loader(
     dataset: "Dataset[Any]", *, workers: int, **options: Any
 ) -> "DataLoader[Any]":
-    """Return a loader that touches no global random state and starts its workers
-    afresh, not by fork.
+    """Return a loader that touches no global random state and forks no worker.
 
     A forked worker would inherit an opened decoder and hang; the loader draws a seed
     even without workers, which would shift the stream that dropout draws from.
@@ -166,12 +166,11 @@ def loader(
 def within_pairs(
     logits: np.ndarray, labels: np.ndarray, pairs: Sequence[tuple[int, int]]
 ) -> float:
-    """Return how often the right one of two classes scores higher, over the videos of
-    the given pairs.
+    """Return how often the right one of two classes scores higher.
 
-    A guess is right half of the time; a network that cannot tell a clip from its time
-    reversal scores one half on pairs of classes that are each other's reversal. Equal
-    scores count one half.
+    It is counted over the videos of the given pairs. A guess is right half of the time;
+    a network that cannot tell a clip from its time reversal scores one half on pairs of
+    classes that are each other's reversal. Equal scores count one half.
 
     Args:
         logits: `(n, K)`.

@@ -1,29 +1,26 @@
-"""One validated description of a run: everything that decides its result, and nothing
-else.
-"""
+"""One validated description of a run: all that decides its result, and nothing else."""
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pydantic
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from notebooks.full.datasets.official import read_dataset, read_lists
 from vidattn.backbones import BACKBONES
 from vidattn.blocks import BLOCKS
+from vidattn.description import FrozenList, Part, Positive
 from vidattn.errors import UserError
 from vidattn.training.checkpoint import write_atomically
 from vidattn.training.key import code_key, digest, file_key
-from vidattn.training.validation import FrozenList, Part, explain, frozen_list
+from vidattn.training.validation import explain
 from vidattn.video.index import Clips, read_index
+from vidattn.video.sample import Sampling
 from vidattn.video.synthetic import SyntheticSpec, write_clips
 from vidattn.yamlfile import read_yaml
 
-Positive = Annotated[int, Field(ge=1)]
-Pair = Annotated[tuple[Positive, Positive], pydantic.BeforeValidator(frozen_list)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -56,14 +53,16 @@ class Synthetic(Part):
         return self
 
     def key(self) -> str:
-        """Return what identifies the data: generator version and descriptions, not
-        encoded bytes.
+        """Return what identifies the data: generator version and descriptions.
+
+        Encoded bytes do not count.
         """
         return digest([self.train.key(), self.test.key()])
 
     def clips(self) -> tuple[Clips, Clips]:
-        """Return the training and the test clips, rendered unless they are found
-        again.
+        """Return the training and the test clips.
+
+        They are rendered unless they are found again.
         """
         return (
             read_index(write_clips(self.train, self.root)),
@@ -162,57 +161,6 @@ class Official(Part):
                 "them all, and data.leave_out takes its report"
             )
         return train, test
-
-
-class Sampling(Part):
-    """Which frames and which pixels of a video make a clip.
-
-    Args:
-        mode: `"uniform"`, one frame from each of `frames` equal segments (TSN), or
-            `"dense"`, every `stride`-th frame.
-        frames: Frames a clip.
-        stride: Distance of two frames under dense sampling.
-        size: Height and width of the training crop, in pixels.
-        resize: Length of the shorter side before cropping, or height and width; null
-            keeps the video's size.
-        scales: Draw the length of the shorter side from this range in training; where
-            `resize` is a height and a width, the clip is given their proportions.
-        stretch: With `scales`, make a training clip broader or narrower by a factor of
-            up to this.
-        jitter: Let the training crop vary in size and shape (TSN) instead of in place
-            alone.
-        flip: Mirror half of the training clips, but none whose class has the word left
-            or right in its name.
-        test_clips: Clips of one video whose scores are averaged in a test.
-        test_crops: 1 (centre), 3 (that cover the longer side) or 10 (corners and
-            centre, mirrored, too).
-        test_size: Height and width of a test crop; `size` where it is not given.
-    """
-
-    mode: Literal["uniform", "dense"] = "uniform"
-    frames: Positive = 8
-    stride: Positive = 8
-    size: Positive = 224
-    resize: Positive | Pair | None = 256
-    scales: Pair | None = None
-    stretch: Annotated[float, Field(ge=1)] = 1.0
-    jitter: bool = False
-    flip: bool = False
-    test_clips: Positive = 1
-    test_crops: Literal[1, 3, 10] = 1
-    test_size: Positive | None = None
-
-    @model_validator(mode="after")
-    def _crops_fit(self) -> "Sampling":
-        if self.stretch > 1 and not self.scales:
-            raise ValueError(f"stretch {self.stretch:g} needs scales")
-        short = min(self.resize) if isinstance(self.resize, tuple) else self.resize
-        of_size = ("scales", min(self.scales)) if self.scales else ("resize", short)
-        tests = ("test_size", self.test_size or self.size, "resize", short)
-        for name, side, by, limit in (("size", self.size, *of_size), tests):
-            if limit is not None and side > limit:
-                raise ValueError(f"{name} {side} must not exceed {by} {limit}")
-        return self
 
 
 class Model(Part):
@@ -361,11 +309,10 @@ class Experiment(Part):
         return self
 
     def key(self) -> str:
-        """Return sixteen hexadecimal digits for all that decides the result:
-        description, code and data.
+        """Return sixteen hexadecimal digits for description, code and data.
 
-        Left out are the name, where data lies, and whether it is cached; a pre-trained
-        checkpoint counts by its content.
+        These are all that decides the result. Left out are the name, where data lies,
+        and whether it is cached; a pre-trained checkpoint counts by its content.
 
         Raises:
             UserError: An index file or the pre-trained checkpoint does not exist.

@@ -10,11 +10,7 @@ from typing import Any
 from vidattn.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
-FOLDERS = ("blocks", "backbones", "video", "training")
-# It only names what others define, and cannot change what a described run computes. Cut
-# here, so that a new backbone leaves the keys of all runs without it as they are. The
-# blocks' names stand in their package's own file, which `_imported` leaves out.
-WITHOUT_EFFECT = ("backbones/registry.py",)
+PARTS = ("blocks", "backbones", "video", "training", "description")
 
 
 def digest(value: Any) -> str:
@@ -37,11 +33,10 @@ def file_key(path: Path) -> str:
 
 
 def source_key(source: str) -> str:
-    """Return a hash of Python source that comments, layout and docstrings do not
-    change.
+    """Return a hash of Python source that only its code changes.
 
-    Python's own versions (3.11, 3.12) print the same source's tree differently: each
-    has keys of its own.
+    Comments, layout and docstrings do not count. Python's own versions (3.11, 3.12)
+    print the same source's tree differently: each has keys of its own.
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):
@@ -58,7 +53,9 @@ def source_key(source: str) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-@cache  # the running code is what was imported: an edit while it runs must not give the old code a new key
+# The running code is what was imported: an edit while it runs must not give the old
+# code a new key.
+@cache
 def code_key(*modules: str, package: Path = PACKAGE) -> str:
     """Return a hash of the library's code that a run's result depends on.
 
@@ -69,26 +66,23 @@ def code_key(*modules: str, package: Path = PACKAGE) -> str:
         package: Folder of the library.
     """
     sources: dict[str, str] = {}
-    waiting = [package / "training" / "fit.py"]
+    waiting = [package / "training" / "run.py"]
     waiting += [
         package.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in modules
     ]
     while waiting:
         path = waiting.pop()
         name = path.relative_to(package).as_posix()
-        if (
-            name not in sources
-            and name.startswith(FOLDERS)
-            and name not in WITHOUT_EFFECT
-        ):
+        if name not in sources and name.startswith(PARTS):
             sources[name] = path.read_text()
             waiting += _imported(ast.parse(sources[name]), package)
     return digest({name: source_key(text) for name, text in sources.items()})
 
 
 def _imported(tree: ast.AST, package: Path) -> list[Path]:
-    """Return the library's files that a file imports: modules, not packages, which only
-    hand names on.
+    """Return the library's modules that a file imports.
+
+    Packages are left out: they only hand names on.
     """
     names = []
     for node in ast.walk(tree):

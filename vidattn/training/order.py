@@ -1,5 +1,6 @@
-"""The order of training clips: a pure function of (seed, epoch), so that a resumed run
-skips what is done.
+"""The order of training clips, a pure function of (seed, epoch).
+
+A resumed run skips what is done.
 """
 
 from collections.abc import Iterator
@@ -25,8 +26,7 @@ def micro_batches(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[list[int]]:
-    """Yield the micro-batches of an epoch, `accumulate` of them for each optimiser
-    step.
+    """Yield an epoch's micro-batches, `accumulate` of them for each optimiser step.
 
     The last, incomplete batch of an epoch is left out; which clips those are differs
     from epoch to epoch.

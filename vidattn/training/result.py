@@ -75,7 +75,8 @@ class Result(BaseModel):
     def _file(self, name: str) -> Path:
         if self.folder is None or not self.finished:
             raise UserError(
-                f"run {self.name!r} has no {name}: it is not finished, or its folder is unknown"
+                f"run {self.name!r} has no {name}: it is not finished, or its folder "
+                "is unknown"
             )
         return self.folder / name
 
@@ -113,9 +114,7 @@ def device_name(device: str) -> str:
 
 
 def commit() -> str | None:
-    """Return the commit that the library's files belong to, with `+dirty` if the
-    working tree differs.
-    """
+    """Return the commit of the library's files; `+dirty` says that the tree differs."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(

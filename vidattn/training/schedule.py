@@ -1,5 +1,6 @@
-"""Learning-rate schedules as pure functions of the step, so that a resumed run needs no
-scheduler state.
+"""Learning-rate schedules as pure functions of the step.
+
+A resumed run needs no scheduler state.
 """
 
 import math
@@ -7,8 +8,9 @@ from collections.abc import Sequence
 
 
 def warm_up(step: int, steps: float) -> float:
-    """Return the factor of a linear warm-up: 1/steps at step 0, and 1 from step `steps
-    - 1` on.
+    """Return the factor of a linear warm-up: 1 / steps at step 0.
+
+    From step `steps - 1` on it is 1.
     """
     return 1.0 if steps <= 0 else min(1.0, (step + 1) / steps)
 

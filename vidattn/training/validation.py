@@ -1,50 +1,27 @@
-"""What every description shares: frozen, strict, nothing unknown, and errors that a
-person can act on.
-"""
+"""Errors of descriptions, in lines that a person can act on."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
-Item = TypeVar("Item")
+from vidattn.description import FrozenList, Part
 
-
-class Part(BaseModel):
-    """A frozen description that refuses unknown fields and values of another type (a
-    text for a number).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-def frozen_list(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-# YAML and notebooks say lists; a frozen description holds tuples.
-FrozenList = Annotated[tuple[Item, ...], BeforeValidator(frozen_list)]
+__all__ = ["FrozenList", "Part", "explain"]
 
 
 def explain(error: ValidationError) -> str:
-    """Return one line for each fault, which names the field, what is allowed and what
-    was given.
-    """
+    """Return a line for each fault: the field, what is allowed, what was given."""
     root = {part.__name__: part for part in Part.__subclasses__()}.get(error.title)
     lines = []
     for fault in error.errors(include_url=False):
         name, here = _locate(root, fault["loc"])
-        message = (
-            fault["msg"]
-            .removeprefix("Value error, ")
-            .replace("Input should be", "must be")
-        )
+        message = fault["msg"].removeprefix("Value error, ")
+        message = message.replace("Input should be", "must be")
         match fault["type"]:
             case "extra_forbidden":
-                allowed = ", ".join(
-                    dict.fromkeys(field for part in here for field in part.model_fields)
-                )
-                lines.append(f"{name}: unknown; allowed are {allowed}")
+                known = dict.fromkeys(f for part in here for f in part.model_fields)
+                lines.append(f"{name}: unknown; allowed are {', '.join(known)}")
             case "missing":
                 lines.append(f"{name}: missing")
             case "union_tag_invalid":
@@ -62,37 +39,32 @@ def explain(error: ValidationError) -> str:
 def _locate(
     root: type[BaseModel] | None, loc: Sequence[int | str]
 ) -> tuple[str, list[type[BaseModel]]]:
-    """Return a field's readable name and the descriptions that its last part could
-    belong to.
-    """
-    here: list[type[BaseModel]] = [root] if root else []
-    name, inside = "", here
+    """Return a field's readable name, and the descriptions that could hold it."""
+    name, here, inside = "", [root] if root else [], [root] if root else []
     for item in loc:
-        kinds = [(part, part.model_fields.get("kind")) for part in inside]
-        tagged = [
-            part
-            for part, kind in kinds
-            if kind is not None and item in get_args(kind.annotation)
-        ]
-        if tagged:  # the tag that chose a member of a union: narrows the search, is no part of the name
-            inside = here = tagged
+        # The tag that chose a member of a union narrows the search, and is no part of
+        # the name.
+        tagged = [part for part in inside if item in _kinds(part)]
+        if tagged:
+            inside = tagged
             continue
         here = inside
         name += f"[{item}]" if isinstance(item, int) else f".{item}" if name else item
-        fields = [
-            part.model_fields[str(item)] for part in inside if item in part.model_fields
-        ]
-        if fields:
-            inside = [
-                part for field in fields for part in _descriptions(field.annotation)
-            ]
+        fields = [part.model_fields.get(str(item)) for part in inside]
+        types = [field.annotation for field in fields if field]
+        if types:
+            inside = [part for each in types for part in _descriptions(each)]
     return name, here
+
+
+def _kinds(part: type[BaseModel]) -> tuple[Any, ...]:
+    """Return the tags that choose a description in a union of several."""
+    kind = part.model_fields.get("kind")
+    return get_args(kind.annotation) if kind else ()
 
 
 def _descriptions(annotation: Any) -> list[type[BaseModel]]:
     """Return the descriptions named anywhere inside a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [
-        part for argument in get_args(annotation) for part in _descriptions(argument)
-    ]
+    return [part for inner in get_args(annotation) for part in _descriptions(inner)]

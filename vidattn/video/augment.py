@@ -1,11 +1,14 @@
-"""Resizing, cropping, flipping, normalising: uint8 clips `(T, H, W, 3)`, the same for
-all frames of one.
+"""Resizing, cropping, flipping and normalising clips.
+
+Clips are uint8 `(T, H, W, 3)`; all frames of one are treated the same.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from vidattn.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -18,53 +21,43 @@ _JITTER_PLACES = tuple(
 
 
 def resize(clip: Tensor, height: int, width: int) -> Tensor:
-    """Scales every frame to `height` x `width`: bilinear, with anti-aliasing when it
-    shrinks.
+    """Scale every frame to `height` x `width`.
+
+    The scaling is bilinear, with anti-aliasing when it shrinks.
 
     Args:
-        clip: uint8 `(T, H, W, 3)`.
-        height: pixels.
-        width: pixels.
+        clip: Pixels, uint8 `(T, H, W, 3)`.
+        height: Pixels.
+        width: Pixels.
 
     Returns:
         uint8 `(T, height, width, 3)`.
     """
     if clip.shape[1:3] == (height, width):
         return clip
-    images = clip.permute(0, 3, 1, 2)  # (T, 3, H, W)
-    scaled = functional.interpolate(
-        images, (height, width), mode="bilinear", antialias=True
-    )
-    return scaled.permute(0, 2, 3, 1)
+    images, size = clip.permute(0, 3, 1, 2), (height, width)  # (T, 3, H, W)
+    scaled = functional.interpolate(images, size, mode="bilinear", antialias=True)
+    return scaled.permute(0, 2, 3, 1)  # (T, height, width, 3)
 
 
 def scale(clip: Tensor, size: int | tuple[int, int] | None) -> Tensor:
-    """Scales a clip to a size.
+    """Scale a clip to a size.
 
     Args:
-        clip: uint8 `(T, H, W, 3)`.
-        size: pixels of its shorter side, the other one in proportion (rounded); or
+        clip: Pixels, uint8 `(T, H, W, 3)`.
+        size: Pixels of its shorter side, the other one in proportion (rounded); or
             height and width, whatever its proportions; or None: the clip as it is.
 
     Returns:
         uint8 `(T, H', W', 3)`.
     """
-    if size is None:
-        return clip
-    return resize(
-        clip,
-        *(
-            size
-            if isinstance(size, tuple)
-            else _sides(clip.shape[1], clip.shape[2], size)
-        ),
-    )
+    if isinstance(size, int):
+        size = _sides(clip.shape[1], clip.shape[2], size)
+    return clip if size is None else resize(clip, *size)
 
 
 def _sides(height: float, width: float, short: int) -> tuple[int, int]:
-    """Gives height and width in the same proportion, the shorter one `short` pixels
-    long.
-    """
+    """Return height and width in proportion, the shorter one `short` pixels long."""
     factor = short / min(height, width)
     return max(short, round(height * factor)), max(short, round(width * factor))
 
@@ -77,17 +70,16 @@ def random_scale(
     stretch: float = 1.0,
     shape: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Scales a clip so that its shorter side has a random length, and stretches it at
-    random.
+    """Scale a clip to a random length of its shorter side, and stretch it at random.
 
     Args:
-        clip: uint8 `(T, H, W, 3)`.
-        sides: two lengths between which, both included, that of the shorter side is
+        clip: Pixels, uint8 `(T, H, W, 3)`.
+        sides: Two lengths between which, both included, that of the shorter side is
             drawn, in pixels.
-        rng: the source of randomness.
-        stretch: the width is multiplied by a factor between 1 / stretch and stretch,
+        rng: The source of randomness.
+        stretch: The width is multiplied by a factor between 1 / stretch and stretch,
             and the height divided by it.
-        shape: height and width whose proportions the clip is given before; None keeps
+        shape: Height and width whose proportions the clip is given before; None keeps
             its own.
 
     Returns:
@@ -100,90 +92,83 @@ def random_scale(
     """
     height, width = shape or clip.shape[1:3]
     short = int(rng.integers(min(sides), max(sides) + 1))
-    factor = (
-        float(rng.uniform(1 / stretch, stretch)) ** int(rng.choice((-1, 1)))
-        if stretch > 1
-        else 1.0
-    )
+    factor = 1.0
+    if stretch > 1:
+        factor = float(rng.uniform(1 / stretch, stretch)) ** int(rng.choice((-1, 1)))
     return resize(clip, *_sides(height / factor, width * factor, short))
 
 
 def crop(clip: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
-    """Cuts a rectangle out of every frame.
+    """Cut a rectangle out of every frame.
 
     Args:
         clip: `(T, H, W, 3)`.
-        top: first row.
-        left: first column.
-        height: rows.
-        width: columns.
+        top: First row.
+        left: First column.
+        height: Rows.
+        width: Columns.
 
     Returns:
         `(T, height, width, 3)`, a view.
 
     Raises:
-        ValueError: the rectangle does not lie inside the frame.
+        UserError: The rectangle does not lie inside the frame.
     """
     rows, columns = clip.shape[1:3]
-    if (
-        min(top, left) < 0
-        or min(height, width) < 1
-        or top + height > rows
-        or left + width > columns
-    ):
-        raise ValueError(
-            f"a crop of {height} x {width} at {top}, {left} leaves a {rows} x {columns} frame"
+    inside = 0 <= top <= rows - height and 0 <= left <= columns - width
+    if not inside or min(height, width) < 1:
+        raise UserError(
+            f"a crop of {height} x {width} at {top}, {left} leaves a {rows} x "
+            f"{columns} frame"
         )
     return clip[:, top : top + height, left : left + width]
 
 
 def centre_crop(clip: Tensor, size: int) -> Tensor:
-    """Cuts the square in the middle.
+    """Cut the square in the middle.
 
     Args:
         clip: `(T, H, W, 3)`.
-        size: pixels.
+        size: Pixels.
 
     Returns:
         `(T, size, size, 3)`.
 
     Raises:
-        ValueError: the frame is smaller.
+        UserError: The frame is smaller.
     """
-    return crop(
-        clip, (clip.shape[1] - size) // 2, (clip.shape[2] - size) // 2, size, size
-    )
+    top, left = ((side - size) // 2 for side in clip.shape[1:3])
+    return crop(clip, top, left, size, size)
 
 
 def random_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    """Cuts a square at a random place.
+    """Cut a square at a random place.
 
     Args:
         clip: `(T, H, W, 3)`.
-        size: pixels.
-        rng: the source of randomness.
+        size: Pixels.
+        rng: The source of randomness.
 
     Returns:
         `(T, size, size, 3)`.
 
     Raises:
-        ValueError: the frame is smaller.
+        UserError: The frame is smaller.
     """
     top, left = (int(rng.integers(max(0, side - size) + 1)) for side in clip.shape[1:3])
     return crop(clip, top, left, size, size)
 
 
 def jittered_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    """Cuts a rectangle of random size at one of 13 fixed places and scales it to a
-    square.
+    """Cut a rectangle of random size at one of 13 places and scale it to a square.
 
     Height and width are the frame's shorter side times 1, 0.875, 0.75 or 0.66, drawn as
     a pair at most one step apart.
 
     Args:
-        clip: uint8 `(T, H, W, 3)`.
-        size: pixels.
-        rng: the source of randomness.
+        clip: Pixels, uint8 `(T, H, W, 3)`.
+        size: Pixels.
+        rng: The source of randomness.
 
     Returns:
         uint8 `(T, size, size, 3)`.
@@ -194,27 +179,20 @@ def jittered_crop(clip: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     """
     rows, columns = clip.shape[1:3]
     sides = [int(min(rows, columns) * scale) for scale in JITTER_SCALES]
-    pairs = [
-        (a, b)
-        for i, a in enumerate(sides)
-        for j, b in enumerate(sides)
-        if abs(i - j) <= 1
-    ]
+    steps = range(len(sides))
+    pairs = [(sides[i], sides[j]) for i in steps for j in steps if abs(i - j) <= 1]
     height, width = pairs[int(rng.integers(len(pairs)))]
     y, x = _JITTER_PLACES[int(rng.integers(len(_JITTER_PLACES)))]
-    return resize(
-        crop(clip, y * (rows - height) // 4, x * (columns - width) // 4, height, width),
-        size,
-        size,
-    )
+    top, left = y * (rows - height) // 4, x * (columns - width) // 4
+    return resize(crop(clip, top, left, height, width), size, size)
 
 
 def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
-    """Cuts the squares that a test looks at.
+    """Cut the squares that a test looks at.
 
     Args:
         clip: `(T, H, W, 3)`.
-        size: pixels; the whole shorter side where the clip was resized to `size`.
+        size: Pixels; the whole shorter side where the clip was resized to `size`.
         crops: 1: the middle. 3: start, middle and end of the longer side, each centred
             across. 10: corners and middle, and the same mirrored.
 
@@ -222,7 +200,7 @@ def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
         `(crops, T, size, size, 3)`.
 
     Raises:
-        ValueError: the frame is smaller.
+        UserError: The frame is smaller.
 
     Source:
         Non-local Neural Networks, section 4.1 (fully-convolutional spatial inference,
@@ -239,7 +217,7 @@ def test_views(clip: Tensor, size: int, crops: int) -> Tensor:
 
 
 def flip(clip: Tensor) -> Tensor:
-    """Mirrors left and right: not for data whose labels tell left from right.
+    """Mirror left and right: not for data whose labels tell left from right.
 
     Args:
         clip: `(..., W, 3)`.
@@ -251,16 +229,17 @@ def flip(clip: Tensor) -> Tensor:
 
 
 def normalise(clip: Tensor) -> Tensor:
-    """Scales to [0, 1], subtracts ImageNet's mean, divides by its deviation, and puts
-    the channels first.
+    """Normalise a clip by ImageNet's statistics and put the channels first.
+
+    It is scaled to [0, 1] first; then the mean is subtracted, and the rest divided by
+    the deviation.
 
     Args:
-        clip: uint8 `(..., T, H, W, 3)`, RGB.
+        clip: Pixels, uint8 `(..., T, H, W, 3)`, RGB.
 
     Returns:
         float32 `(..., 3, T, H, W)`.
     """
-    scaled = (clip.float() / 255 - torch.tensor(IMAGENET_MEAN)) / torch.tensor(
-        IMAGENET_STD
-    )
+    mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    scaled = (clip.float() / 255 - mean) / deviation
     return scaled.movedim(-1, -4).contiguous()

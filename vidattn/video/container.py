@@ -1,5 +1,6 @@
-"""What a container's header says of the file's length: decord reads a cut file as a
-shorter video, silently.
+"""What a container's header says of the file's length.
+
+decord reads a cut file as a shorter video, silently.
 """
 
 import os
@@ -11,10 +12,10 @@ _SEGMENT = bytes.fromhex("18538067")
 
 
 def missing_bytes(path: str | Path) -> int:
-    """Counts the bytes by which a file is shorter than its container's header promises.
+    """Count the bytes by which a file is shorter than its container's header promises.
 
     Args:
-        path: an mp4 or mov, Matroska or WebM, or AVI file.
+        path: An mp4 or mov, Matroska or WebM, or AVI file.
 
     Returns:
         The number of missing bytes; 0 where the file is whole, its header promises no
@@ -38,7 +39,7 @@ def missing_bytes(path: str | Path) -> int:
 
 
 def _boxes_end(file: BinaryIO, actual: int) -> int:
-    """Walks the top-level boxes of an mp4; the last one ends where the file should."""
+    """Walk the top-level boxes of an mp4; the last one ends where the file should."""
     start = 0
     while start + 8 <= actual:
         file.seek(start)
@@ -55,8 +56,9 @@ def _boxes_end(file: BinaryIO, actual: int) -> int:
 
 
 def _matroska_end(file: BinaryIO) -> int:
-    """Adds the sizes of the EBML header and the segment; an unknown size (all ones)
-    promises nothing.
+    """Add the sizes of the EBML header and the segment.
+
+    An unknown size (all ones) promises nothing.
     """
     file.seek(4)
     header_size = _ebml_size(file) or 0
@@ -68,9 +70,7 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _ebml_size(file: BinaryIO) -> int | None:
-    """Reads a variable-length integer: the leading zeros of its first byte tell how
-    many bytes follow.
-    """
+    """Read an integer whose first byte's leading zeros tell how many bytes follow."""
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -1,9 +1,8 @@
-"""Frames from a video file, or from a folder of numbered JPEG frames, and back: decord
-reads, PyAV writes.
+"""Frames from a video file or a folder of numbered JPEG frames, and back.
 
-A reader is opened inside the call and never kept, because a decord reader that was
-opened in a parent process hangs in a forked data-loading worker and cannot be pickled
-for a spawned one.
+decord reads, PyAV writes. A reader is opened inside the call and never kept, because a
+decord reader that was opened in a parent process hangs in a forked data-loading worker
+and cannot be pickled for a spawned one.
 
 Frames are decoded one after the other from the first. decord can seek, but a seek
 returns wrong frames without a word in AVI with B-frames, FLV, MPEG program streams,
@@ -85,8 +84,9 @@ class VideoError(UserError):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a container promises: number of frames, frames per second, height and width
-    in pixels.
+    """What a container promises.
+
+    These are the number of frames, frames per second, and height and width in pixels.
     """
 
     frames: int
@@ -95,123 +95,98 @@ class VideoInfo:
     width: int
 
 
+def _fault(path: str, what: str) -> VideoError:
+    return VideoError(f"{path}: {what}", path)
+
+
 @contextmanager
 def _named(path: str, shown: str = "") -> Iterator[None]:
-    """Turns whatever the decoder raises into one line that names the file, or what of
-    it is shown.
-    """
+    """Turn whatever the decoder raises into one line that names the file."""
     try:
         yield
     except VideoError:
         raise
     except StopIteration as error:
-        raise VideoError(
-            f"{path}: fewer frames delivered than promised", path
-        ) from error
+        raise _fault(path, "fewer frames delivered than promised") from error
     except decord.DECORDLimitReachedError as error:
-        raise VideoError(
-            f"{path}: frames are missing, others are repeated instead", path
-        ) from error
-    except Exception as error:  # decord raises RuntimeError, DECORDError, IndexError ... for the same fault
-        raise VideoError(
-            f"{shown or path}: cannot be decoded: {_reason(error)}", path
-        ) from error
+        what = "frames are missing, others are repeated instead"
+        raise _fault(path, what) from error
+    except Exception as error:  # decord has several exceptions for the same fault
+        what = f"cannot be decoded: {_reason(error)}"
+        raise VideoError(f"{shown or path}: {what}", path) from error
 
 
 def _reason(error: Exception) -> str:
-    """Keeps the first line without the time and the place in decord's source that stand
-    before it.
-    """
-    text = str(error).strip().splitlines()
-    return (
-        re.sub(r"\[[\d:]+\] \S+:\d+: ", "", text[0]) if text else type(error).__name__
-    )
+    """Return the first line without the time and the place in decord's source."""
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"\[[\d:]+\] \S+:\d+: ", "", first)
 
 
 def _open(path: str) -> "decord.VideoReader":
     if not os.path.isfile(path):
-        raise VideoError(f"{path}: no such video file or folder of frames", path)
+        raise _fault(path, "no such video file or folder of frames")
     with _named(path):
-        if os.path.getsize(path) == 0:
-            raise VideoError(f"{path}: the file is empty", path)
+        size = os.path.getsize(path)
+        if size == 0:
+            raise _fault(path, "the file is empty")
         if missing := missing_bytes(path):
-            raise VideoError(
-                f"{path}: cut off, {missing} bytes are missing at its end", path
-            )
+            raise _fault(path, f"cut off, {missing} bytes are missing at its end")
         with av.open(path) as container:
             if container.format.name == "mpegts":
-                raise VideoError(
-                    f"{path}: MPEG transport streams are decoded wrongly; remux it to mp4",
-                    path,
-                )
-            promised = max(
-                (stream.frames for stream in container.streams.video), default=0
-            )
-        if promised > os.path.getsize(
-            path
-        ):  # decord takes memory for them all, and ends the process
-            raise VideoError(f"{path}: promises {promised} frames in fewer bytes", path)
+                what = "MPEG transport streams are decoded wrongly; remux it to mp4"
+                raise _fault(path, what)
+            promised = max((s.frames for s in container.streams.video), default=0)
+        if promised > size:  # decord takes memory for them all, and ends the process
+            raise _fault(path, f"promises {promised} frames in fewer bytes")
         # One thread: the same frames in the same order on every machine, and no fight
         # with the loader's workers.
         reader = decord.VideoReader(
             path, ctx=decord.cpu(0), num_threads=1, fault_tol=_NO_REPAIR
         )
         if len(reader) == 0:
-            raise VideoError(f"{path}: holds no frame", path)
+            raise _fault(path, "holds no frame")
         first = float(reader.get_frame_timestamp(0)[0])
     if _OLDEST_TIMESTAMP < first < 0:
-        raise VideoError(
-            f"{path}: the first timestamp is {first:.3f} s, below zero (an edit list)",
-            path,
-        )
+        what = f"the first timestamp is {first:.3f} s, below zero (an edit list)"
+        raise _fault(path, what)
     return reader
 
 
 def _numbered_frames(folder: str) -> list[str]:
-    """Lists `1.jpg`, `00002.jpg` ... of a folder in the order of their numbers, none
-    missing.
-    """
+    """Return `1.jpg`, `00002.jpg` ... in the order of their numbers, none missing."""
     with _named(folder):
-        images = [
-            name
-            for name in os.listdir(folder)
-            if Path(name).suffix.lower() in (".jpg", ".jpeg")
-        ]
+        names = [Path(name) for name in os.listdir(folder)]
+    images = [name for name in names if name.suffix.lower() in (".jpg", ".jpeg")]
     found = sorted(
-        (int(Path(name).stem), name) for name in images if Path(name).stem.isdecimal()
+        (int(name.stem), name.name) for name in images if name.stem.isdecimal()
     )
     if not found:
-        raise VideoError(
-            f"{folder}: holds no numbered JPEG frame (00001.jpg ...)", folder
-        )
+        raise _fault(folder, "holds no numbered JPEG frame (00001.jpg ...)")
     for expected, (number, name) in enumerate(found, start=found[0][0]):
         if number != expected:
-            raise VideoError(
-                f"{folder}: frame number {expected} is missing (next is {name})", folder
-            )
+            what = f"frame number {expected} is missing (next is {name})"
+            raise _fault(folder, what)
     return [os.path.join(folder, name) for _, name in found]
 
 
 def _read_image(path: str, folder: str) -> np.ndarray:
-    with (
-        _named(folder, f"{folder}: {os.path.basename(path)}"),
-        Image.open(path) as image,
-    ):
+    shown = f"{folder}: {os.path.basename(path)}"
+    with _named(folder, shown), Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Reads what the container promises.
+    """Read what the container promises.
 
     Args:
-        path: a video file, or a folder of numbered JPEG frames.
+        path: A video file, or a folder of numbered JPEG frames.
 
     Returns:
         Number of frames, frames per second (12 for a folder, the rate of
         Something-Something V1), height and width.
 
     Raises:
-        VideoError: the file cannot be opened, or breaks a promise that can be checked
+        VideoError: The file cannot be opened, or breaks a promise that can be checked
             without decoding all of it.
     """
     name = str(path)
@@ -222,18 +197,17 @@ def probe(path: str | Path) -> VideoInfo:
     reader = _open(name)
     with _named(name):
         height, width = reader.next().shape[:2]
-        return VideoInfo(
-            len(reader), float(reader.get_avg_fps()), int(height), int(width)
-        )
+        fps = float(reader.get_avg_fps())
+        return VideoInfo(len(reader), fps, int(height), int(width))
 
 
 def read_frames(
     path: str | Path, indices: Indices | Callable[[int], Indices]
 ) -> np.ndarray:
-    """Decodes the frames at `indices`, which may repeat and stand in any order.
+    """Decode the frames at `indices`, which may repeat and stand in any order.
 
     Args:
-        path: a video file, or a folder of numbered JPEG frames.
+        path: A video file, or a folder of numbered JPEG frames.
         indices: T frame numbers, counted from 0; or a function that gives them from the
             number of frames, so that the file is opened only once.
 
@@ -241,7 +215,7 @@ def read_frames(
         uint8 array `(T, H, W, 3)`, RGB.
 
     Raises:
-        VideoError: the file cannot be decoded, or breaks a promise that can be checked.
+        VideoError: The file cannot be decoded, or breaks a promise that can be checked.
     """
     name = str(path)
     if os.path.isdir(name):
@@ -254,14 +228,12 @@ def read_frames(
         with _named(name):
             frames = _decode(reader, set(wanted))
     if len({frame.shape for frame in frames.values()}) != 1:
-        raise VideoError(f"{name}: the frames differ in size", name)
+        raise _fault(name, "the frames differ in size")
     return np.stack([frames[index] for index in wanted])
 
 
 def _decode(reader: "decord.VideoReader", wanted: set[int]) -> dict[int, np.ndarray]:
-    """Decodes every frame up to the last wanted one, in order, and copies the wanted
-    ones.
-    """
+    """Decode every frame up to the last wanted one in turn; return the wanted ones."""
     frames = {}
     for index in range(max(wanted) + 1):
         frame = reader.next()
@@ -271,7 +243,7 @@ def _decode(reader: "decord.VideoReader", wanted: set[int]) -> dict[int, np.ndar
 
 
 def _without_padding(frame: np.ndarray) -> np.ndarray:
-    """Drops the filler at the end of each row, which decord takes for more channels.
+    """Drop the filler at the end of each row, which decord takes for more channels.
 
     It divides the length of a padded row by the width: at a width of 16, 24 or 48
     pixels that gives 6, 4 and 4 "channels", and the picture is sheared.
@@ -279,85 +251,72 @@ def _without_padding(frame: np.ndarray) -> np.ndarray:
     height, width, channels = frame.shape
     if channels == 3:
         return frame
-    return frame.reshape(height, width * channels)[:, : 3 * width].reshape(
-        height, width, 3
-    )
+    rows = frame.reshape(height, width * channels)
+    return rows[:, : 3 * width].reshape(height, width, 3)
 
 
 def _wanted(
     name: str, indices: Indices | Callable[[int], Indices], total: int
 ) -> list[int]:
-    """Resolves `indices` and refuses those outside the video."""
-    wanted = [
-        int(index) for index in (indices(total) if callable(indices) else indices)
-    ]
+    """Resolve `indices` and refuses those outside the video."""
+    wanted = [int(i) for i in (indices(total) if callable(indices) else indices)]
     if not wanted:
-        raise VideoError(f"{name}: no frame asked for", name)
-    outside = [index for index in wanted if not 0 <= index < total]
-    if outside:
-        raise VideoError(
-            f"{name}: frame {outside[0]} asked for, allowed are 0 to {total - 1}", name
-        )
+        raise _fault(name, "no frame asked for")
+    if outside := [index for index in wanted if not 0 <= index < total]:
+        what = f"frame {outside[0]} asked for, allowed are 0 to {total - 1}"
+        raise _fault(name, what)
     return wanted
 
 
 def write_video(
     path: str | Path, frames: np.ndarray, fps: float = 12.0, crf: int = 18
 ) -> None:
-    """Writes an H.264 mp4 (yuv420p), under a temporary name first; the same frames give
-    the same bytes.
+    """Write an H.264 mp4 (yuv420p), under a temporary name first.
+
+    The same frames give the same bytes.
 
     Args:
-        path: where to write, ending in `.mp4`.
-        frames: uint8 array `(T, H, W, 3)`, RGB; H and W even, since yuv420p halves both
-            for the colours.
-        fps: frames per second.
-        crf: x264's constant rate factor, 0 (lossless up to the change of colour space)
-            to 51.
+        path: Where to write, ending in `.mp4`.
+        frames: RGB as a uint8 array `(T, H, W, 3)`; H and W even, since yuv420p halves
+            both for the colours.
+        fps: Frames per second.
+        crf: Constant rate factor of the x264 encoder, 0 (lossless up to the change of
+            colour space) to 51.
 
     Raises:
-        ValueError: the frames, the rate or the suffix cannot be written.
+        UserError: The frames, the rate or the suffix cannot be written.
     """
     target = Path(path)
-    if (
-        frames.ndim != 4
-        or frames.shape[-1] != 3
-        or frames.dtype != np.uint8
-        or 0 in frames.shape
-    ):
+    four = frames.ndim == 4 and frames.shape[-1] == 3
+    if not four or frames.dtype != np.uint8 or not frames.size:
         found = f"{frames.dtype} {frames.shape}"
-        raise ValueError(
+        raise UserError(
             f"frames must be a non-empty uint8 array (T, H, W, 3), not {found}"
         )
-    _, height, width, _ = frames.shape
+    height, width = frames.shape[1:3]
     if height % 2 or width % 2:
-        raise ValueError(
+        raise UserError(
             f"yuv420p needs an even height and width, not {height} x {width}"
         )
     if fps <= 0 or not 0 <= crf <= 51:
-        raise ValueError(
+        raise UserError(
             f"fps must be above 0 and crf in 0 to 51, not fps={fps}, crf={crf}"
         )
     if target.suffix != ".mp4":
-        raise ValueError(f"{target}: only .mp4 is written")
-    temporary = target.with_name(
-        f".{target.stem}.{os.getpid()}-{threading.get_ident()}.tmp"
-    )
+        raise UserError(f"{target}: only .mp4 is written")
+    mine = f".{target.stem}.{os.getpid()}-{threading.get_ident()}.tmp"
+    temporary = target.with_name(mine)
+    rate = Fraction(fps).limit_denominator(1001)
+    exact = {"fflags": "+bitexact"}  # leaves dates and version strings out
     try:
-        # bitexact leaves dates and version strings out.
-        with av.open(
-            str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}
-        ) as container:
-            stream = container.add_stream(
-                "libx264", rate=Fraction(fps).limit_denominator(1001)
-            )
+        with av.open(str(temporary), "w", format="mp4", options=exact) as container:
+            stream = container.add_stream("libx264", rate=rate)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             # Any reader can seek in it: a key frame every 12 frames, and no B-frames.
             stream.options = dict(crf=str(crf), g="12", bf="0", threads="1")
             for image in frames:
-                frame = av.VideoFrame.from_ndarray(
-                    np.ascontiguousarray(image), format="rgb24"
-                )
+                image = np.ascontiguousarray(image)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
         os.replace(temporary, target)

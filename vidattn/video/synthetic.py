@@ -1,5 +1,4 @@
-"""Synthetic clips with labels: small films whose class is a *relation* between distant
-places and times.
+"""Synthetic clips whose class is a *relation* between distant places and times.
 
 Every clip is rendered with numpy, written as a real H.264 file and later read back
 through the same decoder as any other video. The tasks share one renderer:
@@ -50,11 +49,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from vidattn.description import Part
 from vidattn.video.decode import write_video
 
-VERSION = 1  # raise it when the same spec would render other pixels: run folders are keyed by it
+# Raise it when the same spec would render other pixels: run folders are keyed by it.
+VERSION = 1
 
 DIRECTIONS = ("left", "right", "up", "down")
 REVERSED = {"left": "right", "right": "left", "up": "down", "down": "up"}
@@ -78,27 +79,25 @@ _STEP = {
 }
 
 
-class SyntheticSpec(BaseModel):
+class SyntheticSpec(Part):
     """What a synthetic data set is; two equal descriptions render the same pixels.
 
     Args:
         task: ``"lone"``, ``"colours"``, ``"ways"``, ``"cue"``, ``"sizes"``, ``"axes"``,
             ``"apart"`` or ``"aligned"``.
-        clips: number of clips; classes are balanced.
-        seed: seed of the whole set.
-        size: height and width in pixels (even, for yuv420p).
-        frames: frames a clip.
-        noise: standard deviation of Gaussian pixel noise, in units of the full range
+        clips: Number of clips; classes are balanced.
+        seed: Seed of the whole set.
+        size: Height and width in pixels (even, for yuv420p).
+        frames: Frames a clip.
+        noise: Standard deviation of Gaussian pixel noise, in units of the full range
             [0, 1].
-        distractors: objects besides the target (none where there is no ring; 0 leaves
+        distractors: Objects besides the target (none where there is no ring; 0 leaves
             the answer in plain sight: the oracle's data).
-        alone: share of the clips that show the target alone, as if ``distractors`` were
+        alone: Share of the clips that show the target alone, as if ``distractors`` were
             0.
-        gap: least distance in pixels between the ring's centre and the target's path,
+        gap: Least distance in pixels between the ring's centre and the target's path,
             where there is room for it; else the farthest of 64 places is taken.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     task: Literal[
         "lone", "colours", "ways", "cue", "sizes", "axes", "apart", "aligned"
@@ -122,13 +121,9 @@ class SyntheticSpec(BaseModel):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the labels."""
+        """Return the classes' names, in the order of the labels."""
         if self.task == "lone":
-            return tuple(
-                f"{colour} {direction}"
-                for colour in COLOURS
-                for direction in DIRECTIONS
-            )
+            return tuple(f"{colour} {way}" for colour in COLOURS for way in DIRECTIONS)
         if self.task == "colours":
             return (*COLOURS, "nothing")
         if self.task in ("ways", "apart", "aligned"):
@@ -136,8 +131,9 @@ class SyntheticSpec(BaseModel):
         return ("horizontal", "vertical") if self.task == "axes" else DIRECTIONS
 
     def key(self) -> str:
-        """Sixteen hexadecimal digits for generator version and description, not for
-        encoded bytes.
+        """Return sixteen hexadecimal digits for generator version and description.
+
+        Encoded bytes do not count: they are another version's of the encoder.
         """
         # `alone` came after the first clips on disk, whose names must stay.
         unused = set() if self.alone else {"alone"}
@@ -150,10 +146,10 @@ class Scene:
     """One rendered clip and what is true of it.
 
     Args:
-        frames: uint8 ``(T, H, W, 3)``.
-        label: index into the classes of the description.
-        target: boolean ``(T, H, W)``, where the object that decides the class is seen.
-        ring: boolean ``(T, H, W)``, where the ring is seen (all false where there is
+        frames: Pixels, uint8 ``(T, H, W, 3)``.
+        label: Index into the classes of the description.
+        target: Boolean ``(T, H, W)``, where the object that decides the class is seen.
+        ring: Boolean ``(T, H, W)``, where the ring is seen (all false where there is
             none).
     """
 
@@ -166,43 +162,35 @@ class Scene:
 def _cover(
     kind: str, rows: np.ndarray, columns: np.ndarray, radius: float
 ) -> np.ndarray:
-    """Share of each pixel, in [0, 1], that a shape covers; offsets from its centre in
-    pixels.
+    """Return the share of each pixel, in [0, 1], that a shape covers.
+
+    Rows and columns are offsets from its centre, in pixels.
     """
     if kind == "square":
-        distance = (
-            np.maximum(np.abs(rows), np.abs(columns)) * 1.13
-        )  # about the area of the disc
+        # About the area of the disc.
+        distance = np.maximum(np.abs(rows), np.abs(columns)) * 1.13
     elif kind == "diamond":
         distance = (np.abs(rows) + np.abs(columns)) * 0.8
     else:
         distance = np.hypot(rows, columns)
-    edge = (
-        np.abs(distance - 0.72 * radius) - 0.28 * radius
-        if kind == "ring"
-        else distance - radius
-    )
+    edge = distance - radius
+    if kind == "ring":
+        edge = np.abs(distance - 0.72 * radius) - 0.28 * radius
     return np.clip(0.5 - edge, 0.0, 1.0)
 
 
 def _smooth_background(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A still, grey, low-frequency texture ``(H, W, 1)`` that says nothing about the
-    class.
-    """
+    """Return a still grey texture ``(H, W, 1)``, which says nothing of the class."""
     coarse = rng.uniform(0.25, 0.55, (5, 5))
-    position = np.linspace(0, 4, size)
-    along = np.array([np.interp(position, np.arange(5), row) for row in coarse])
-    return np.array(
-        [np.interp(position, np.arange(5), column) for column in along.T]
-    ).T[:, :, None]
+    position, known = np.linspace(0, 4, size), np.arange(5)
+    along = np.array([np.interp(position, known, row) for row in coarse])
+    return np.array([np.interp(position, known, each) for each in along.T]).T[..., None]
 
 
 def _place_ring(
     rng: np.random.Generator, spec: SyntheticSpec, path: np.ndarray, margin: float
 ) -> np.ndarray:
-    """A ring position at least ``gap`` pixels from the whole path; the farthest of 64
-    if none is.
-    """
+    """Return a place at least ``gap`` pixels from the path, else the farthest of 64."""
     candidates = rng.uniform(margin, spec.size - margin, (64, 2))
     nearest = np.linalg.norm(candidates[:, None] - path[None], axis=2).min(axis=1)
     good = np.flatnonzero(nearest >= spec.gap)
@@ -216,9 +204,7 @@ def _path(
     margin: float,
     steps: int,
 ) -> np.ndarray:
-    """A straight path ``(steps, 2)`` anywhere, whole inside the picture but for
-    ``margin``.
-    """
+    """Return a straight path ``(steps, 2)`` inside the picture but for ``margin``."""
     length = rng.uniform(0.35, 0.55) * spec.size
     middle = rng.uniform(8, spec.size - 8, 2)
     way = np.array(_STEP[direction])
@@ -230,27 +216,21 @@ def _path(
 def _small_paths(
     rng: np.random.Generator, spec: SyntheticSpec, directions: list[str], steps: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """The paths of small objects and the place of the ring, in ``"apart"`` and
-    ``"aligned"``.
-    """
+    """Return small objects' paths and the ring's place in "apart" and "aligned"."""
     size, length = spec.size, spec.size / 4
     low, high = size * 0.52, size - 4  # of all that an object's centre passes
     turned = rng.random(2) < 0.5  # which corner
-    place = (
-        rng.uniform(5.5, size * 0.155, 2)
-        if spec.task == "apart"
-        else np.full(2, (low + high) / 2)
-    )
+    place = np.full(2, (low + high) / 2)
+    if spec.task == "apart":
+        place = rng.uniform(5.5, size * 0.155, 2)
     along = np.linspace(-0.5, 0.5, steps)[:, None] * length
     ways = np.array([_STEP[direction] for direction in directions])
     best, widest = np.zeros(0), -1.0
     for _ in range(64):  # objects that hide each other would make another task of it
         half = np.abs(ways) * length / 2
         middles = rng.uniform(low + half, high - half)
-        paths = (
-            np.where(turned, size - 1 - middles, middles)[:, None]
-            + along * ways[:, None]
-        )
+        middles = np.where(turned, size - 1 - middles, middles)
+        paths = middles[:, None] + along * ways[:, None]
         apart = np.linalg.norm(paths[:, None] - paths[None], axis=-1).min(axis=-1)
         nearest = apart[~np.eye(len(paths), dtype=bool)].min(initial=np.inf)
         if nearest > widest:
@@ -264,7 +244,7 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     """Draw clip ``index`` of a data set.
 
     Args:
-        spec: the data set.
+        spec: The data set.
         index: 0 to ``spec.clips - 1``.
 
     Returns:
@@ -276,19 +256,15 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
     # within one clip.
     label = index % len(spec.classes)
     colours = list(rng.permutation(len(COLOURS)))
-    way = (
-        index // len(spec.classes) if spec.task == "colours" else label
-    )  # each colour in all directions
-    directions = [DIRECTIONS[way % 4]]
-    directions += [d for d in rng.permutation(DIRECTIONS) if d != directions[0]][
-        : spec.distractors
-    ]
+    # Each colour goes in all directions.
+    way = index // len(spec.classes) if spec.task == "colours" else label
+    mine = DIRECTIONS[way % 4]
+    others = [other for other in rng.permutation(DIRECTIONS) if other != mine]
+    directions = [mine, *others[: spec.distractors]]
     if spec.task == "axes":
-        both = DIRECTIONS[:2], DIRECTIONS[2:]
-        directions = [
-            str(rng.choice(both[label])),
-            *rng.choice(both[1 - label], spec.distractors),
-        ]
+        axes = DIRECTIONS[:2], DIRECTIONS[2:]
+        mine = str(rng.choice(axes[label]))
+        directions = [mine, *rng.choice(axes[1 - label], spec.distractors)]
     if spec.task == "lone":
         colours[0] = label // 4
     if spec.task == "colours":
@@ -296,18 +272,16 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         directions = directions[: label < len(COLOURS)]
     lines = spec.task in ("apart", "aligned")
     if lines:
-        mine, other = rng.permutation([RED, CYAN])
-        colours = [mine] + [other] * spec.distractors
+        own, other = rng.permutation([RED, CYAN])
+        colours = [own] + [other] * spec.distractors
         directions = [DIRECTIONS[label]] + [DIRECTIONS[1 - label]] * spec.distractors
     if spec.alone and rng.random() < spec.alone:
         directions = directions[:1]
 
     grid = np.arange(spec.size, dtype=float)
-    back = (
-        np.full((spec.size, spec.size, 1), 0.4)
-        if lines
-        else _smooth_background(rng, spec.size)
-    )
+    back = np.full((spec.size, spec.size, 1), 0.4)
+    if not lines:
+        back = _smooth_background(rng, spec.size)
     image = np.repeat(back[None], spec.frames, axis=0).repeat(3, axis=3)
     target = np.zeros(image.shape[:3], dtype=bool)
     ring = np.zeros_like(target)
@@ -319,9 +293,8 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
         # ring and object at once.
         end, start = spec.frames // 10, 3 * spec.frames // 10
     moving = np.arange(start, spec.frames - start)
-    sizes: np.ndarray | None = (
-        None  # of the objects, then of the ring; None: drawn while painting
-    )
+    # Of the objects, then of the ring; None: drawn while painting.
+    sizes: np.ndarray | None = None
     place: np.ndarray | None = None  # of the ring; None: where there is room
     # Painted from last to first: the target is never hidden by a distractor.
     order = np.arange(len(directions))
@@ -336,10 +309,8 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
             sizes = np.resize(rng.permutation(RADII), len(directions) + 1)
             order = np.argsort(sizes[:-1], kind="stable")
         margins = [6.0] * len(directions) if sizes is None else sizes
-        paths = [
-            _path(rng, spec, *pair, len(moving))
-            for pair in zip(directions, margins, strict=False)
-        ]
+        pairs = zip(directions, margins, strict=False)
+        paths = [_path(rng, spec, *pair, len(moving)) for pair in pairs]
 
     for i in order[::-1]:
         kind = ("disc", "square", "diamond")[rng.integers(3)]
@@ -351,9 +322,9 @@ def render(spec: SyntheticSpec, index: int) -> Scene:
                 target[t] = cover > 0.5
     if not ringless:
         radius, margin = (6.5, 7) if sizes is None else (sizes[-1], max(sizes[-1], 7))
-        row, column = (
-            _place_ring(rng, spec, paths[0], margin) if place is None else place
-        )
+        if place is None:
+            place = _place_ring(rng, spec, paths[0], margin)
+        row, column = place
         cover = _cover("ring", grid[:, None] - row, grid[None] - column, radius)
         for t in [*range(end), *range(spec.frames - end, spec.frames)]:
             image[t] += cover[:, :, None] * (palette[colours[0]] - image[t])
@@ -369,9 +340,9 @@ def write_clips(
     """Write a data set as H.264 files, or find it again.
 
     Args:
-        spec: the data set.
-        root: folder that holds one folder a data set.
-        progress: print a line every 200 clips.
+        spec: The data set.
+        root: Folder that holds one folder a data set.
+        progress: Print a line every 200 clips.
 
     Returns:
         The data set's folder: ``00000.mp4`` ..., ``index.csv`` (``path,label``) and
@@ -398,9 +369,8 @@ def write_clips(
     (partial / "spec.json").write_text(spec.model_dump_json(indent=1) + "\n")
     try:
         partial.rename(folder)
-    except (
-        OSError
-    ):  # another process finished the same set first: its files are as good
+    except OSError:
+        # Another process finished the same set first: its files are as good.
         shutil.rmtree(partial)
         if not folder.is_dir():
             raise

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import pandas as pd
 import torch
@@ -115,14 +116,36 @@ def _parts(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
 
 def _operation(module: nn.Module) -> str:
     if isinstance(module, Stage):
-        return module.operation()
+        return _stage(module)
     kernel, stride = _triple(module.kernel_size), _triple(module.stride)
-    text = (
-        "x".join(map(str, kernel)) + ", CHANNELS"
-    )  # a pooling learns its channels only when it runs
-    return (
-        text if stride == (1, 1, 1) else f"{text}, stride {','.join(map(str, stride))}"
+    # A pooling learns its channels only when it runs.
+    text = "x".join(map(str, kernel)) + ", CHANNELS"
+    if stride == (1, 1, 1):
+        return text
+    return f"{text}, stride {','.join(map(str, stride))}"
+
+
+def _stage(stage: Stage) -> str:
+    """Return one line: the kernels of equal blocks in turn, then the placed blocks."""
+    runs = groupby(_kernels(block) for block in stage.blocks)
+    text = " + ".join(f"[{kernels}] x {len(list(run))}" for kernels, run in runs)
+    for number, block in stage.placed.items():
+        text += f", {type(block).__name__} after block {number}"
+    return text
+
+
+def _kernels(block: nn.Module) -> str:
+    """Return the block's convolutions, without those of its shortcut."""
+    return "; ".join(
+        _kernel(layer)
+        for name, layer in block.named_modules()
+        if isinstance(layer, nn.Conv3d) and not name.startswith("downsample")
     )
+
+
+def _kernel(conv: nn.Conv3d) -> str:
+    groups = f" in {conv.groups} groups" if conv.groups > 1 else ""
+    return "x".join(map(str, conv.kernel_size)) + f", {conv.out_channels}{groups}"
 
 
 def _triple(size: object) -> tuple[int, ...]:

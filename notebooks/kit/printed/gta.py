@@ -1,7 +1,7 @@
 """Every parameter and FLOPs figure that the GTA paper prints, recomputed.
 
 A FLOP is one multiply-add of a convolution or a product, counted by `vidattn.cost`
-under its convention `"all"`: so the two bare networks come out, and with them every row
+under the convention `"all"`: so the two bare networks come out, and with them every row
 with NL, SA and TA. The text's projections are C x C; the figures ask for C / 2 in NL
 and C / 4 in SA and TA, and for pooled keys, which the text does not mention. GTA's rows
 ask for more; `notebooks.kit.printed.models.Bottlenecked` is a composition that gives them all,

@@ -24,6 +24,7 @@ from einops import einsum
 from torch import Tensor, nn
 
 from notebooks.kit.printed.explain import Reading, in_unit
+from notebooks.kit.printed.thop import Convention, count
 from vidattn.backbones import BACKBONES, ResNet, place
 from vidattn.backbones.resnet import Bottleneck
 from vidattn.blocks import (
@@ -36,7 +37,7 @@ from vidattn.blocks import (
     RegionNonLocal,
     make_block,
 )
-from vidattn.cost import Convention, Cost, count
+from vidattn.cost import Cost
 from vidattn.yamlfile import read_yaml
 
 DATA = Path(__file__).parent / "data"
@@ -391,7 +392,7 @@ def recount(
         given: What of: the number of channels, or the backbone and the number of
             classes.
         shape: Shape of the input.
-        convention: As for `vidattn.cost.count`.
+        convention: As for `thop.count`.
     """
     return count(lambda: build(*given), shape, convention)
 

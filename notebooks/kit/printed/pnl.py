@@ -1,7 +1,7 @@
 """Every parameter and FLOPs figure that the PNL paper prints, recomputed.
 
 The paper does not say how it counts. Its MFNet costs 11.176 G under the convention of
-`vidattn.cost` called `"modules, linear layers once"`: the tool of RNL's tables, a
+`thop.count` called `"modules, linear layers once"`: the tool of RNL's tables, a
 little later. All FLOPs are counted so.
 
 Three rows of Table 5 (Res50-NL, -CGD, -CGNL) are quoted: that paper's own networks are
@@ -28,8 +28,8 @@ from notebooks.kit.printed.models import (
     says,
 )
 from notebooks.kit.printed.rows import cell, difference
+from notebooks.kit.printed.thop import Convention
 from vidattn.blocks import NonLocal
-from vidattn.cost import Convention
 
 CONVENTION: Convention = "modules, linear layers once"
 IMAGENET = 1000

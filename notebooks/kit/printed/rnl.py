@@ -1,7 +1,7 @@
 """Every parameter and FLOPs figure that the RNL paper prints, recomputed.
 
 The paper does not say how it counts. One convention gives all FLOPs of Table III within
-their last digit: that of `vidattn.cost` called `"modules"`, on a network that scores
+their last digit: that of `thop.count` called `"modules"`, on a network that scores
 each frame and averages the scores, as TSM's public code does. It leaves out F_theta and
 both products of attention, since no module does them.
 

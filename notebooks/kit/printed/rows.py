@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from notebooks.kit.printed.explain import Figure, judge
 from notebooks.kit.printed.models import Network, differences, readings
-from vidattn.cost import Convention
+from notebooks.kit.printed.thop import Convention
 
 
 def cell(row: Mapping[str, str], more: Sequence[tuple[str, float]] = ()) -> Figure:

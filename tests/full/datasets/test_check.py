@@ -18,6 +18,7 @@ from notebooks.full.datasets.check import Complaints, survive
 from tests.video.layouts import FRAMES, encode, pixels, put
 from vidattn.training.evaluate import loader
 from vidattn.video.datasets import VideoDataset
+from vidattn.video.sample import Sampling
 from vidattn.video.decode import VideoError, read_frames, write_video
 from vidattn.video.index import Clip, Clips
 
@@ -240,7 +241,8 @@ def test_what_a_check_cannot_see(tmp_path: Path) -> None:
 def test_a_hundred_bad_videos_through_the_training_loader(paths: list[str]) -> None:
     """The loader goes on behind each of them, and each error names its file."""
     videos = Clips([Clip(path, 0, "", "") for path in paths], ("a",), [])
-    data = VideoDataset(videos, frames=FRAMES, size=16, resize=16, train=True)
+    sampling = Sampling(frames=FRAMES, size=16, resize=16)
+    data = VideoDataset(videos, sampling, train=True)
     clips, said = iter(loader(data, workers=2, batch_size=None, shuffle=False)), []
     for _ in paths:
         with pytest.raises(VideoError) as caught:

@@ -173,7 +173,7 @@ def test_averaging_by_a_module_changes_the_count_and_nothing_else() -> None:
     for block in (narrow, averaged):
         torch.nn.init.ones_(block.eval().bn.weight)
     assert torch.equal(averaged(x), narrow(x)) and not torch.equal(narrow(x), x)
-    from vidattn.cost import count
+    from notebooks.kit.printed.thop import count
 
     more = (
         count(averaged, x.shape, "modules").macs
