@@ -414,7 +414,7 @@ with torch.no_grad():
 shown = {"bias b": block.b.detach(), "mean weight": whole.flatten(0, 3).mean(0)}
 fig, axes = plt.subplots(1, 2, figsize=(figures.WIDTH, 2.0), layout="constrained")
 for axis, (name, values) in zip(axes, shown.items(), strict=True):
-    axis.bar(range(-width, width + 1), values, color=figures.COLOURS["GTA"])
+    axis.bar(range(-width, width + 1), values, color=figures.COLOURS["temporal"])
     axis.set(xlabel="offset s, frames", ylabel=name)
 plt.show()
 tilt = (block.b - block.b.flip(0)).abs().max().item()
