@@ -18,7 +18,7 @@ LEDGER ?=#   the ledger of `make evidence`: rnl | pnl | rcca | gta | pnl_c2d ...
 PYTEST ?=#   more words for pytest: `make test PYTEST="-k region"`
 PAPER ?=#   of `make full`: rnl | pnl | rcca | gta; all of them if empty
 TABLE ?=#   of `make full`: one table of the paper, such as Fig3 or IX
-ROW ?=#   of `make full`: one row, the name of a file in notebooks/params/full
+ROW ?=#   of `make full`: one row, by its name in notebooks/full/rows.yaml
 DATA_ROOT ?=#   of `make full`: the folder of the data sets and of weights/
 RUNS ?= runs/full#   of `make full`: where runs and results go
 DRY ?=#   of `make full`: 1 shows what would be run, and stops
@@ -114,21 +114,26 @@ full-record: $(READY) ## take what was measured at full scale into the book
 	$(PYTHON) -m notebooks.full.batch record $(SELECT)
 
 .PHONY: full-params
-full-params: $(READY) ## write notebooks/params/full anew from notebooks/full/rows.yaml
-	$(PYTHON) -m notebooks.full.params
+full-params: $(READY) ## write a file of parameters for every row into runs/params
+	$(PYTHON) -m notebooks.full.params --folder runs/params
 
 .PHONY: test-cluster
 test-cluster: $(READY) $(BATCH)/.ready ## a batch under a real SLURM of two nodes, disturbed (needs root, slurm-wlm, munge)
-	VIDATTN_CLUSTER=1 OMP_NUM_THREADS=1 $(BATCH)/bin/python -m pytest -q -rs tests/cluster
+	VIDATTN_CLUSTER=1 OMP_NUM_THREADS=1 $(BATCH)/bin/python -m pytest -q -rs tests/full/cluster
 
 .PHONY: lint
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## layout (ruff format), ruff and mypy
+	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 
 .PHONY: house
 house: $(READY) ## measure the house: lines of code, cells, prose (tests/house holds the limits)
 	$(PYTHON) -m tests.house.measure
+
+.PHONY: house
+house: $(READY) ## how large the library and each page are, in lines of code
+	@$(PYTHON) -m tests.house.measure
 
 .PHONY: bench
 bench: $(READY) ## time and memory of every block on this machine

@@ -75,12 +75,17 @@ def _chapter(options: argparse.Namespace) -> None:
 
 def _data(options: argparse.Namespace) -> None:
     from notebooks.full.datasets.check import check_dataset, report
+    from notebooks.full.datasets.lists import write_lists
     from vidattn.training.checkpoint import write_atomically
 
     how = {"quick": options.quick, "workers": options.workers}
     faults, summary = check_dataset(options.kind, options.root, options.split, **how)
     write_atomically(options.out, lambda file: file.write(report(faults).encode()))
     print("\n".join([*map(str, faults), summary]))
+    if options.lists:
+        write_lists(
+            options.lists, options.kind, options.root, options.split, options.out
+        )
     if faults:
         raise UserError(f"{len(faults)} clips cannot be used: {options.out} lists them")
 
@@ -91,6 +96,12 @@ def _bench(options: argparse.Namespace) -> None:
     for name, suite in SUITES.items():
         if options.suite in (None, name):
             print(table(suite))
+
+
+def _costs(options: argparse.Namespace) -> None:
+    from notebooks.kit.printed.audit import write_csv
+
+    write_csv(sys.stdout, options.paper)
 
 
 def _evidence(options: argparse.Namespace) -> None:
@@ -187,6 +198,11 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("faults.csv"),
         help="the report (default: faults.csv)",
     )
+    data.add_argument(
+        "--lists",
+        type=Path,
+        help="a folder for train.csv and val.csv, the clips that can be used",
+    )
 
     bench = add(
         "bench", _bench, "time and memory of the chapters' blocks on this machine"
@@ -195,6 +211,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--suite", choices=names, help="one chapter's blocks (default: all)"
     )
+
+    costs = add("costs", _costs, "every printed cost beside the recomputed one, as CSV")
+    costs.add_argument("--paper", help="RNL, PNL, RCCA-3D or GTA (default: all)")
 
     evidence = add(
         "evidence", _evidence, "run what the ledgers list and is not yet recorded"

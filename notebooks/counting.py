@@ -20,60 +20,80 @@
 # :class: chapter-card
 #
 # Question
-# : The four papers print {glue:text}`printed` figures of parameters and "FLOPs" {cite}`huang2021rnl,xu2021pnl,cao2023rcca3d,he2021gta`. What was counted, in which unit, of which network?
+# : The four papers print {glue:text}`printed` figures of parameters and "FLOPs"
+#   {cite}`huang2021rnl,xu2021pnl,cao2023rcca3d,he2021gta`. What was counted, in which unit, of
+#   which network?
 #
 # Found
-# : They count in four ways. {glue:text}`agree` figures agree: {glue:text}`as-text` with the network that the text describes, {glue:text}`named` under a reading that is named beside them, in
-#   {glue:text}`fitted` of which something was chosen because it fits; the other {glue:text}`given` could not have disagreed: the paper quotes them, or they are 100% of themselves. {glue:text}`unexplained` are not explained. The
-#   same network, a TSM ResNet-50 with five non-local blocks, is printed with {glue:text}`printed-rnl` G by one paper and with {glue:text}`printed-rcca` G by another. It does {glue:text}`one-network` GMAC.
+# : They count in four ways. {glue:text}`agree` figures agree: {glue:text}`as-text` with the network
+#   that the text describes, {glue:text}`named` under a reading that is named beside them, in
+#   {glue:text}`fitted` of which something was chosen because it fits; the other {glue:text}`given`
+#   could not have disagreed: the paper quotes them, or they are 100% of themselves.
+#   {glue:text}`unexplained` are not explained. The same network, a TSM ResNet-50 with five
+#   non-local blocks, is printed with {glue:text}`printed-rnl` G by one paper and with
+#   {glue:text}`printed-rcca` G by another. It does {glue:text}`one-network` GMAC.
 #
 # Read on
-# : {doc}`counting_table` has all figures in one table, with what had to be chosen for each. {doc}`counting_blocks` compares all blocks of this book in one unit. {doc}`errata` lists what
+# : {doc}`counting_table` has all figures in one table, with what had to be chosen for each.
+#   {doc}`counting_blocks` compares all blocks of this book in one unit. {doc}`errata` lists what
 #   the papers misprint. {ref}`count-your-own` shows how to count a module of your own.
 #
 # Cost of this page
 # : {glue:text}`seconds` seconds on {glue:text}`threads`.
 # ::::
 #
-# The chapters on {doc}`rnl`, {doc}`pnl`, {doc}`rcca` and {doc}`gta` each end with what their paper prints. This chapter puts the four beside one another. A
-# printed figure is data; a recomputed one is counted on the network that stands behind its row.
+# The chapters on {doc}`rnl`, {doc}`pnl`, {doc}`rcca` and {doc}`gta` each end with what their paper
+# prints. This chapter puts the four beside one another. A printed figure is data; a recomputed one
+# is counted on the network that stands behind its row.
 
 # %% tags=["hide-input"]
 import time
 from collections import Counter
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from myst_nb import glue
 from ptflops import get_model_complexity_info
 
-from notebooks.kit.drawings import say, show_table
-from notebooks.kit.printed import agrees, gta, pnl, printed_efficiency, rcca, rnl
-from notebooks.kit.printed.efficiency import CHOICES, ORIGINS, efficiency
-from notebooks.kit.printed.explain import decimals
-from notebooks.kit.printed.models import readings
+from notebooks.kit.drawings import say, show_rows, show_table
+from notebooks.kit.drawings.costs import printed_against_recomputed
+from notebooks.kit.printed import (
+    Verdict,
+    agrees,
+    efficiency,
+    gta,
+    pnl,
+    printed_efficiency,
+    rcca,
+    rnl,
+)
+from notebooks.kit.printed.choices import CHOICES, ORIGINS
+from notebooks.kit.printed.readings import readings
+from notebooks.kit.printed.tables import decisions
 from notebooks.kit.printed.thop import count
 from vidattn import figures
 from vidattn.backbones import place, resnet50
-from vidattn.blocks import PyramidNonLocal, make_block
+from vidattn.blocks import NonLocal, PyramidNonLocal, make_block
 
 started = time.perf_counter()
 figures.use_style()
-PAPERS = {"RNL": "region", "PNL": "pyramid", "RCCA-3D": "crisscross", "GTA": "temporal"}
 
 
 # %% [markdown]
 # ## One block, four answers
 #
-# Take one pyramid block on a small map: $C = 64$ channels, $T = 2$ frames of $8 \times 8$ positions. It has everything that counters disagree about: convolutions with biases, a
-# normalisation, linear layers, and products of two activations, which no module does. By hand, with the block's four scales of $N_k = N / 4^k$ positions and $C' = C / 4$ channels each:
+# Take one pyramid block on a small map: $C = 64$ channels, $T = 2$ frames of $8 \times 8$
+# positions. It has everything that counters disagree about: convolutions with biases, a
+# normalisation, linear layers, and products of two activations, which no module does. By hand, with
+# the block's four scales of $N_k = N / 4^k$ positions and $C' = C / 4$ channels each:
 #
-# - the four $1 \times 1 \times 1$ convolutions of a scale lead from $C'$ to $C'/2$ channels, three times, and back, once: $4 \cdot C' \cdot C'/2$ multiply-adds a position;
+# - the four $1 \times 1 \times 1$ convolutions of a scale lead from $C'$ to $C'/2$ channels, three
+#   times, and back, once: $4 \cdot C' \cdot C'/2$ multiply-adds a position;
 # - a bias is one addition an output, a normalisation two operations an element;
 # - the two linear layers lead from $C'$ to $C'/2$, for each of four scales;
-# - scores and sums over positions are $N_k^2\, C'/2$ multiply-adds each; the weights of the scales are four by four products of $C'/2$ numbers, and their sums four for each of the
-#   map's $C N$ numbers.
+# - scores and sums over positions are $N_k^2\, C'/2$ multiply-adds each; the weights of the scales
+#   are four by four products of $C'/2$ numbers, and their sums four for each of the map's $C N$
+#   numbers.
 
 # %%
 C, T, H, W = 64, 2, 8, 8
@@ -108,77 +128,67 @@ assert len(set(answers)) == 4
 # %% tags=["hide-input"]
 shown = weights.map(lambda w: "–" if w == 0 else f"× {w}")
 shown.insert(0, "how many", [f"{n:,}" for n in done.values()])
-shown.loc["**what it costs**"] = ["", *(f"{n:,}" for n in answers)]
-shown.index = shown.index.str.replace("**", "")
+shown.loc["what it costs"] = ["", *(f"{n:,}" for n in answers)]
 show_table(shown, index=True)
+least, most = min(answers), max(answers)
 say(
-    f"Four counters, four answers, from {min(answers):,} to {max(answers):,}: {max(answers) / min(answers):.1f} times as much for the same block on the same map."
+    f"Four counters, four answers, from {least:,} to {most:,}: {most / least:.1f} "
+    "times as much for the same block on the same map."
 )
 
 # %% [markdown]
-# The first two are kinds of one tool, the counter thop (pytorch-OpCounter), at two times: it hooks into modules and cannot see a product of two activations. On a network without attention
-# that is harmless. On these papers' blocks it leaves out what the papers are about.
+# The first two are kinds of one tool, the counter thop (pytorch-OpCounter), at two times: it hooks
+# into modules and cannot see a product of two activations. On a network without attention that is
+# harmless. On these papers' blocks it leaves out what the papers are about.
 #
 # ## How we know
 #
-# Only one paper says what a FLOP is: for RCCA-3D they are "floating point multiplication adds". Its backbone is counted so; its modules are not. Each way was found by trying combinations of
-# what may be counted or not, the networks being the same, on the FLOPs of the tables that the paper's own networks fill. Every way is a reading, and counts as a free choice on all pages of
-# this book.
+# Only one paper says what a FLOP is: for RCCA-3D they are "floating point multiplication adds". Its
+# backbone is counted so; its modules are not. Each way was found by trying combinations of what may
+# be counted or not, the networks being the same, on the FLOPs of the tables that the paper's own
+# networks fill. Every way is a reading, and counts as a free choice on all pages of this book.
 
 # %%
 SEARCHES = {
-    "RNL": (rnl.conventions(), ("biases", "batch normalisation"), "likeliest"),
-    "PNL": (pnl.conventions(), ("biases", "batch normalisation"), "the text's"),
-    "RCCA-3D": (rcca.conventions(), ("quoted", 2, "itself once"), "the text's"),
-    "GTA": (gta.conventions(), ("products",), "the text's"),
-    "GTA ": (gta.conventions(likeliest=True), ("products",), "likeliest"),
+    "RNL": (rnl.conventions(), ["biases", "batch normalisation"], "likeliest"),
+    "PNL": (pnl.conventions(), ["biases", "batch normalisation"], "the text's"),
+    "RCCA-3D": (rcca.conventions(), ["quoted", 2, "itself once"], "the text's"),
+    "GTA": (gta.conventions(), ["products"], "the text's"),
+    "GTA ": (gta.conventions(likeliest=True), ["products"], "likeliest"),
 }
 lines, sharp = [], {}
 for paper, (ways, used, networks) in SEARCHES.items():
-    chosen = [
+    ranked = sorted((way.agreeing for way in ways), reverse=True)
+    most, alike = ranked[0], ranked.count(ranked[0])
+    # the way that this book uses is among the best
+    (chosen,) = (
         way
         for way in ways
-        if tuple(
+        if [
             name if value is True else value
             for name, value in way.choices.items()
             if value
-        )
+        ]
         == used
-    ]
-    most = max(way.agreeing for way in ways)
-    alike = [way for way in ways if way.agreeing == most]
-    assert (
-        len(chosen) == 1 and chosen[0] in alike
-    )  # the way that this book uses is among the best
-    next_best = max([way.agreeing for way in ways if way not in alike])
-    lines.append(
-        (
-            paper,
-            networks,
-            len(ways),
-            f"{most} of {ways[0].rows}",
-            chosen[0].distinct,
-            len(alike),
-            next_best,
-        )
     )
-    sharp[paper] = (most, len(alike))
-columns = [
-    "paper",
-    "networks",
-    "ways tried",
-    "figures that the best give",
-    "different ones",
-    "equally good ways",
-    "the next gives",
-]
-show_table(pd.DataFrame(lines, columns=columns))
+    assert chosen.agreeing == most
+    best = f"{most} of {chosen.rows}", chosen.distinct, alike, ranked[alike]
+    lines.append((paper, networks, len(ways), *best))
+    sharp[paper] = (most, alike)
+
+# %% tags=["hide-input"]
+names = ["paper", "networks", "ways tried", "figures that the best give"]
+names += ["different ones", "equally good ways", "the next gives"]
+show_rows(lines, names)
 
 # %% [markdown]
-# RNL's way is sharp: one of sixteen gives all seven figures, with the networks of the public code where that has them. RCCA-3D's gives all but three rows, which no way gives. PNL's gives three
-# figures; the other rows need another network, too, or are not explained ({doc}`pnl_cost`), and whether biases count cannot be told. GTA's is not known by itself: the text's networks give the
-# bare rows alone, and those say only that normalisations do not count. That products do was found together with the networks that were chosen because they fit ({doc}`gta_cost`); with those fixed, no way without
-# products gives more than the bare rows, but that is no second witness.
+# RNL's way is sharp: one of sixteen gives all seven figures, with the networks of the public code
+# where that has them. RCCA-3D's gives all but three rows, which no way gives. PNL's gives three
+# figures; the other rows need another network, too, or are not explained ({doc}`pnl_cost`), and
+# whether biases count cannot be told. GTA's is not known by itself: the text's networks give the
+# bare rows alone, and those say only that normalisations do not count. That products do was found
+# together with the networks that were chosen because they fit ({doc}`gta_cost`); with those fixed,
+# no way without products gives more than the bare rows, but that is no second witness.
 
 # %% tags=["hide-input"]
 assert sharp["RNL"] == (7, 1) and sharp["RCCA-3D"][1] == 1 and sharp["PNL"] == (3, 2)
@@ -197,203 +207,130 @@ assert {way["batch normalisation"] for way in counted} == {False}
 # %% [markdown]
 # ## One network, two papers
 #
-# A TSM ResNet-50 with non-local blocks, all keys, at five places: after blocks 1 and 3 of `res3` and 1, 3 and 5 of `res4`. Two papers print its cost.
+# A TSM ResNet-50 with non-local blocks, all keys, at five places: after blocks 1 and 3 of `res3`
+# and 1, 3 and 5 of `res4`. Two papers print its cost.
 
 # %%
 prints = {
     (r["paper"], r["row"], r["metric"]): r["printed"] for r in printed_efficiency()
 }
+by_rnl = prints["RNL", "+5 NL", "FLOPs G"]
+by_rcca = prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"]
 five = readings("RNL")["III K400", "+5 NL"].text
 in_rcca = rcca.ROWS["TSM+5NL no down-sampling"]
-assert sum(five.by_kind().values()) / 1e9 == five.value("FLOPs G")
-macs, seen = five.value("FLOPs G", "all"), five.value("FLOPs G")
-twice = rcca.bare(rcca.TSM)[0] + 2 * rcca.added(in_rcca)[0]
-assert (
-    [len(at) for at in five.at.values()]
-    == [*in_rcca.at.values()]
-    == [
-        2,
-        3,
-    ]
-)  # the same places
-show_table(
-    pd.DataFrame(
-        [
-            (
-                "RNL, Table III, +5 NL",
-                prints["RNL", "+5 NL", "FLOPs G"],
-                f"{seen:.2f}",
-                "modules only: the products are missing",
-            ),
-            (
-                "RCCA-3D, text",
-                prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"],
-                f"{twice:.2f}",
-                f"{rcca.bare(rcca.TSM)[0]} in MACs + the blocks in two operations a MAC; cut off",
-            ),
-            ("this book", "", f"{macs:.2f}", "multiply-adds of everything"),
-        ],
-        columns=["where", "printed, G", "recomputed, G", "what it is"],
-    )
+assert [len(at) for at in five.at.values()] == [*in_rcca.at.values()] == [2, 3]
+macs, seen = five.amount("all").macs, five.amount().macs
+base = rcca.bare(rcca.TSM).macs
+twice = base + 2 * rcca.added(in_rcca).macs
+how = f"{base} in MACs + the blocks in two operations a MAC; cut off"
+lines = [
+    ("RNL, Table III, +5 NL", by_rnl, seen, "modules only: the products are missing"),
+    ("RCCA-3D, text", by_rcca, twice, how),
+    ("this book", "", macs, "multiply-adds of everything"),
+]
+table = pd.DataFrame(
+    lines, columns=["where", "printed, G", "recomputed, G", "what it is"]
 )
+table["recomputed, G"] = table["recomputed, G"].map("{:.2f}".format)
+show_table(table)
+for name, value in {"printed-rnl": by_rnl, "printed-rcca": by_rcca}.items():
+    glue(name, value, display=False)
 glue("one-network", f"{macs:.2f}", display=False)
-glue("printed-rnl", prints["RNL", "+5 NL", "FLOPs G"], display=False)
-glue(
-    "printed-rcca",
-    prints["RCCA-3D", "TSM+5NL no down-sampling", "FLOPs G"],
-    display=False,
-)
 
 # %% [markdown]
-# So a figure of one paper must not be set beside a figure of another, and not even a block's beside its backbone's in the same table of RCCA-3D. The comparison that can be made, all
-# blocks in one unit at the same places, is on {doc}`counting_blocks`.
+# So a figure of one paper must not be set beside a figure of another, and not even a block's beside
+# its backbone's in the same table of RCCA-3D. The comparison that can be made, all blocks in one
+# unit at the same places, is on {doc}`counting_blocks`.
 #
 # ## All 225
 #
-# Every figure, printed against recomputed; what could not have disagreed is left out. Below, the distance is in units of the last printed digit: within half a unit of zero the two agree. What lies
-# farther off is not explained; {doc}`counting_table` lists each with the readings that were tried.
+# Every figure, printed against recomputed; what could not have disagreed is left out. Below, the
+# distance is in units of the last printed digit: within half a unit of zero the two agree. What
+# lies farther off is not explained; {doc}`counting_table` lists each with the readings that were
+# tried.
 
 # %% tags=["hide-input"]
 found = efficiency()
-marks = {"agrees": "o", "agrees, fitted": "D", "not explained": "X", "given": ""}
 names = {
-    "agrees": "the text's network",
-    "agrees, fitted": "a named reading",
-    "not explained": "not explained",
-    "given": "quoted, or 100% of itself",
+    Verdict.AGREES: "the text's network",
+    Verdict.FITTED: "a named reading",
+    Verdict.UNEXPLAINED: "not explained",
+    Verdict.GIVEN: "quoted, or 100% of itself",
 }
 table = pd.DataFrame(
-    {
-        "paper": f.paper,
-        "verdict": "given" if f.given else f.verdict,
-        "unit": f.unit,
-        "printed": float(f.printed),
-        "off": (f.computed - float(f.printed)) * 10 ** decimals(f.printed),
-        "computed": f.computed,
-    }
-    for f in found
+    [(of.paper, of.verdict) for of in found], columns=["paper", "verdict"]
 )
-by_paper = table.pivot_table(
-    index="paper", columns="verdict", values="unit", aggfunc="size", fill_value=0
-)
-by_paper = by_paper.reindex(index=PAPERS, columns=marks).rename(columns=names)
+by_paper = pd.crosstab(table["paper"], table["verdict"])
+by_paper = by_paper.reindex(index=table["paper"].unique(), columns=names)
 by_paper.loc["all four"] = by_paper.sum()
-show_table(by_paper.rename_axis(index=None, columns=None), index=True)
-total = Counter(table["verdict"])
-agree = len(found) - total["not explained"]
-free = [
-    f
-    for f in found
-    if f.verdict == "agrees, fitted"
-    and not f.given
-    and any(CHOICES[what]["from"] == "fit" for what in f.choices)
+total = by_paper.loc["all four"]
+agree = len(found) - total[Verdict.UNEXPLAINED]
+by_fit = [
+    of
+    for of in found
+    if of.verdict is Verdict.FITTED
+    and any(CHOICES[choice].origin == "fit" for choice in of.reading)
 ]
-assert (
-    len(found) == 225 and agree >= 200 and total["given"] == sum(f.given for f in found)
+assert len(found) == len(printed_efficiency()) == total.sum() and agree >= 200
+show_table(
+    by_paper.rename(columns=names).rename_axis(index=None, columns=None), index=True
 )
 for name, number in {
     "printed": len(found),
     "agree": agree,
-    "as-text": total["agrees"],
-    "named": total["agrees, fitted"],
-    "fitted": len(free),
-    "given": total["given"],
-    "unexplained": total["not explained"],
+    "as-text": total[Verdict.AGREES],
+    "named": total[Verdict.FITTED],
+    "fitted": len(by_fit),
+    "given": total[Verdict.GIVEN],
+    "unexplained": total[Verdict.UNEXPLAINED],
 }.items():
-    glue(name, number, display=False)
+    glue(name, int(number), display=False)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every printed figure that was recomputed. Above, against the recomputed one, on logarithmic axes. Below, how far apart they are, in units of the last printed digit: linear within one unit, logarithmic beyond; in the band they agree. The five quoted networks of GTA's Figure 4 that are not built here are missing.", "name": "fig-printed-recomputed"}, "image": {"alt": "Two panels that share a horizontal axis, the printed figure. Above, all points lie on the diagonal as far as the eye can tell, but for a handful of crosses. Below, circles and diamonds lie in a narrow band about zero, and crosses outside it, some by hundreds of units."}}
-fig, (above, below) = plt.subplots(
-    2,
-    1,
-    figsize=(figures.WIDTH, 6.2),
-    sharex=True,
-    height_ratios=(3, 2),
-    layout="constrained",
-)
-drawn = table[table["verdict"] != "given"].dropna()
-assert (
-    (drawn["off"].abs() <= 0.5 + 1e-9) == (drawn["verdict"] != "not explained")
-).all()
-for (paper, verdict), part in drawn.groupby(["paper", "verdict"], sort=False):
-    style = {
-        "color": figures.COLOURS[PAPERS[paper]],
-        "marker": marks[verdict],
-        "linestyle": "none",
-    }
-    style |= {
-        "markersize": 7 if verdict == "not explained" else 4,
-        "markeredgecolor": "none",
-    }
-    above.plot(part.printed, part.computed, **style)
-    below.plot(part.printed, part.off, **style)
-ends = [drawn.printed.min() / 1.5, drawn.printed.max() * 1.5]
-above.plot(ends, ends, color=figures.INK, lw=0.6, zorder=0)
-below.axhspan(-0.5, 0.5, color=figures.INK, alpha=0.12, lw=0, zorder=0)
-for paper, mechanism in PAPERS.items():
-    above.plot([], [], "o", color=figures.COLOURS[mechanism], label=paper)
-for verdict, mark in marks.items():
-    if mark:
-        above.plot([], [], mark, color=figures.INK, label=names[verdict])
-above.set(xscale="log", yscale="log", ylabel="recomputed: G, M, %")
-below.set_yscale("symlog", linthresh=1)
-below.set_ylim(-1e3, 1e3)
-assert drawn["off"].abs().max() < 1e3
-below.set(
-    xlabel="printed: G, M, %",
-    ylabel="recomputed less printed,\nunits of the last digit",
-)
-above.legend(ncols=2)
-plt.show()
+printed_against_recomputed(found, names)
 
 # %% [markdown]
 # ## What agreement is worth
 #
-# A reading that is chosen because it fits explains nothing if it explains one figure: there is always one that does. So every reading is marked with where it comes from, and beside each table of
-# {doc}`counting_table` stands how many free choices explain how many distinct figures.
+# A reading that is chosen because it fits explains nothing if it explains one figure: there is
+# always one that does. So every reading is marked with where it comes from, and beside each table
+# of {doc}`counting_table` stands how many free choices explain how many distinct figures.
 
 # %% tags=["hide-input"]
 used = Counter(
-    what
-    for f in found
-    if f.verdict == "agrees, fitted" and not f.given
-    for what in f.choices
+    choice for of in found if of.verdict is Verdict.FITTED for choice in of.reading
+)
+origin = Counter(CHOICES[choice].origin for choice in used)
+free = [choice for choice in used if CHOICES[choice].origin == "fit"]
+ones = [choice for choice in free if used[choice] == 1]
+say(
+    f"{len(used)} readings beyond the texts' networks stand behind "
+    f"{total[Verdict.FITTED]} figures: {origin['code']} that public code shows, and "
+    f"{origin['fit']} that nothing but the figures speaks for. Some of these are "
+    f"several decisions in one; they are {decisions(free)}. To these come the ways of "
+    f"counting. {len(ones)} of the fitted readings explain a single figure each, and "
+    "are worth no more than that."
 )
 lines = [
-    (ORIGINS[CHOICES[what]["from"]], what, number)
-    for what, number in used.most_common()
+    (ORIGINS[CHOICES[choice].origin], CHOICES[choice].says, number)
+    for choice, number in used.most_common()
 ]
-origin = Counter(where for where, *_ in lines)
-decisions = sum(
-    CHOICES[what].get("decisions", 1) for what in used if CHOICES[what]["from"] == "fit"
-)
-ones = [
-    what
-    for what, number in used.items()
-    if number == 1 and CHOICES[what]["from"] == "fit"
-]
-say(
-    f"{len(lines)} readings beyond the texts' networks stand behind {total['agrees, fitted']} figures: {origin['public code']} that public code shows, and {origin['fitted']} that nothing but the figures speaks for. "
-    f"Some of these are several decisions in one; they are {decisions}. To these come the ways of counting. {len(ones)} of the fitted readings explain a single figure each, and are worth no more than that."
-)
-show_table(pd.DataFrame(lines, columns=["from", "choice", "figures that need it"]))
+show_rows(lines, ["from", "choice", "figures that need it"])
 
 # %% [markdown]
 # (count-your-own)=
 # ## Count your own
 #
-# The counter behind this book takes any module, at any shape of input, and needs neither weights nor memory: it runs the module on PyTorch's meta device, where tensors have shapes and no
-# numbers. It says what each layer does, by kind of operation, and which parameters are whose.
+# The counter behind this book takes any module, at any shape of input, and needs neither weights
+# nor memory: it runs the module on PyTorch's meta device, where tensors have shapes and no numbers.
+# It says what each layer does, by kind of operation, and which parameters are whose.
 
 # %%
-model = place(
-    resnet50(num_classes=200, temporal="tsm"), {"res4": (5,)}, PyramidNonLocal
-)
-cost = count(model, (1, 3, 8, 224, 224))
-block = count(PyramidNonLocal(1024), (1, 1024, 8, 14, 14))
-assert (
-    cost.macs == count(resnet50(num_classes=200), (1, 3, 8, 224, 224)).macs + block.macs
-)
+bare, clip = resnet50(num_classes=200, temporal="tsm"), (1, 3, 8, 224, 224)
+without, block = count(bare, clip), count(PyramidNonLocal(1024), (1, 1024, 8, 14, 14))
+model = place(bare, {"res4": (5,)}, PyramidNonLocal)
+cost = count(model, clip)
+assert cost.macs == without.macs + block.macs
 assert cost.params == sum(p.numel() for p in model.parameters())
 show_table(cost.table(1).map("{:,}".format), index=True)
 
@@ -401,84 +338,64 @@ show_table(cost.table(1).map("{:,}".format), index=True)
 cost.picture(1)
 
 # %% [markdown]
-# `table(depth)` and `picture(depth)` go as deep as you ask: one part of a layer's name tells stages apart, three tell the blocks in them. From the command line:
+# `table(depth)` and `picture(depth)` go as deep as you ask: one part of a layer's name tells stages
+# apart, three tell the blocks in them. From the command line:
 #
 # ```bash
 # python -m vidattn cost region --shape 1 512 8 28 28 -p kernel "[3, 3, 3]"
 # python -m vidattn cost resnet50 --shape 1 3 8 224 224 --place pyramid "{res4: [5]}" --png cost.png
 # python -m vidattn cost my_package.my_file:my_function --shape 1 3 224 224 --depth 2
-# python -m notebooks.kit.printed efficiency > costs.csv        # all 225 figures
+# python -m notebooks costs > costs.csv        # all 225 figures
 # ```
 #
-# The first counts a block, the second a network with blocks and draws it, the third whatever a function of yours makes. `notebooks.kit.printed.thop.count` counts as two of the papers do.
-
+# The first counts a block, the second a network with blocks and draws it, the third whatever a
+# function of yours makes. `notebooks.kit.printed.thop.count` counts as two of the papers do.
+#
 # ### Is it right?
 #
-# The tests compare it with counts by hand for every kind of operation and every block, to the unit, and with a second counter that watches other calls. Here is a third, written by others: ptflops
+# The tests compare it with counts by hand for every kind of operation and every block, to the unit,
+# and with a second counter that watches other calls. Here is a third, written by others: ptflops
 # 0.7.5, as it counts PyTorch's own operations, on whole networks with five blocks each.
 
 # %% tags=["hide-input"]
-lines, quiet = (
-    [],
-    {"as_strings": False, "print_per_layer_stat": False, "verbose": False},
-)
-for name, kind in {
-    "bare": None,
-    "RCCA-3D": "recurrent_crisscross",
-    "PNL": "pyramid",
-    "NL": "nonlocal",
-}.items():
+quiet = {"as_strings": False, "print_per_layer_stat": False, "verbose": False}
+kinds = {"RCCA-3D": "recurrent_crisscross", "PNL": "pyramid", "NL": "nonlocal"}
+lines, clip = [], (3, 8, 112, 112)
+for name in ("bare", *kinds):
     whole, added = resnet50(num_classes=400, temporal="tsm"), []
-    if kind:
-        whole = place(whole, {"res3": (1, 3), "res4": (1, 3, 5)}, make_block(kind))
-    ours = count(whole, (1, 3, 8, 112, 112))
+    if name in kinds:
+        places = {"res3": (1, 3), "res4": (1, 3, 5)}
+        whole = place(whole, places, make_block(kinds[name]))
+    ours = count(whole, (1, *clip))
     for part in whole.modules():
-        if (
-            isinstance(part, (torch.nn.Conv3d, torch.nn.Linear))
-            and part.bias is not None
-        ):
-            part.register_forward_hook(
-                lambda _, __, out, to=added: to.append(out.numel())
-            )
-    theirs, params = get_model_complexity_info(
-        whole, (3, 8, 112, 112), backend="aten", **quiet
-    )
-    fused = ours.by_kind["attention"]
-    assert params == ours.params and theirs == ours.macs - fused + sum(added)
-    assert sum(added) < 0.01 * ours.macs
-    lines.append(
-        (
-            name,
-            ours.macs,
-            theirs,
-            f"{theirs / ours.macs - 1:+.2%}",
-            fused,
-            sum(added),
-            f"{sum(added) / (ours.macs - fused):+.2%}",
-        )
-    )
-frame = pd.DataFrame(
-    lines,
-    columns=[
-        "blocks",
-        "ours, MACs",
-        "ptflops",
-        "off by",
-        "ours: fused attention",
-        "theirs: biases",
-        "off by, without attention",
-    ],
-)
-show_table(frame.map(lambda cell: f"{cell:,}" if isinstance(cell, int) else cell))
+        counted = isinstance(part, torch.nn.Conv3d | torch.nn.Linear)
+        if counted and part.bias is not None:
+            part.register_forward_hook(lambda _, __, y, to=added: to.append(y.numel()))
+    theirs, params = get_model_complexity_info(whole, clip, backend="aten", **quiet)
+    fused, biases = ours.by_kind["attention"], sum(added)
+    assert params == ours.params and theirs == ours.macs - fused + biases
+    assert biases < 0.01 * ours.macs
+    off, rest = theirs / ours.macs - 1, biases / (ours.macs - fused)
+    numbers = ours.macs, theirs, f"{off:+.2%}", fused, biases, f"{rest:+.2%}"
+    lines.append((name, *(f"{n:,}" if isinstance(n, int) else n for n in numbers)))
+names = ["blocks", "ours, MACs", "ptflops", "off by", "ours: fused attention"]
+names += ["theirs: biases", "off by, without attention"]
+show_rows(lines, names)
 
 # %% [markdown]
-# Two differences, and they are all of it, to the unit. ptflops does not know PyTorch's fused attention and counts it as nothing: the blindness of the first two counters above, in a newer
+# Two differences, and they are all of it, to the unit. ptflops does not know PyTorch's fused
+# attention and counts it as nothing: the blindness of the first two counters above, in a newer
 # tool. And it counts the addition of a bias as a multiply-add, which this book does not.
 
 # %% tags=["hide-input"]
-cell = cost.table(3).loc["res4.placed.5"]
+layer = cost.table(3).loc["res4.placed.5"]
+by_modules = count(
+    PyramidNonLocal(1024), (1, 1024, 8, 14, 14), "modules, linear layers once"
+)
 say(
-    f"The block after the fifth of res4 does {cell['MACs'] / 1e9:.3f} GMAC, {cell['attention'] / cell['MACs']:.0%} of them attention; counted as PNL's tables are it would be {count(PyramidNonLocal(1024), (1, 1024, 8, 14, 14), 'modules, linear layers once').macs / 1e9:.3f} G."
+    f"The block after the fifth of res4 does {layer['MACs'] / 1e9:.3f} GMAC, "
+    f"{layer['attention'] / layer['MACs']:.0%} of them attention; counted as PNL's "
+    f"tables are it would be {by_modules.macs / 1e9:.3f} G."
 )
 glue("seconds", f"{time.perf_counter() - started:.0f}", display=False)
 threads = torch.get_num_threads()
@@ -487,43 +404,49 @@ glue("threads", f"{threads} thread{'s' * (threads > 1)}", display=False)
 # %% [markdown]
 # ## Exercises
 #
-# 1. RNL's Table III prints another cost for a bare TSM ResNet-50 than GTA's Figure 3 does for a ResNet-50 on as many frames. Which operations are the difference?
+# 1. RNL's Table III prints another cost for a bare TSM ResNet-50 than GTA's Figure 3 does for a
+#    ResNet-50 on as many frames. Which operations are the difference?
 # 2. What would RCCA-3D's total with one module be, in one unit for backbone and module?
-# 3. Find a block of this book whose cost under RNL's way of counting is less than a hundredth of what it does.
+# 3. Find a block of this book whose cost under RNL's way of counting is less than a hundredth of
+#    what it does.
 #
 # :::{dropdown} Solutions
 # The cell below computes them.
 #
-# **1.** Normalisation, the averages before the classifier, and a classifier that scores every frame and not their mean.
+# **1.** Normalisation, the averages before the classifier, and a classifier that scores every frame
+# and not their mean.
 #
-# **2.** The total less half of what the module adds to it: a multiply-add of the backbone counts once and one of the module twice.
+# **2.** The total less half of what the module adds to it: a multiply-add of the backbone counts
+# once and one of the module twice.
 #
-# **3.** Anything that relates positions without a module: the smaller the channels beside the positions, the worse. A non-local block with $C = 8$ on $8 \times 56 \times 56$ will do.
+# **3.** Anything that relates positions without a module: the smaller the channels beside the
+# positions, the worse. A non-local block with $C = 8$ on $8 \times 56 \times 56$ will do.
 # :::
 
 # %% tags=["hide-input", "solution"]
 # exercise 1
 bare = readings("RNL")["III K400", "baseline"].text
-kinds, gta_bare = bare.by_kind(), readings("GTA")["Fig3", "R2D-50"].text
+of_gta = readings("GTA")["Fig3", "R2D-50"].text
+kinds = bare.by_kind()
 assert kinds["bias"] == 0  # its convolutions have none; the classifier's is in "linear"
-once = gta_bare.by_kind()[
-    "matmul"
-]  # GTA's classifier, at one multiply-add a weight, on the mean frame
-assert kinds["conv"] + once == round(1e9 * gta_bare.value("FLOPs G"))
+# GTA's classifier, at one multiply-add a weight, on the mean frame
+once = of_gta.by_kind()["matmul"]
+assert kinds["conv"] + once == round(1e9 * of_gta.amount().macs)
 more = kinds["norm"] + kinds["pool"] + kinds["linear"] - once
-assert more == round(1e9 * (bare.value("FLOPs G") - gta_bare.value("FLOPs G")))
+assert more == round(1e9 * (bare.amount().macs - of_gta.amount().macs))
+norm, pool, linear = (kinds[kind] / 1e9 for kind in ("norm", "pool", "linear"))
 print(
-    f"Exercise 1: normalisation {kinds['norm'] / 1e9:.3f} G, pooling {kinds['pool'] / 1e9:.3f} G and {kinds['linear'] / 1e9:.3f} G of the classifier, less {once / 1e9:.4f} G."
+    f"Exercise 1: normalisation {norm:.3f} G, pooling {pool:.3f} G and {linear:.3f} G "
+    f"of the classifier, less {once / 1e9:.4f} G."
 )
 # exercise 2
-module, base = rcca.added(rcca.ROWS["R=3"])[0], rcca.bare(rcca.TSM)[0]
+module, base = rcca.added(rcca.ROWS["R=3"]).macs, rcca.bare(rcca.TSM).macs
 assert agrees(prints["RCCA-3D", "R=3", "FLOPs G"], base + 2 * module)
 print(
-    f"Exercise 2: {base} + {module:.2f} = {base + module:.1f} GMAC, {module / base:.0%} more and not {2 * module / base:.0%}."
+    f"Exercise 2: {base} + {module:.2f} = {base + module:.1f} GMAC, "
+    f"{module / base:.0%} more and not {2 * module / base:.0%}."
 )
 # exercise 3
-from vidattn.blocks import NonLocal
-
 narrow = [count(NonLocal(8), (1, 8, 8, 56, 56), way).macs for way in ("modules", "all")]
 assert 100 * narrow[0] < narrow[1]
 print(f"Exercise 3: {narrow[0]:,} of {narrow[1]:,}.")

@@ -33,12 +33,11 @@ from notebooks.full import rows as full
 from notebooks.kit.printed import PAPERS
 
 records = batch.gathered(Path("book/results/full"))
-rows = batch.load()
-lines = {paper: full.accuracies(paper, rows, records) for paper in PAPERS}
+lines = {paper: full.accuracies(paper, records) for paper in PAPERS}
 filled = sum(bool(line["measured"]) for each in lines.values() for line in each)
 display(
     Markdown(
-        f"{len(rows)} files of parameters, {sum(map(len, lines.values()))} printed cells, {filled} of them measured."
+        f"{len(full.lines())} rows, {sum(map(len, lines.values()))} printed cells, {filled} of them measured."
     )
 )
 
@@ -76,8 +75,8 @@ show("GTA")
 # %% [markdown]
 # ## Which choices are ours
 #
-# Fields whose value no paper states, how many rows have them, and what we followed. The file of a
-# row says it line by line.
+# Fields whose value no paper states, nor the code that it follows, how many rows have them, and
+# what we followed. {doc}`protocol` has the source behind every field.
 
 # %% tags=["hide-input"]
 ours = [

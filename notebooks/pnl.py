@@ -100,11 +100,10 @@ from notebooks.kit import drawings
 from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import clips, pnl, say
 from notebooks.kit.drawings.architecture import describe
-from notebooks.kit.printed import printed_accuracy, printed_efficiency
-from notebooks.kit.printed.pnl import efficiency
+from notebooks.kit.printed import printed_efficiency
 from notebooks.kit.proof import draw, error, randomise, same
 from vidattn import figures
-from vidattn.backbones import BACKBONES, insertion, mfnet, place, resnet50
+from vidattn.backbones import BACKBONES, insertion, mfnet, place
 from vidattn.blocks import NonLocal, PyramidNonLocal
 from vidattn.cost import count
 from vidattn.training import build_data
@@ -206,8 +205,8 @@ clips.film_strips(spec, extremes, range(1, spec.frames, 3), height=2.3)
 # divided by the sum of $f$ over $j$, which makes a softmax, the others by the number of keys.
 # Notice that nothing is divided by $\sqrt{d}$.
 #
-# The second cell does what the equation says for one query at a time, in every form, and fails if the
-# tensors of the first do not.
+# The second cell does what the equation says for one query at a time, in every form, and fails if
+# the tensors of the first do not.
 
 
 # %% tags=["equation"]
@@ -430,9 +429,10 @@ print(f"Eqs. (2) and (3) equal their loops; weights of scale {k}: {shown}")
 # {cite}`ioffe2015batchnorm` of the combined $\mathbf{Y}$, weight and bias zero at the start.
 # :::
 #
-# Here is the whole module, first the layers that it has in common with NL. It takes its weights from a dictionary `p` with the library's names, so
-# that the same numbers can go through both. Read `pyramid` from top to bottom: groups, regions,
-# {ref}`(1) <pnl-eq-1>`, {ref}`(3) <pnl-eq-3>`, {ref}`(2) <pnl-eq-2>`.
+# Here is the whole module, first the layers that it has in common with NL. It takes its weights
+# from a dictionary `p` with the library's names, so that the same numbers can go through both. Read
+# `pyramid` from top to bottom: groups, regions, {ref}`(1) <pnl-eq-1>`, {ref}`(3) <pnl-eq-3>`,
+# {ref}`(2) <pnl-eq-2>`.
 
 
 # %% tags=["equation"]
@@ -669,10 +669,10 @@ print(
 # :::
 #
 # Type it as it stands, and every later line follows from {ref}`(4) <pnl-eq-4>` and
-# {ref}`(5) <pnl-eq-5>`: the assertions of the first cell say so. Is {ref}`(4) <pnl-eq-4>` right? It need not be
-# looked at to be tested. A formula that says $C^3$ says what happens when $C$ is doubled: the
-# convolutions cost *eight* times as much. The second cell asks the module, and asks the paper's own
-# Table 5, what one NL block costs.
+# {ref}`(5) <pnl-eq-5>`: the assertions of the first cell say so. Is {ref}`(4) <pnl-eq-4>` right? It
+# need not be looked at to be tested. A formula that says $C^3$ says what happens when $C$ is
+# doubled: the convolutions cost *eight* times as much. The second cell asks the module, and asks
+# the paper's own Table 5, what one NL block costs.
 
 # %% tags=["equation"]
 C, N, n, k = sympy.symbols("C N n k", positive=True)
@@ -864,24 +864,12 @@ say(
 # The tables do not follow from section 3.3, neither as printed nor corrected. What comes nearest is
 # a count of modules, as in RNL's tables, which leaves the matrix products out; it would explain why
 # Table 5's NL block costs so little, but does not give its figure. The next cell recomputes all
-# printed figures and says how many agree, and under what; {doc}`pnl_cost` shows them one by one.
-#
-# The text repeats some figures of the tables, and not always the same ones. The cell after it
-# compares them. Its last lines ask the printed parameters two things that the text leaves open or
-# contradicts: do the scales share their weights, and how wide are the linear layers of $f_{comb}$?
+# printed figures and says how many agree, and under what; {doc}`pnl_cost` shows them one by one,
+# compares what the text repeats of the tables with the tables, and asks the printed parameters
+# whether the scales share their weights.
 
 # %%
-printed = efficiency()
-agreeing, fitted, unexplained = (
-    sum(cost.verdict == verdict for cost in printed)
-    for verdict in ("agrees", "agrees, fitted", "not explained")
-)
-say(
-    f"{agreeing} of {len(printed)} printed figures agree to the last digit with the "
-    f"model that the text describes; {fitted} more agree under a reading that was "
-    f"chosen because it fits; {unexplained} remain unexplained."
-)
-page.glue(cells=len(printed), agreeing=agreeing, fitted=fitted, unexplained=unexplained)
+printed = page.printed_costs()
 rows = [
     (cost.row, cost.printed, cost.all_counted)
     for cost in printed
@@ -889,70 +877,6 @@ rows = [
 ]
 columns = ["network, Table 5", "printed, G", "everything counted, GMAC"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(precision=2)
-
-# %% tags=["hide-input"]
-top1 = {
-    (c["table"], c["row"]): float(c["printed"])
-    for c in printed_accuracy("PNL")
-    if c["metric"] == "top1"
-}
-params, flops = (
-    {row: v for (t, row, m), v in costs.items() if t in ("5", "6") and m == metric}
-    for metric in ("params M", "FLOPs G")
-)
-one, five = (top1["5", f"MFNet-PNL(x{modules})"] for modules in (1, 5))
-nl_net, bare = top1["5", "MFNet-NL [26]"], top1["5", "MFNet [38]"]
-on_r50 = top1["6", "R-50 + PNL(x1)"] - top1["6", "R-50 + NL"]
-words = "self-attention mechanism", "vanilla concatenation"
-combined = top1["3", words[0]] - top1["3", words[1]]
-attention, concat = (
-    costs["3", how, "params M"] for how in ("self-attention", "concatenation")
-)
-M, G, TWO = "M parameters", "G", ("MFNet-NL", "MFNet-PNL(x1)")
-R50 = "R-50+NL", "R-50+PNL(x1)"
-said = [
-    ("one module over MFNet, points", 3.81, one - bare, 2),
-    ("five modules over MFNet, points", 3.35, five - bare, 2),
-    ("the same over MFNet-NL", 3.35, five - nl_net, 2),
-    ("PNL over NL, ResNet-50, points", 2.34, on_r50, 2),
-    ("attention over concatenation, points", 0.26, combined, 2),
-    ("parameters of that attention, M", 0.09, attention - concat, 3),
-    (f"NL less PNL, MFNet, {M}", 0.22, params[TWO[0]] - params[TWO[1]], 2),
-    (f"NL less PNL, MFNet, {G}", 0.42, flops[TWO[0]] - flops[TWO[1]], 2),
-    (f"NL less PNL, ResNet-50, {M}", 1.92, params[R50[0]] - params[R50[1]], 2),
-    (f"NL less PNL, ResNet-50, {G}", 5.41, flops[R50[0]] - flops[R50[1]], 2),
-]
-lines = [
-    [what, text, f"{cell:.{digits}f}", "✓" if abs(text - cell) < 1e-6 else "✗"]
-    for what, text, cell, digits in said
-]
-columns = ["difference", "the text says", "the cells give", ""]
-pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=2)
-
-
-# %% tags=["hide-input"]
-def millions(make, **options):
-    with torch.device("meta"):
-        network = make()
-        if options:
-            place(network, {"conv4": (5,)}, partial(PyramidNonLocal, **options))
-    return sum(weight.numel() for weight in network.parameters()) / 1e6
-
-
-bare = partial(mfnet, num_classes=200)
-shared, own = (millions(bare, shared=yes) for yes in (True, False))
-linears = own - millions(bare, shared=False, combine="concat")
-r50 = {c: f"{millions(partial(resnet50, num_classes=c)):.2f}" for c in (200, 101)}
-assert f"{millions(bare):.3f}" == "7.843"
-assert abs(own - attention) < abs(shared - attention) / 5
-assert f"{linears:.3f}" == f"{attention - concat:.3f}"
-assert r50[200] == "23.92" != r50[101]
-say(
-    f"MFNet with one module: {shared:.3f} M parameters if the scales share them, "
-    f"{own:.3f} M if not, {attention} M printed: nearer to not shared, and neither. The "
-    f"linear layers make {linears:.4f} M of them. ResNet-50's printed {params['R-50']} M "
-    f"are those of 200 classes; UCF101 has 101, {r50[101]} M."
-)
 
 # %% [markdown]
 # ## Experiment
@@ -1130,9 +1054,9 @@ if "PNL" in trained and page.synthetic:
 # | Sections 3.2, 3.3 | $\frac{H}{2^k} \times \frac{W}{2^k}$; "must be a positive integer" | rounded up, the last region smaller | it is not: Tables 1 and 4 have $n = 4$ on 14 × 14, Table 2 has $n = 2$ on 7 × 7 |
 # | Section 3.2 | $n$ "strictly larger than 1" | $n = 1$ allowed | section 4.2.4: "exactly same as the original non-local block"; a limit to test by |
 # | Section 3.2 | "pooling operation" | average; maximum is an option | nothing is said |
-# | Section 3.2 | "we share the parameters" | shared; not sharing is an option | the text; the printed parameters are nearer to unshared ones (above) |
+# | Section 3.2 | "we share the parameters" | shared; not sharing is an option | the text; the printed parameters are nearer to unshared ones ({doc}`pnl_cost`) |
 # | Eq. (2) | "Reshape" | each position has its region's value | the $\mathbf{Y}_k$ have different sizes |
-# | Eq. (3) | "linear layers" | $C' \to C'/2$ with bias | the width fits the increase in Table 3 (above), the bias cannot be told; totals fit $C'/8$ without sharing ({doc}`pnl_cost`) |
+# | Eq. (3) | "linear layers" | $C' \to C'/2$ with bias | the width fits the increase in Table 3, the bias cannot be told; totals fit $C'/8$ without sharing (both: {doc}`pnl_cost`) |
 # | Eq. (3) | $\sqrt{C'}$ | as printed | though queries have $C'/2$ channels |
 # | Eqs. (4), (6), (8), (9) | $C^3$ | $C^2$ | derived and counted above |
 # | Section 3.3 | "conv $\theta$, conv $\phi$, conv $g$ and conv $g$" | the last is conv $z$ | Fig. 2a |
@@ -1244,7 +1168,7 @@ page.close()
 #
 # ```bash
 # make notebook NB=pnl SCALE=smoke                                     # seconds
-# make notebook NB=pnl PARAMS='-p scales 2 -p combine concat -p seeds 2'  # another module, two seeds
+# make notebook NB=pnl PARAMS='-p scales 2 -p combine concat -p seeds 2' # another module
 # make notebook NB=pnl SCALE=full PARAMS='-p data /data/mini-kinetics'  # the paper's network, on your clips
 # make evidence                                                        # the recorded runs again
 # ```

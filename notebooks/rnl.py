@@ -94,6 +94,7 @@ from notebooks.kit import drawings
 from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import clips, rnl, say
 from notebooks.kit.proof import draw, error, errors, randomise
+from notebooks.kit.seen import window
 from vidattn import figures
 from vidattn.backbones import BACKBONES, place, resnet50
 from vidattn.blocks import (
@@ -123,7 +124,7 @@ spec = SyntheticSpec(clips=100, seed=13, noise=0.1)
 apart = clips.gaps(spec, 40)
 page.glue(gap=f"{apart.min():.0f}", gap_median=f"{np.median(apart):.0f}")
 page.glue(side=spec.size)
-page.glue(field=clips.receptive_field(BACKBONES["resnet_mini"]()))
+page.glue(field=window(BACKBONES["resnet_mini"]()).pixels)
 clips.film_strips(spec, (2, 5), range(1, spec.frames, 3), height=2.3)
 
 
@@ -725,18 +726,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(precision=2)
 # and says how many agree, and under what; {doc}`rnl_cost` shows them one by one.
 
 # %% tags=["hide-input"]
-from notebooks.kit.printed.rnl import efficiency
-
-printed = efficiency()
-verdicts = pd.Series([figure.verdict for figure in printed]).value_counts()
-say(
-    f"{verdicts['agrees']} of {len(printed)} printed figures agree to the last digit "
-    "with the model that the text describes; "
-    f"{verdicts['agrees, fitted']} more agree under a reading that was chosen because "
-    f"it fits; {verdicts.get('not explained', 0)} remain unexplained."
-)
-page.glue(cells=len(printed), agreeing=int(verdicts["agrees"]))
-page.glue(fitted=int(verdicts["agrees, fitted"]))
+printed = page.printed_costs()
 
 # %%
 full = {f.row: f for f in printed if f.table == "III K400" and f.metric == "FLOPs G"}
@@ -991,7 +981,7 @@ page.close()
 # ```bash
 # make notebook NB=rnl SCALE=smoke                                   # seconds
 # make notebook NB=rnl PARAMS='-p kernel "[3, 5, 5]" -p seeds 2'     # another region, two seeds
-# make notebook NB=rnl SCALE=full PARAMS='-p data /data/kinetics400' # the paper's network, on your clips
+# make notebook NB=rnl SCALE=full PARAMS='-p data /data/kinetics400' # the paper's, on your clips
 # make evidence                                                      # the recorded runs again
 # ```
 #

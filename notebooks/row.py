@@ -19,10 +19,9 @@
 # # One row of a table
 #
 # This notebook trains and tests one network as its paper did, or averages the scores of several.
-# Every row of every table is the same notebook with other parameters: a file in
-# `notebooks/params/full` ({doc}`full-scale`). The page that you read was run with the parameters
-# below, which belong to no paper: a tiny network on tiny synthetic clips, to show what a runner
-# sees.
+# Every row of every table is the same notebook with other parameters ({doc}`full-scale`). The page
+# that you read was run with the parameters below, which belong to no paper: a tiny network on tiny
+# synthetic clips, to show what a runner sees.
 
 # %% tags=["parameters"]
 row = "example"  # its name, and that of its folder
@@ -33,7 +32,7 @@ data = {
     "train": {"task": "cue", "clips": 16, "seed": 0, "size": 32, "frames": 8},
     "test": {"task": "cue", "clips": 16, "seed": 1, "size": 32, "frames": 8},
 }  # the data folder, or the other fields of that kind of data
-leave_out = None  # report of `vidattn data`: clips to leave out
+leave_out = None  # report of `python -m notebooks data`: clips to leave out
 splits = [1]  # trained in turn; accuracies are averaged
 weights = None  # a file to start from, or the row whose network it starts from
 epochs = 4  # passes over the training clips

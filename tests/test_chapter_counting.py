@@ -2,7 +2,6 @@
 script in a browser.
 """
 
-import ast
 import json
 import re
 import shutil
@@ -13,7 +12,8 @@ import pytest
 
 from notebooks.kit.build import SCALES
 from notebooks.kit.notebook import read_notebook, resolve
-from notebooks.kit.printed.explain import judge
+from notebooks.kit.printed.sortable import cost_table
+from notebooks.kit.printed.verdict import Recounted, judge
 from vidattn.errors import UserError
 from vidattn.yamlfile import read_yaml
 
@@ -75,7 +75,7 @@ def test_every_exercise_has_a_solution_that_asserts() -> None:
 
 @pytest.fixture(scope="module")
 def table() -> str:
-    """The table's HTML, with four figures instead of 225."""
+    """The table's HTML, with four figures instead of all."""
     names = ("paper", "table", "row", "metric", "printed")
     rows = [
         ("RNL", "III", "<NL>", "FLOPs G", "9.0"),
@@ -84,44 +84,38 @@ def table() -> str:
         ("GTA", "Fig4", "I3D", "GFLOPs", "30"),
     ]
     computed = [9.0, 10.04, 150.0, float("nan")]
-    figures = [
-        judge(dict(zip(names, row, strict=True)), text, text, [])
-        for row, text in zip(rows, computed, strict=True)
+    costs = [
+        judge(dict(zip(names, row, strict=True)), Recounted((), value), value, [])
+        for row, value in zip(rows, computed, strict=True)
     ]
-    start, *_ = (
-        source for source in code("counting_table") if "figures_found = " in source
-    )
-    space: dict[str, object] = {"figures_found": figures}
-    imports = [
-        ast.unparse(line)
-        for line in ast.parse(start).body
-        if isinstance(line, ast.Import | ast.ImportFrom)
-    ]
-    exec("\n".join(imports), space)
-    (cell,) = (
-        source for source in code("counting_table") if source.startswith("MARKS")
-    )
-    exec(cell.replace("\nHTML(", "\nmade = HTML("), space)
-    return space["made"].data  # type: ignore[attr-defined]
+    return cost_table(costs).data
 
 
 def test_the_table_shows_every_figure_and_escapes_what_it_shows(table: str) -> None:
     assert table.count("<tr>") == 5 and table.count("<th ") == 10
     assert "&lt;NL&gt;" in table and "SE &amp; co" in table
-    assert (
-        '<td data-key="9.0">9.0</td>' in table and '<td data-key="-1">–</td>' in table
-    )
+    assert '<td class="number" data-key="9.0">9.0</td>' in table
+    assert '<td class="number" data-key="-1">–</td>' in table
     assert ">-25.00</td>" in table  # 150 for 200
+
+
+def test_the_book_loads_the_script() -> None:
+    config = read_yaml(ROOT / "book" / "_config.yml")["sphinx"]["config"]
+    assert "table.js" in config["html_js_files"]
 
 
 def test_the_script_sorts_and_filters(table: str, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no browser")
+    script = (ROOT / "book" / "_static" / "table.js").read_text()
     steps = """
-      const root = document.querySelector(".costs"), input = root.querySelector("input"), told = [];
+      addEventListener("load", () => {
+      const root = document.querySelector(".sortable"), told = [];
+      const input = root.querySelector("input");
       const all = name => Array.from(root.querySelectorAll(name));
-      const rows = () => all("tbody tr").filter(row => !row.hidden).map(row => row.cells[4].textContent);
+      const seen = () => all("tbody tr").filter(row => !row.hidden);
+      const rows = () => seen().map(row => row.cells[4].textContent);
       const tell = () => told.push([rows(), root.querySelector("output").textContent]);
       const click = column => { all("th button")[column].click(); tell(); };
       const set = (element, value) => {
@@ -133,10 +127,12 @@ def test_the_script_sorts_and_filters(table: str, tmp_path: Path) -> None:
       set(all("select")[0], "RNL"); tell(); set(all("select")[4], "✗"); tell();
       set(all("select")[0], ""); tell();
       document.title = JSON.stringify(told);
+      });
     """
     place = tmp_path / "table.html"
     place.write_text(
-        f"<html><meta charset=utf-8><title></title><body>{table}<script>{steps}</script></body></html>"
+        f"<html><meta charset=utf-8><title></title><script>{script}</script>"
+        f"<body>{table}<script>{steps}</script></body></html>"
     )
     words = [
         chromium,

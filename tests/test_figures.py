@@ -26,9 +26,9 @@ from vidattn.figures.maps import Region, map_similarity, own_weight
 from vidattn.figures.pictures import SCALES
 from vidattn.training import Result, build_model, dump, make_experiment
 from vidattn.training.checkpoint import save
-from vidattn.video.sample import Sampling
 from vidattn.video.augment import normalise, resize
 from vidattn.video.decode import read_frames, write_video
+from vidattn.video.sample import Sampling
 
 QUERIES = [(0, 1, 2), (1, 4, 0), (1, 5, 6)]
 

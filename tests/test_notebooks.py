@@ -2,6 +2,7 @@
 its own file.
 """
 
+import ast
 import re
 from pathlib import Path
 
@@ -42,9 +43,35 @@ def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(
         assert len(shown["figure"]["caption"]) > 40 and len(shown["image"]["alt"]) > 40
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_the_main_path_is_at_most_40_cells(name: str) -> None:
-    assert len(page(name).node.cells) <= 40
+def keywords(tree: ast.AST) -> set[str]:
+    """The names that calls of `glue` in some code glue by keyword."""
+    return {
+        keyword.arg.replace("_", "-")
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "glue"
+        for keyword in call.keywords
+        if keyword.arg
+    }
+
+
+def of_chapter() -> dict[str, set[str]]:
+    """What each method of `Chapter` glues."""
+    tree = ast.parse((ROOT / "notebooks" / "kit" / "chapter.py").read_text())
+    (chapter,) = (n for n in tree.body if isinstance(n, ast.ClassDef))
+    return {
+        method.name: keywords(method)
+        for method in chapter.body
+        if isinstance(method, ast.FunctionDef)
+    }
+
+
+def test_what_a_chapter_glues_is_found() -> None:
+    made = of_chapter()
+    assert made["close"] == {"seconds", "threads"}
+    assert {"verdicts", "bare", "oracle"} <= made["claims"]
+    assert made["train"] == {"live-seconds"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -54,9 +81,14 @@ def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
         re.sub(r"\{\w+\}", r"\\w+", text)
         for text in re.findall(r'glue\(f"([^"]+)"', code)
     ]
+    called = keywords(ast.parse(code))
+    for method, names in of_chapter().items():
+        called |= names if f"page.{method}(" in code else set()
     for glued in re.findall(r"\{glue:text\}`([^`]+)`", sources(name, "markdown")):
-        assert f'"{glued}"' in code or any(
-            re.fullmatch(each, glued) for each in made
+        assert (
+            glued in called
+            or f'"{glued}"' in code
+            or any(re.fullmatch(each, glued) for each in made)
         ), glued
 
 

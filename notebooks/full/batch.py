@@ -9,7 +9,6 @@ option on, such as `--executor slurm --jobs 8`, the rest to Snakemake.
 """
 
 import argparse
-import fcntl
 import re
 import shutil
 import subprocess
@@ -21,19 +20,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from notebooks.full import rows as full
+from notebooks.full import params
 from notebooks.full.datasets.official import DATASETS
-from notebooks.full.rows import Row
+from notebooks.full.rows import TABLE, Row, lines, table_rows
 from vidattn.cost import count
 from vidattn.errors import UserError
 from vidattn.training.validation import explain
 from vidattn.yamlfile import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARAMS = ROOT / "notebooks" / "params" / "full"
 RECORDS = ROOT / "book" / "results" / "full"
 ASKED = (
     "gpus",
@@ -46,8 +44,8 @@ ASKED = (
 RATE = 20e12  # multiply-adds a second of one GPU: an assumption; `--rate` replaces it
 
 
-def load(folder: Path = PARAMS) -> dict[str, Row]:
-    """Read a folder of files of parameters, by name.
+def load(folder: Path) -> dict[str, Row]:
+    """Read a folder of files of parameters of one's own, by name.
 
     Raises:
         UserError: One of them is wrong; one line a fault.
@@ -77,30 +75,33 @@ def select(
         name
         for name, row in rows.items()
         if (not names or name in names)
-        and paper.lower()
-        in ("", row.paper.lower(), row.paper.lower().partition("-")[0])
-        and (
-            not table
-            or any(
-                table in re.match(r"((\S+).*):", cell).groups() for cell in row.cells
-            )
-        )
+        and paper.lower() in ("", row.paper.lower(), row.paper.lower().split("-")[0])
+        and (not table or any(table in _tables(cell) for cell in row.cells))
     ]
     if unknown or not chosen:
         papers = sorted({row.paper for row in rows.values()})
         tables = dict.fromkeys(
-            cell.split()[0].rstrip(":")
+            _tables(cell)[1]
             for row in rows.values()
             if row.paper.lower().startswith(paper.lower())
             for cell in row.cells
         )
+        asked = f"paper={paper!r}, table={table!r}, rows={unknown or [*names]}"
         raise UserError(
-            f"no row for paper={paper!r}, table={table!r}, rows={unknown or [*names]}: the papers are "
-            f"{', '.join(papers)}, the tables {', '.join(tables) or 'none'}, the rows those of {PARAMS}"
+            f"no row for {asked}: the papers are {', '.join(papers)}, the tables "
+            f"{', '.join(tables) or 'none'}, the rows those of {TABLE}"
         )
     for name in chosen:  # it grows on the way
         chosen += [needed for needed in rows[name].needs if needed not in chosen]
     return {name: rows[name] for name in chosen}
+
+
+def _tables(cell: str) -> tuple[str, str]:
+    """Return what may name the table of a cell: what is before the colon, and its first
+    word.
+    """
+    table = cell.partition(":")[0]
+    return table, table.split()[0]
 
 
 def moved(row: Row, data: str = "", runs: str = "") -> Row:
@@ -109,8 +110,8 @@ def moved(row: Row, data: str = "", runs: str = "") -> Row:
     Args:
         row: The row.
         data: Folder that holds one for each data set, named like its kind, one named
-            `weights`, and for data with unusable clips the reports of `vidattn data`,
-            `<kind>-faults-<split>.csv`. Empty: as the row says.
+            `weights`, and for data with unusable clips the reports of `python -m
+            notebooks data`, `<kind>-faults-<split>.csv`. Empty: as the row says.
         runs: Folder of the runs. Empty: as the row says.
 
     Raises:
@@ -131,16 +132,6 @@ def moved(row: Row, data: str = "", runs: str = "") -> Row:
     return row.model_copy(update=changes)
 
 
-def put_down(row: Row) -> Path:
-    """Write a row's parameters into its folder, as its notebook and torchrun read
-    them.
-    """
-    row.folder.mkdir(parents=True, exist_ok=True)
-    path = row.folder / "row.yaml"
-    path.write_text(yaml.safe_dump(row.model_dump(mode="json"), sort_keys=False))
-    return path
-
-
 def estimate(row: Row) -> dict[str, float]:
     """Return what a row of the table asks for: GMAC of a training clip, PMAC in all,
     and GB of disk.
@@ -149,7 +140,7 @@ def estimate(row: Row) -> dict[str, float]:
     its momentum while it is trained, the network as it ends, once more for those that
     start from it, and the scores.
     """
-    line, sampling = full.lines().get(row.row), row.described().sampling
+    line, sampling = lines().get(row.row), row.described().sampling
     if line is None or row.members:
         return {"GMAC": 0.0, "PMAC": 0.0, "GB": 0.0}
     sizes = {sampling.size, *(view.size for view in row.tests.values())}
@@ -206,20 +197,12 @@ def plan(rows: Mapping[str, Row], rate: float = RATE) -> pd.DataFrame:
     """Return what a batch would run: from what, in which state, and an estimate of what
     it takes.
     """
-    said = []
-    for row in rows.values():
-        taken = estimate(row)
+    table = pd.DataFrame([estimate(row) for row in rows.values()], index=[*rows])
+    table["GPU hours"] = table["PMAC"] * 1e15 / rate / 3600
+    for name, row in rows.items():
+        start = ", ".join(row.members) or row.weights or "new weights"
         data = row.data if isinstance(row.data, str) else row.dataset
-        taken |= {
-            "GPU hours": taken["PMAC"] * 1e15 / rate / 3600,
-            "state": state(row),
-            "data": data,
-        }
-        said.append(
-            taken
-            | {"starts from": ", ".join(row.members) or row.weights or "new weights"}
-        )
-    table = pd.DataFrame(said, index=[*rows])
+        table.loc[name, ["state", "data", "starts from"]] = state(row), data, start
     table.loc["all"] = table[["PMAC", "GB", "GPU hours"]].sum()
     return table
 
@@ -230,42 +213,26 @@ def results(rows: Mapping[str, Row]) -> str:
     """
     said = []
     for row in rows.values():
-        record, at = (
-            gathered(row.folder.parent).get(row.row, {"scores": {}, "runs": []}),
-            row.folder,
-        )
+        record = gathered(row.folder.parent).get(row.row, {"scores": {}, "runs": []})
         files = {
-            "notebook": at / "notebooks" / "row.ipynb",
-            "failed": at / "executed" / "row-failed.ipynb",
+            "notebook": "notebooks/row.ipynb",
+            "failed": "executed/row-failed.ipynb",
+            "log": "log.txt",
         }
-        files |= {"log": at / "log.txt"}
-        files |= {
-            f"card {card['split']}": at / "{name}-{key}".format(**card) / "result.json"
-            for card in record["runs"]
-        }
+        for card in record["runs"]:
+            files[f"card {card['split']}"] = "{name}-{key}/result.json".format(**card)
         links = [
-            f'<a href="{p.relative_to(at.parent)}">{what}</a>'
-            for what, p in files.items()
-            if p.is_file()
+            f'<a href="{row.row}/{file}">{what}</a>'
+            for what, file in files.items()
+            if (row.folder / file).is_file()
         ]
         for test, by_split in record["scores"].items() or [("", {"": ("", "")})]:
             top1, top5 = np.mean([*by_split.values()], axis=0) if test else ("", "")
-            shown = {
-                "row": row.row,
-                "state": state(row),
-                "test": test,
-                "top-1": top1,
-                "top-5": top5,
-            }
-            said.append(
-                shown | {"cells": "; ".join(row.cells), "files": " ".join(links)}
-            )
-    return (
-        pd.DataFrame(said).to_html(
-            index=False, escape=False, float_format="{:.2f}".format
-        )
-        + "\n"
-    )
+            cells, shown = "; ".join(row.cells), " ".join(links)
+            said.append((row.row, state(row), test, top1, top5, cells, shown))
+    heads = ["row", "state", "test", "top-1", "top-5", "cells", "files"]
+    table = pd.DataFrame(said, columns=heads)
+    return table.to_html(index=False, escape=False, float_format="{:.2f}".format) + "\n"
 
 
 def record(rows: Mapping[str, Row], book: Path = RECORDS) -> list[str]:
@@ -275,19 +242,15 @@ def record(rows: Mapping[str, Row], book: Path = RECORDS) -> list[str]:
     Raises:
         UserError: A row was measured with others.
     """
-    found = {
-        name: row
-        for name, row in rows.items()
-        if (row.folder / "measured.json").is_file()
-    }
-    for name, row in found.items():
-        if state(row) != "measured":
-            raise UserError(f"{name}: {state(row)} than the table's; not recorded")
+    files = {name: row.folder / "measured.json" for name, row in rows.items()}
+    found = {name: file for name, file in files.items() if file.is_file()}
+    for name in found:
+        if (said := state(rows[name])) != "measured":
+            raise UserError(f"{name}: {said} than the table's; not recorded")
     book.mkdir(parents=True, exist_ok=True)
-    return [
-        shutil.copyfile(row.folder / "measured.json", book / f"{name}.json").stem
-        for name, row in found.items()
-    ]
+    for name, file in found.items():
+        shutil.copyfile(file, book / f"{name}.json")
+    return [*found]
 
 
 def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
@@ -319,35 +282,20 @@ def run(rows: Mapping[str, Row], words: Sequence[str]) -> int:
         raise UserError(f"not there: {', '.join(files)}")
     runs = next(iter(rows.values())).folder.parent
     runs.mkdir(parents=True, exist_ok=True)
-    for row in rows.values():
-        put_down(row)
-    with open(runs / "controller.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{runs}: another batch is at work here") from None
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            str(ROOT / "notebooks" / "Snakefile"),
-        ]
-        command += [
-            "--directory",
-            str(ROOT),
-            "--nolock",
-            "--keep-going",
-            "--rerun-incomplete",
-        ]
-        command += [
-            "--rerun-triggers",
-            "mtime",
-            *(word for word in words if word not in asked),
-        ]
-        command += [] if "--executor" in words else ["--cores", "1"]
-        command += ["--config", f"runs={runs}", f"rows={','.join(rows)}", *asked]
-        status = subprocess.run(command, check=False).returncode
+    for row in rows.values():  # as its notebook and torchrun read it
+        params.write(row, row.folder / "row.yaml")
+    command = [sys.executable, "-m", "snakemake", "--directory", str(ROOT)]
+    command += ["--snakefile", str(ROOT / "notebooks" / "Snakefile")]
+    command += ["--nolock", "--keep-going", "--rerun-incomplete"]
+    command += ["--rerun-triggers", "mtime"]
+    command += [word for word in words if word not in asked]
+    command += [] if "--executor" in words else ["--cores", "1"]
+    command += ["--config", f"runs={runs}", f"rows={','.join(rows)}", *asked]
+    try:
+        with FileLock(runs / "controller.lock", timeout=0):
+            status = subprocess.run(command, check=False).returncode
+    except Timeout:
+        raise UserError(f"{runs}: another batch is at work here") from None
     (runs / "results.html").write_text(results(rows))
     done = sum(state(row) == "measured" for row in rows.values())
     print(f"{done} of {len(rows)} rows are measured: {runs / 'results.html'}")
@@ -368,7 +316,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--row", action="append", default=[], help="a row; can be given more than once"
     )
     parser.add_argument(
-        "--params", type=Path, default=PARAMS, help="folder of the files of parameters"
+        "--params", type=Path, help="a folder of files of parameters of one's own"
     )
     parser.add_argument(
         "--data-root", default="", help="folder of the data sets and of `weights`"
@@ -381,7 +329,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if words and options.command != "run":
             parser.error(f"unknown: {' '.join(words)}")
-        found = select(load(options.params), options.paper, options.table, options.row)
+        known = load(options.params) if options.params else table_rows()
+        found = select(known, options.paper, options.table, options.row)
         rows = {
             name: moved(row, options.data_root, options.runs)
             for name, row in found.items()

@@ -1,9 +1,12 @@
-"""Writes notebooks/params/full: a file of parameters for each row of
-notebooks/full/rows.yaml.
+"""Files of parameters of the table's rows, with the source behind each field.
 
-python -m notebooks.full.params
+    python -m notebooks.full.params [--folder runs/params]
+
+writes one for each row, to be read, copied and changed. A batch writes those of its
+rows into their folders before it runs them.
 """
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,120 +14,90 @@ from typing import Any
 
 import yaml
 
-from notebooks.full import rows as full
-from notebooks.kit.printed import printed_accuracy
+from notebooks.full.rows import Row, fields, lines, owner, table_row, table_rows
+from notebooks.kit.printed.cells import printed_accuracy
 
-FOLDER = Path(__file__).resolve().parents[1] / "params" / "full"
-GROUPS = ("sampling", "model", "optim")
-WIDTHS = {"res3": 512, "res4": 1024}  # of ResNet-50
+HEADING = (
+    "# {paper} on {printed}. Written from notebooks/full/rows.yaml.",
+    "# Behind a field stands the paper's section, public code, or 'ours': our choice.",
+)
 
 
-def text(name: str) -> str:
-    """Return a row's file: every field of `full.Row`, and behind it where the paper
-    says so.
+def text(row: Row) -> str:
+    """Return a row's file: every field of `Row`. Where the row is trained as the table
+    says, the source stands behind each.
     """
-    row = full.lines()[name]
-    figures = [
-        figure
-        for figure in printed_accuracy(row["paper"])
-        if full.owner(figure) == name
-    ]
-    said = [
-        f"# {row['paper']} on {row['printed']}. Written from notebooks/full/rows.yaml: change it there.",
-        "# Behind a field stands the paper's section, or 'ours': our choice where the paper is silent.",
-    ]
-    said += [f"# The paper's text: {row['text']}."] if "text" in row else []
-    said += (
-        [f"# Its cost is printed as {'; '.join(row['cost'])}."] if "cost" in row else []
-    )
-    said += [
-        field("row", name),
-        field("paper", row["paper"]),
-        "cells:" if row["cells"] else "cells: []",
-    ]
-    for cell in row["cells"]:
-        shown = [f for f in figures if f"{f['table']}: {f['row']}" == cell]
-        values = ", ".join(
-            f"{f['split']} {f['metric']} {f['printed'] or 'not printed'}" for f in shown
-        )
-        said.append(f"- {json.dumps(cell)}  # {values}")
-    said += [
-        field("dataset", row["dataset"]),
-        field("data", f"data/{row['dataset']}"),
-        "leave_out: null",
-    ]
-    said += [field("splits", *row["splits"]), weights(row)]
-    said += [field(key, *row[key]) for key in ("epochs", "seed", "tests")]
-    for group in GROUPS:
-        inner = {
-            key.partition(".")[2]: pair
-            for key, pair in row.items()
-            if key.startswith(f"{group}.")
-        }
-        inner |= (
-            {"num_classes": (row["classes"], row["printed"])}
-            if group == "model"
-            else {}
-        )
-        said += [
-            f"{group}:",
-            *(f"  {field(key, *pair)}" for key, pair in inner.items()),
-        ]
-    said += [f"# ours: {row['ours']}"] if "ours" in row else []
-    said += [
-        field("blocks", blocks(row)),
-        field("test_every_epoch", *row["test_every_epoch"]),
-    ]
-    said += [field("members", row.get("members", [])), "runs: runs/full"]
-    said += ["workers: null", "checkpoint_seconds: 300.0"]
+    line = _line(row)
+    said = [each.format_map(line) for each in HEADING if line]
+    if "text" in line:
+        said.append(f"# The paper's text: {line['text']}.")
+    if "cost" in line:
+        said.append(f"# Its cost is printed as {'; '.join(line['cost'])}.")
+    for key, value in row.model_dump(mode="json").items():
+        if key in ("sampling", "model", "optim"):
+            sources = fields(line, key)
+            said.append(f"{key}:")
+            for name, inner in value.items():
+                said.append("  " + _field(name, inner, sources.get(name, ("", ""))[1]))
+        elif key == "cells" and value:
+            said += ["cells:", *(_cell(row, cell) for cell in value)]
+        else:
+            said.append(_field(key, value, _source(line, key)))
     return "\n".join(said) + "\n"
 
 
-def field(key: str, value: Any, source: str = "") -> str:
+def _line(row: Row) -> dict[str, Any]:
+    """Return the table's line of a row; nothing where the row is another one."""
+    if row.row not in lines():
+        return {}
+    table = table_row(row.row)
+    start, named = (Path(each.weights or "").name for each in (row, table))
+    same = row.protocol() == table.protocol() and start == named
+    return lines()[row.row] if same else {}
+
+
+def _source(line: Mapping[str, Any], key: str) -> str:
+    if key == "weights" and "members" in line:
+        return "nothing is trained: the members' scores are averaged"
+    if key == "weights" and "from" in line:
+        return "the network of that row"
+    if key == "blocks":
+        options = fields(line, "options").items()
+        said = [f"{name} {value}: {source}" for name, (value, source) in options]
+        return "; ".join(said + ([f"ours: {line['ours']}"] if "ours" in line else []))
+    sourced = ("splits", "weights", "epochs", "seed", "tests", "test_every_epoch")
+    return str(line[key][1]) if line and key in sourced else ""
+
+
+def _field(key: str, value: Any, source: str) -> str:
     """Return one line of YAML, with a comment."""
     shown = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
-    return f"{key}: {shown.removesuffix('...' + chr(10)).strip()}" + (
-        f"  # {source}" if source else ""
-    )
+    shown = shown.removesuffix("...\n").strip()
+    return f"{key}: {shown}" + (f"  # {source}" if source else "")
 
 
-def weights(row: Mapping[str, Any]) -> str:
-    """Return the line that says what a row starts from."""
-    if "members" in row:
-        return "weights: null  # nothing is trained: the members' scores are averaged"
-    if "from" in row:
-        return field("weights", row["from"], "the network of that row")
-    return field("weights", f"data/weights/{row['weights'][0]}", row["weights"][1])
-
-
-def blocks(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row's blocks; where K is a share of the channels, those of each stage by
-    themselves.
-    """
-    if "block" not in row:
-        return []
-    kind, options, places = row["block"], row.get("options", {}), row["at"]
-    if "regions" not in row:
-        return [{"kind": kind, "options": options, "places": places}]
-    shares = {
-        stage: options | {"regions": WIDTHS[stage] // row["regions"]}
-        for stage in places
-    }
-    return [
-        {"kind": kind, "options": shares[stage], "places": {stage: places[stage]}}
-        for stage in places
+def _cell(row: Row, cell: str) -> str:
+    """Return a printed cell, with what is printed there."""
+    values = [
+        f"{figure['split']} {figure['metric']} {figure['printed'] or 'not printed'}"
+        for figure in printed_accuracy()
+        if owner(figure) == row.row and f"{figure['table']}: {figure['row']}" == cell
     ]
+    return f"- {json.dumps(cell)}" + (f"  # {', '.join(values)}" if values else "")
 
 
-def write(folder: Path = FOLDER) -> None:
-    """Write the files of all rows, and remove those of no row."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.yaml"):
-        if path.stem not in full.lines():
-            path.unlink()
-    for name in full.lines():
-        (folder / f"{name}.yaml").write_text(text(name))
+def write(row: Row, path: Path) -> None:
+    """Write a row's file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text(row))
 
 
 if __name__ == "__main__":
-    write()
+    parser = argparse.ArgumentParser(
+        prog="python -m notebooks.full.params", description=__doc__
+    )
+    parser.add_argument("--folder", type=Path, default=Path("runs/params"))
+    folder = parser.parse_args().folder
+    for name, each in table_rows().items():
+        write(each, folder / f"{name}.yaml")
+    print(f"{len(lines())} files of parameters: {folder}")

@@ -1,8 +1,8 @@
 """Every network that the papers trained, as they trained it, and what is measured
 beside what is printed.
 
-`data/full.yaml` is the table. `notebooks/full` writes a file of parameters for each of
-its rows, runs one or many, and gathers what they gave.
+`rows.yaml` is the one description of them: `make full` runs its rows, a chapter at full
+scale takes its networks from it, and the tests hold both to the papers.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from pydantic import Field, JsonValue
 
+from notebooks.full.datasets.lists import write_lists
+from notebooks.full.datasets.official import DATASETS
 from notebooks.kit.printed.cells import printed_accuracy
+from vidattn.blocks import block_options
 from vidattn.training import build_model, check, make_experiment
 from vidattn.training.experiment import Experiment, Positive
 from vidattn.training.key import digest
@@ -22,14 +25,15 @@ from vidattn.training.validation import FrozenList, Part
 from vidattn.yamlfile import read_yaml
 
 TABLE = Path(__file__).with_name("rows.yaml")
-ELSEWHERE = {
+# Fields that say where things lie and how a run is spread, not what is trained.
+NOT_PROTOCOL = {
     "data",
     "leave_out",
     "weights",
     "runs",
     "workers",
     "checkpoint_seconds",
-}  # not what is trained
+}
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -52,11 +56,12 @@ class Row(Part):
         row: Its name in the table, or another one for a row of one's own.
         paper: One of `PAPERS`, or another word.
         cells: The printed cells that it would give, 'table: row'.
-        dataset: A kind of data that `Experiment` knows.
+        dataset: A public data set of `notebooks.full.datasets`, or another kind of data
+            that `Experiment` knows.
         data: The data folder, or the other fields of that kind of data.
-        leave_out: The report of `vidattn data` on that folder, whose clips are left
-            out: one for each split, with `{split}` in its name, where there are
-            several.
+        leave_out: The report of `python -m notebooks data` on that folder, whose clips
+            are left out: one for each split, with `{split}` in its name, where there
+            are several.
         splits: Splits that are trained in turn, and whose accuracies are averaged.
         weights: File to start from, or the name of the row whose network it starts
             from; a name has neither dot nor slash.
@@ -121,22 +126,12 @@ class Row(Part):
         weights = (
             f"{self.runs}/{self.weights}/weights.pt" if self.needs else self.weights
         )
-        data = (
-            {"root": self.data, "split": split}
-            if isinstance(self.data, str)
-            else self.data
-        )
-        left_out = (
-            {"leave_out": self.leave_out.replace("{split}", str(split))}
-            if self.leave_out
-            else {}
-        )
         return make_experiment(
             {
                 "name": f"{self.row}-split{split}"
                 if len(self.splits) > 1
                 else self.row,
-                "data": {"kind": self.dataset, **data, **left_out},
+                "data": self._data(split),
                 "sampling": {
                     **self.sampling,
                     **{f"test_{key}": value for key, value in view},
@@ -154,14 +149,33 @@ class Row(Part):
             }
         )
 
+    def _data(self, split: int) -> dict[str, JsonValue]:
+        """Describe the clips of one split; a public data set by the index files that
+        `experiment` writes.
+        """
+        if not isinstance(self.data, str):
+            return {"kind": self.dataset, **self.data}
+        if self.dataset not in DATASETS:
+            return {"kind": self.dataset, "root": self.data}
+        train, test = (
+            str(self._lists(split) / f"{name}.csv") for name in ("train", "val")
+        )
+        return {"kind": "folder", "root": self.data, "train": train, "test": test}
+
+    def _lists(self, split: int) -> Path:
+        return self.folder.absolute() / f"clips-split{split}"
+
     def experiment(self, split: int, view: View | None = None) -> Experiment:
-        """Describe the run of one split as it is run: with fewer clips than a batch,
-        batches are smaller.
+        """Describe the run of one split as it is run, and write the index files of a
+        public data set. With fewer clips than a batch, batches are smaller.
 
         Raises:
             UserError: A field is wrong or the data folder faulty.
         """
         described = self.described(split, view)
+        if isinstance(self.data, str) and self.dataset in DATASETS:
+            report = self.leave_out and self.leave_out.replace("{split}", str(split))
+            write_lists(self._lists(split), self.dataset, self.data, split, report)
         clips, optim = len(described.data.clips()[0].rows), described.optim
         batch = min(optim.batch, clips - clips % optim.accumulate) or optim.batch
         return described.model_copy(
@@ -185,23 +199,101 @@ class Row(Part):
 
     def protocol(self) -> str:
         """Return a hash of what is trained and tested: not of where the data lies."""
-        return digest(self.model_dump(mode="json", exclude=ELSEWHERE))
+        return digest(self.model_dump(mode="json", exclude=NOT_PROTOCOL))
 
 
 @cache
 def lines() -> dict[str, dict[str, Any]]:
-    """Return the rows of the table, each with the fields of its parts, `[value,
+    """Return the lines of the table, each with the fields of its parts, `[value,
     source]` by dotted name.
     """
     whole, found = read_yaml(TABLE), {}
     for name, line in whole["rows"].items():
         parts = [whole["parts"][part] for part in ("all", *line["like"])]
-        found[name] = {
-            k: v
+        every = {
+            key: value
             for part in (*parts, line.get("set", {}), line)
-            for k, v in part.items()
+            for key, value in part.items()
+        }
+        had = {
+            f"options.{option}"
+            for block in line.get("blocks", ())
+            for option in block_options(block["kind"])
+        }
+        found[name] = {
+            key: value
+            for key, value in every.items()
+            if key in had or not key.startswith("options.")
         }
     return found
+
+
+def fields(line: Mapping[str, Any], group: str) -> dict[str, list[Any]]:
+    """Return a line's fields of one group, `[value, source]` by their names in it."""
+    return {
+        key.removeprefix(f"{group}."): pair
+        for key, pair in line.items()
+        if key.startswith(f"{group}.")
+    }
+
+
+def table_row(name: str) -> Row:
+    """Return a row of the table, by its name there."""
+    line = lines()[name]
+    options, sampling, model, optim = (
+        {key: value for key, (value, _) in fields(line, group).items()}
+        for group in ("options", "sampling", "model", "optim")
+    )
+    weights = line.get("from", f"data/weights/{line['weights'][0]}")
+    return Row(
+        row=name,
+        paper=line["paper"],
+        cells=line["cells"],
+        dataset=line["dataset"],
+        data=f"data/{line['dataset']}",
+        leave_out=None,
+        splits=line["splits"][0],
+        weights=None if "members" in line else weights,
+        epochs=line["epochs"][0],
+        seed=line["seed"][0],
+        tests=line["tests"][0],
+        sampling=sampling,
+        model=model | {"num_classes": line["classes"]},
+        blocks=[
+            block | {"options": options | block.get("options", {})}
+            for block in line.get("blocks", ())
+        ],
+        optim=optim,
+        test_every_epoch=line["test_every_epoch"][0],
+        members=line.get("members", []),
+        runs="runs/full",
+        workers=None,
+        checkpoint_seconds=300.0,
+    )
+
+
+def table_rows() -> dict[str, Row]:
+    """Return all rows of the table, by name."""
+    return {name: table_row(name) for name in lines()}
+
+
+def full_experiments(chapter: str, data: str) -> dict[str, Experiment]:
+    """Describe a chapter's networks at full scale, as the table has them.
+
+    Args:
+        chapter: `"rnl"`, `"pnl"`, `"rcca"` or `"gta"`.
+        data: Folder of video files with `train.csv` and `val.csv`.
+
+    Returns:
+        A run for each row that the chapter has, by the chapter's name for it. Nothing
+        is looked for on the disk.
+    """
+    own = {"dataset": "folder", "data": data, "splits": (1,)}
+    return {
+        line["variant"]: table_row(name).model_copy(update=own).described()
+        for name, line in lines().items()
+        if "variant" in line and name.startswith(f"{chapter}-")
+    }
 
 
 @cache
@@ -242,15 +334,12 @@ def measured(figure: Mapping[str, str], row: str, records: Records) -> float | N
     return float(found)
 
 
-def accuracies(
-    paper: str, rows: Mapping[str, Row], records: Records
-) -> list[dict[str, str]]:
+def accuracies(paper: str, records: Records) -> list[dict[str, str]]:
     """Return a line for each printed accuracy of a paper's own networks, with what was
     measured beside it.
 
     Args:
         paper: One of `PAPERS`.
-        rows: The files of parameters, by name.
         records: What was measured, by row. One of another protocol or code than today's
             is marked stale.
     """
@@ -259,13 +348,9 @@ def accuracies(
         if name := owner(figure):
             found, text = measured(figure, name, records), ""
             if found is not None:
-                today = {
-                    "protocol": rows[name].protocol(),
-                    "code": rows[name].described().code(),
-                }
-                old = " and ".join(
-                    what for what in today if records[name][what] != today[what]
-                )
+                row, record = table_row(name), records[name]
+                today = {"protocol": row.protocol(), "code": row.described().code()}
+                old = " and ".join(w for w in today if record[w] != today[w])
                 text = f"{found:.2f}" + (f" (stale: other {old})" if old else "")
             where = " ".join(
                 filter(None, (figure["dataset"], figure["split"], figure["views"]))

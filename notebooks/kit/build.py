@@ -8,7 +8,6 @@ What is generated lies in one folder:
     <build>/<scale>/html                      the site; replaced only by a whole new one
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from filelock import FileLock, Timeout
 
 from notebooks.kit.notebook import INJECTED, Notebook, execute, read_notebook, resolve
 from vidattn.errors import UserError
@@ -33,7 +33,7 @@ READ_BY_NOTEBOOKS = (
     "book/results",
     "book/ledgers",
     "notebooks/kit/printed/data",
-    "notebooks/full/rows.yaml",
+    "notebooks/full",
 )
 # They run notebooks and build pages; they cannot change what a notebook computes.
 WITHOUT_EFFECT = ("kit/build.py", "kit/notebook.py", "__main__.py")
@@ -48,6 +48,7 @@ What is claimed, and what will judge it, as it was committed before the runs:
 :language: yaml
 ```
 """
+FULL_SCALE = "notebooks/full/rows.yaml"
 
 
 class BuildError(Exception):
@@ -208,8 +209,10 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
     for name, text in api_pages(root).items():
         (source / "api" / f"{name}.md").write_text(text)
     for path in (source / "ledgers").glob("*.yaml"):
-        title = path.stem.upper().replace("_FULL", ", full scale")
+        title = path.stem.upper()
         path.with_suffix(".md").write_text(LEDGER.format(name=title, file=path.name))
+    if (table := root / FULL_SCALE).is_file():
+        shutil.copy(table, source)
 
 
 def library(root: Path) -> set[Path]:
@@ -247,17 +250,18 @@ def chapters(root: Path) -> Iterator[Notebook]:
 
 @contextmanager
 def _alone(build_folder: Path) -> Iterator[None]:
-    """Wait until no other process builds in the same folder; the lock ends with the
-    process.
-    """
+    """Wait until no other process builds in the same folder."""
     build_folder.mkdir(parents=True, exist_ok=True)
-    with open(build_folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Waiting for another build in {build_folder}", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(build_folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"Waiting for another build in {build_folder}", flush=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _with_outputs(

@@ -22,6 +22,8 @@ from notebooks.kit.drawings import run_card, say
 from notebooks.kit.drawings.card import Html
 from notebooks.kit.notebook import read_notebook
 from notebooks.kit.parameters import ROOT
+from notebooks.kit.printed import PrintedCost, efficiency
+from notebooks.kit.printed.report import agreements
 from vidattn import figures
 from vidattn.errors import UserError
 from vidattn.training import (
@@ -184,16 +186,33 @@ class Chapter:
             return f"{called}: {judgement.verdict}"
 
         verdicts = [told(*each) for each in self.judged.items()] + [*further]
+        bare, oracle = (
+            NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
+            for name in ("baseline", "oracle")
+        )
         base: Any = self.ledger.base
         self.glue(
             verdicts="; ".join(verdicts) or NOT_RECORDED,
+            bare=bare,
+            oracle=oracle,
             steps=self.records[0].steps if self.records else NOT_RECORDED,
             clips=base["data"]["train"]["clips"],
-            **{
-                key: NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
-                for key, name in {"bare": "baseline", "oracle": "oracle"}.items()
-            },
         )
+
+    def printed_costs(self) -> list[PrintedCost]:
+        """Show how many of the paper's printed costs agree with what is counted, and
+        glue `cells`, `agreeing`, `fitted` and `unexplained`.
+        """
+        costs = efficiency(self.ledger.paper)
+        agreeing, fitted, unexplained = agreements(costs)
+        say(
+            f"{agreeing} of {len(costs)} printed figures agree to the last digit with "
+            f"the model that the text describes; {fitted} more agree under a reading "
+            f"that was chosen because it fits; {unexplained} remain unexplained."
+        )
+        self.glue(cells=len(costs), agreeing=agreeing, fitted=fitted)
+        self.glue(unexplained=unexplained)
+        return costs
 
     def run_card(self) -> Html:
         """Return the card of the recorded runs that the claims compare."""

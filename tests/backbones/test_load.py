@@ -212,7 +212,8 @@ def broken(change: str) -> object:
         ("missing", "the checkpoint has no res3.blocks.1.bn2.weight"),
         (
             "shape",
-            r"res4.blocks.0.conv2.weight has the shape \(48, 48, 1, 5, 5\), .* wants \(48, 48, 1, 3, 3\)",
+            r"res4.blocks.0.conv2.weight has the shape \(48, 48, 1, 5, 5\), .* "
+            r"wants \(48, 48, 1, 3, 3\)",
         ),
         ("unknown", "the model has no res3.blocks.2.conv1.weight"),
         ("list", "not a checkpoint: it must hold weights by name"),

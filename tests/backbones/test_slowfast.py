@@ -128,7 +128,8 @@ def test_table_of_the_network() -> None:
             ("slow", wide, kernel, 8),
             ("fast", thin, 3, 32),
         ):
-            operation = f"[{extent}x1x1, {inner}; 1x3x3, {inner}; 1x1x1, {4 * inner}] x {number}"
+            kernels = f"{extent}x1x1, {inner}; 1x3x3, {inner}; 1x1x1, {4 * inner}"
+            operation = f"[{kernels}] x {number}"
             assert rows[f"{path}.res{index + 2}"] == (operation, (frames, side, side))
     deep = {
         r.layer: r.operation
@@ -268,7 +269,7 @@ def test_what_each_pathway_sees_by_derivatives() -> None:
         )  # two carried channels for four slow ones
         for i in range(
             8
-        ):  # stride 4 in the lateral connection, its kernel of 5, and the fast layers before it
+        ):  # stride 4 and kernel 5 of the lateral connection, the fast layers before it
             near = {f for f in range(32) if abs(f - 4 * i) <= 2 + 2 + index}
             assert seen(taken[name][:, own:, i], x) == near
     for i, frame in enumerate((0, 4, 8, 13, 17, 22, 26, 31)):

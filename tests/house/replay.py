@@ -19,7 +19,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 # What is needed, and the names that it has had, the newest first.
-LOAD = ("notebooks.kit.claims.ledger:load_study", "vidattn.training.study:load_study")
+LOAD = ("notebooks.kit.claims.ledger:load_ledger", "vidattn.training.study:load_study")
 REPLAY = (
     "vidattn.training.run:replay",
     "vidattn.training:replay",

@@ -25,6 +25,7 @@ BUILD = "from setuptools.build_meta import build_wheel; build_wheel('.')"
 # Extras that bring what a part of the library imports, at whatever remove; the others
 # need none.
 EXTRAS = {
+    "description": {"training"},
     "yamlfile": {"training"},
     "video": {"video"},
     "training": {"video", "training"},

@@ -88,7 +88,7 @@ def test_a_table_has_a_row_a_case_and_the_worst_shape_counts() -> None:
     def wrong_on_small(x: Tensor, p: dict[str, Tensor]) -> Tensor:
         return clear(x, p) * (1.1 if x.shape[2] == 1 else 1.0)
 
-    with pytest.raises(AssertionError, match="the two differ: .*'name': 'two'"):
+    with pytest.raises(AssertionError, match=r"the two differ: .*'name': 'two'"):
         prove(
             [*cases[:1], ({"name": "two"}, wrong_on_small, Scale)],
             [SHAPE, (3, 6, 1, 2, 2)],

@@ -61,15 +61,15 @@ BLOCK = {"kind": "region", "options": {"kernel": [3, 3, 3]}, "places": {"res3": 
         ("sampling.test_crops", 5, "sampling.test_crops: must be 1, 3 or 10, not 5"),
         (
             "data",
-            {"kind": "ucf101", "root": "d", "of": 1},
-            "data.of: unknown; allowed are kind, root, split",
+            {"kind": "folder", "root": "d", "of": 1},
+            "data.of: unknown; allowed are kind, root, train",
         ),
-        ("data", {"kind": "ucf101"}, "data.root: missing"),
+        ("data", {"kind": "folder"}, "data.root: missing"),
         ("model", {"backbone": "resnet_mini"}, "model.num_classes: missing"),
         (
             "data.kind",
             "web",
-            "data.kind: must be one of 'synthetic', 'folder', 'kinetics400'",
+            "data.kind: must be one of 'synthetic', 'folder', not 'web'",
         ),
         (
             "data.train.nois",
@@ -297,12 +297,13 @@ def test_folders_and_checkpoints_count_by_their_content(
         )
 
     (tmp_path / "a").mkdir()
-    for file in ("train.csv", "val.csv", "w.pt"):
+    files = ("train.csv", "val.csv", "classes.txt", "w.pt")
+    for file in files:
         (tmp_path / "a" / file).write_text(file)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     key = experiment("a").key()
     assert experiment("b").key() == key
-    for file in ("train.csv", "val.csv", "w.pt"):
+    for file in files:  # a class that says left or right mirrors no clip: names count
         (tmp_path / "b" / file).write_text("other")
         assert experiment("b").key() != key
         shutil.copy(tmp_path / "a" / file, tmp_path / "b" / file)

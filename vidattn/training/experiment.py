@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from notebooks.full.datasets.official import read_dataset, read_lists
 from vidattn.backbones import BACKBONES
 from vidattn.blocks import BLOCKS
 from vidattn.description import FrozenList, Part, Positive
@@ -16,7 +15,7 @@ from vidattn.errors import UserError
 from vidattn.training.checkpoint import write_atomically
 from vidattn.training.key import code_key, digest, file_key
 from vidattn.training.validation import explain
-from vidattn.video.index import Clips, read_index
+from vidattn.video.index import Clips, read_classes, read_index
 from vidattn.video.sample import Sampling
 from vidattn.video.synthetic import SyntheticSpec, write_clips
 from vidattn.yamlfile import read_yaml
@@ -75,8 +74,8 @@ class Folder(Part):
 
     Args:
         root: Folder that the paths in the index files start from.
-        train: Index file of the training clips, inside `root`.
-        test: Index file of the test clips, inside `root`.
+        train: Index file of the training clips, from `root` on, or its absolute path.
+        test: Index file of the test clips, likewise.
         cache: Keep the decoded frames in memory.
     """
 
@@ -87,15 +86,16 @@ class Folder(Part):
     cache: bool = False
 
     def key(self) -> str:
-        """Return what identifies the data: the contents of the two index files, not
-        where they lie.
+        """Return what identifies the data, wherever it lies.
+
+        That is the contents of the two index files, and the classes' names.
 
         Raises:
             UserError: An index file does not exist.
         """
-        return digest(
-            [file_key(Path(self.root) / index) for index in (self.train, self.test)]
-        )
+        indices = [Path(self.root) / index for index in (self.train, self.test)]
+        classes = [read_classes(index.parent) for index in indices]
+        return digest([[file_key(index) for index in indices], classes])
 
     def clips(self) -> tuple[Clips, Clips]:
         """Return the training and the test clips.
@@ -104,63 +104,6 @@ class Folder(Part):
             UserError: An index file is missing or faulty.
         """
         return read_index(self.root, self.train), read_index(self.root, self.test)
-
-
-class Official(Part):
-    """A public data set on disk, in the layout and with the annotation files in which
-    it is distributed.
-
-    Args:
-        kind: Its name in `notebooks.full.datasets.official.DATASETS`.
-        root: The data folder.
-        split: Which of its official splits.
-        leave_out: Report of `vidattn data`: train and test without the clips that it
-            lists. Without it, one clip that cannot be used ends the run.
-        cache: Keep the decoded frames in memory.
-    """
-
-    kind: Literal[
-        "kinetics400",
-        "mini_kinetics200",
-        "something_v1",
-        "something_v2",
-        "ucf101",
-        "hmdb51",
-    ]
-    root: str
-    split: Positive = 1
-    leave_out: str | None = None
-    cache: bool = False
-
-    def key(self) -> str:
-        """Return what identifies the data: the clips' names and classes, not where they
-        lie.
-
-        Raises:
-            UserError: An annotation file or the report is missing or faulty.
-        """
-        classes, *lists = read_lists(self.kind, self.root, self.split, self.leave_out)
-        return digest(
-            [
-                classes,
-                [[(clip.name, clip.label) for clip in listed] for listed in lists],
-            ]
-        )
-
-    def clips(self) -> tuple[Clips, Clips]:
-        """Return the training and the test clips.
-
-        Raises:
-            UserError: The annotations are faulty, or a clip cannot be used and is not
-                left out.
-        """
-        train, test = read_dataset(self.kind, self.root, self.split, self.leave_out)
-        if faults := [*train.faults, *test.faults]:
-            raise UserError(
-                f"data: {len(faults)} clips cannot be used, the first: {faults[0]}; `vidattn data` reports "
-                "them all, and data.leave_out takes its report"
-            )
-        return train, test
 
 
 class Model(Part):
@@ -288,7 +231,7 @@ class Experiment(Part):
     """
 
     name: str
-    data: Annotated[Synthetic | Folder | Official, Field(discriminator="kind")]
+    data: Annotated[Synthetic | Folder, Field(discriminator="kind")]
     sampling: Sampling
     model: Model
     blocks: FrozenList[Placed] = ()
@@ -357,13 +300,6 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 def dump(experiment: Experiment, path: str | Path) -> None:
-    """Write a description as YAML, whole: defaults included; and beside it, which clips
-    it leaves out.
-    """
+    """Write a description as YAML, whole: defaults included."""
     text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
     write_atomically(Path(path), lambda file: file.write(text.encode()))
-    if isinstance(experiment.data, Official) and experiment.data.leave_out is not None:
-        report = Path(experiment.data.leave_out).read_bytes()
-        write_atomically(
-            Path(path).with_name("left_out.csv"), lambda file: file.write(report)
-        )

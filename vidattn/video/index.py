@@ -1,10 +1,11 @@
-"""Which clip has which label: annotations become clips that are there, and faults that
-are named.
+"""Which clip has which label.
 
-The index of a folder of one's own is a CSV file with the header `path,label`: a path
-relative to the folder (a video file or a folder of JPEG frames) and a class number.
-`classes.txt` beside it names the classes, one a line, number 0 first. The annotations
-of the six public data sets are read in `notebooks.full.datasets.official`.
+Annotations become clips that are there, and faults that are named.
+
+An index is a CSV file with the header `path,label`: a path relative to the data folder
+(a video file or a folder of JPEG frames) and a class number. `classes.txt` beside it
+names the classes, one a line, number 0 first. Whoever has other annotations turns them
+into `Listed` clips and writes those that are there as an index.
 """
 
 import csv
@@ -17,15 +18,17 @@ from typing import NamedTuple
 
 from vidattn.errors import UserError
 
+HEADER = ["path", "label"]  # of an index
+
 
 class Listed(NamedTuple):
     """A clip as an annotation lists it.
 
     Args:
-        where: file and line of the annotation.
-        name: the clip's path below one of `folders`.
-        label: its class's name; None where the annotations do not say it.
-        folders: where the clip may lie, below the data folder; the first that holds it
+        where: File and line of the annotation.
+        name: The clip's path below one of `folders`.
+        label: Its class's name; None where the annotations do not say it.
+        folders: Where the clip may lie, below the data folder; the first that holds it
             counts.
     """
 
@@ -36,9 +39,7 @@ class Listed(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """A clip that is there: its full path, its class number, and where it is listed
-    under which name.
-    """
+    """A clip that is there: path, class number, where it is listed, its name there."""
 
     path: str
     label: int
@@ -47,8 +48,9 @@ class Clip(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Why a listed clip cannot be used: "outside", "label", "missing", "duplicate" or
-    "unreadable".
+    """Why a listed clip cannot be used.
+
+    The kinds: "outside", "label", "missing", "duplicate" and "unreadable".
     """
 
     where: str
@@ -74,14 +76,14 @@ def find_clips(
     listed: Iterable[Listed],
     seen: dict[str, str] | None = None,
 ) -> Clips:
-    """Looks for listed clips on the disk. Nothing is opened.
+    """Look for listed clips on the disk. Nothing is opened.
 
     Args:
-        root: the data folder.
-        classes: the classes' names, number 0 first.
-        listed: the clips. One whose path leaves the data folder (an absolute path, or
+        root: The data folder.
+        classes: The classes' names, number 0 first.
+        listed: The clips. One whose path leaves the data folder (an absolute path, or
             one with `..`) is a fault, wherever it leads; symbolic links are followed.
-        seen: where each clip was listed so far; with it, a clip that is listed twice is
+        seen: Where each clip was listed so far; with it, a clip that is listed twice is
             a fault.
 
     Returns:
@@ -128,10 +130,10 @@ def find_clips(
 
 
 def read_text(path: Path) -> str:
-    """Reads an annotation file.
+    """Read an annotation file.
 
     Raises:
-        UserError: it is not there, or is no text.
+        UserError: It is not there, or is no text.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -142,10 +144,10 @@ def read_text(path: Path) -> str:
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the rows of a CSV file and the numbers of their lines, without empty ones.
+    """Yield the rows of a CSV file and the numbers of their lines, without empty ones.
 
     Raises:
-        UserError: it is not there, or is no CSV file.
+        UserError: It is not there, or is no CSV file.
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
     try:
@@ -155,10 +157,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_classes(folder: str | Path) -> tuple[str, ...]:
-    """Reads `classes.txt`.
+    """Read `classes.txt`.
 
     Args:
-        folder: the data folder.
+        folder: Where the index file lies.
 
     Returns:
         The classes' names; empty where there is no such file.
@@ -168,34 +170,36 @@ def read_classes(folder: str | Path) -> tuple[str, ...]:
 
 
 def read_index(folder: str | Path, split_file: str = "index.csv") -> Clips:
-    """Reads an index file and checks every line of it.
+    """Read an index file and check every line of it.
 
     Args:
-        folder: the data folder.
-        split_file: name of the index file in it.
+        folder: The data folder.
+        split_file: The index file, from that folder on, or its absolute path.
+            `classes.txt` is looked for beside it.
 
     Returns:
         The clips, in the file's order; a clip may be listed twice.
 
     Raises:
-        UserError: no such folder or file, a wrong header or line, a label that is no
+        UserError: No such folder or file, a wrong header or line, a label that is no
             class, a clip that is not there or outside the folder.
     """
     index = Path(folder) / split_file
     rows = read_rows(index)
-    if next(rows, (1, []))[1] != ["path", "label"]:
+    if next(rows, (1, []))[1] != HEADER:
         raise UserError(f"{index}, line 1: the header must be path,label")
     listed = []
     for number, row in rows:
         where = f"{index}, line {number}"
         if len(row) != 2 or not row[1].isdecimal():
+            said = ",".join(row)
             raise UserError(
-                f"{where}: must be a path and a class number from 0, not {','.join(row)!r}"
+                f"{where}: must be a path and a class number from 0, not {said!r}"
             )
         listed.append(Listed(where, row[0], str(int(row[1]))))
     if not listed:
         raise UserError(f"{index}: lists no clip")
-    names = read_classes(folder)
+    names = read_classes(index.parent)
     numbers = range(len(names) or 1 + max(int(clip.label or 0) for clip in listed))
     clips = find_clips(folder, tuple(map(str, numbers)), listed)
     for fault in clips.faults:

@@ -40,7 +40,12 @@ VIDEOS = (
     "rawframes",
     "",
 )
-REPORT = ["where", "name", "kind", "detail"]  # header of a report of `vidattn data`
+REPORT = [
+    "where",
+    "name",
+    "kind",
+    "detail",
+]  # header of a report of `python -m notebooks data`
 
 
 class Lists(NamedTuple):
@@ -272,7 +277,7 @@ def read_lists(
         kind: a name in `DATASETS`.
         root: the data folder.
         split: which of the official splits; UCF101 and HMDB51 have three.
-        report: a report of `vidattn data`, whose clips are left out.
+        report: a report of `python -m notebooks data`, whose clips are left out.
 
     Raises:
         UserError: no such split or annotation file, one that cannot be read, or a
@@ -291,7 +296,7 @@ def read_lists(
     unknown = left_out - {clip[:2] for clip in (*lists.train, *lists.test)}
     if header != REPORT or unknown:
         raise UserError(
-            f"{report}: not a report of these lists; `vidattn data` makes one"
+            f"{report}: not a report of these lists; `python -m notebooks data` makes one"
         )
     kept = (
         [clip for clip in listed if clip[:2] not in left_out] for listed in lists[1:]

@@ -7,7 +7,7 @@ import numpy as np
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, from_numpy, nn
+from torch import Tensor, from_numpy
 
 from vidattn import figures
 from vidattn.video import augment
@@ -26,18 +26,32 @@ def film_strips(
         frames: Numbers of the frames that are shown.
         height: The figure's height, in inches.
     """
+    scenes = [render(spec, index) for index in clips]
+    rows = [(spec.classes[scene.label], scene) for scene in scenes]
+    return strips(rows, frames, height)
+
+
+def strips(
+    rows: Sequence[tuple[str, Scene]], frames: Sequence[int], height: float
+) -> Figure:
+    """Draw some frames of some clips, a row each.
+
+    Args:
+        rows: What is written before a row, and its clip.
+        frames: As for `film_strips`.
+        height: As for `film_strips`.
+    """
     fig, axes = plt.subplots(
-        len(clips), len(frames), figsize=(figures.WIDTH, height), layout="constrained"
+        len(rows), len(frames), figsize=(figures.WIDTH, height), layout="constrained"
     )
-    for row, index in zip(axes, clips, strict=True):
-        scene = render(spec, index)
+    for row, (text, scene) in zip(axes, rows, strict=True):
         for axis, t in zip(row, frames, strict=True):
             axis.imshow(scene.frames[t])
             axis.set(xticks=[], yticks=[])
             if row is axes[-1]:
                 axis.set_xlabel(f"frame {t}")
             _mark(axis, scene.target[t])
-        row[0].set_ylabel(spec.classes[scene.label])
+        row[0].set_ylabel(text)
     plt.close(fig)
     return fig
 
@@ -62,18 +76,6 @@ def gaps(spec: SyntheticSpec, clips: int) -> np.ndarray:
         ring, target = (np.argwhere(m.any(0)) for m in (scene.ring, scene.target))
         apart.append(np.linalg.norm(ring[:, None] - target[None], axis=2).min())
     return np.array(apart)
-
-
-def receptive_field(network: nn.Module) -> int:
-    """Return the side of the window, in pixels, that the last features of a network of
-    2-D or 3-D convolutions see.
-    """
-    field, step = 1, 1
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.Conv3d) and "downsample" not in name:
-            field += (layer.kernel_size[2] - 1) * step
-            step *= layer.stride[2]
-    return field
 
 
 class Seen:

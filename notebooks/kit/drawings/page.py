@@ -1,6 +1,8 @@
 """What a page says and shows beside its figures."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,3 +43,13 @@ def measured(suite: str, without: str | None = None) -> str:
     kept = [i for i, cell in enumerate(rows[0]) if cell != without]
     table = ["|".join(row[i] for i in kept) for row in rows]
     return "\n".join([*(x for x in lines if "|" not in x), *table])
+
+
+def show_rows(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
+    """Show rows as a table.
+
+    Args:
+        rows: The rows, their cells as they are to be read.
+        columns: What the columns are called.
+    """
+    show_table(pd.DataFrame(list(rows), columns=list(columns)))

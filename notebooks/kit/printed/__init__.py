@@ -1,8 +1,20 @@
-"""The four papers' printed figures as data, and what explains each of them:
-`notebooks.kit.printed.efficiency`.
+"""The four papers' printed numbers as data, and what explains each printed cost:
+`efficiency`.
 """
 
+from notebooks.kit.printed.audit import efficiency
 from notebooks.kit.printed.cells import PAPERS, printed_accuracy, printed_efficiency
-from notebooks.kit.printed.explain import Figure, agrees
+from notebooks.kit.printed.choices import says
+from notebooks.kit.printed.verdict import PrintedCost, Verdict, agrees, decimals
 
-__all__ = ["PAPERS", "Figure", "agrees", "printed_accuracy", "printed_efficiency"]
+__all__ = [
+    "PAPERS",
+    "PrintedCost",
+    "Verdict",
+    "agrees",
+    "decimals",
+    "efficiency",
+    "printed_accuracy",
+    "printed_efficiency",
+    "says",
+]

@@ -1,4 +1,4 @@
-"""Every parameter and FLOPs figure that the PNL paper prints, recomputed.
+"""Every printed cost of the PNL paper, recomputed.
 
 The paper does not say how it counts. Its MFNet costs 11.176 G under the convention of
 `thop.count` called `"modules, linear layers once"`: the tool of RNL's tables, a
@@ -14,55 +14,39 @@ Source:
     Pyramid Non-Local Module for Action Recognition, 2020, Tables 3, 5, 6, Section 4.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from math import floor
 
 from notebooks.kit.printed.cells import printed_efficiency
-from notebooks.kit.printed.explain import Figure, Fit, ways_of_counting
-from notebooks.kit.printed.models import (
-    MakeBlock,
-    differences,
-    narrow_pyramid,
-    readings,
-    says,
-)
-from notebooks.kit.printed.rows import cell, difference
+from notebooks.kit.printed.metrics import METRICS
+from notebooks.kit.printed.networks import MakeBlock
+from notebooks.kit.printed.readings import comparisons, readings
+from notebooks.kit.printed.rows import cell, comparison, row_of
 from notebooks.kit.printed.thop import Convention
+from notebooks.kit.printed.verdict import PrintedCost, Recounted
+from notebooks.kit.printed.ways import Way, ways_of_counting
 from vidattn.blocks import NonLocal
 
 CONVENTION: Convention = "modules, linear layers once"
 IMAGENET = 1000
-UNSHARED, NARROW = says("unshared"), says("unshared", "narrow_linear")
 ROWS = readings("PNL")
 OTHER_NL: dict[str, MakeBlock] = {
-    "without batch normalisation": partial(NonLocal, norm=False),
-    "keys pooled before their projections": partial(NonLocal, pool_keys="before"),
-    "an inner width of C, not C / 2": lambda channels: NonLocal(
-        channels, inner=channels
-    ),
+    "no_norm": partial(NonLocal, norm=False),
+    "nl_before": partial(NonLocal, pool_keys="before"),
+    "nl_wide": lambda channels: NonLocal(channels, inner=channels),
 }
 
-__all__ = [
-    "CONVENTION",
-    "IMAGENET",
-    "NARROW",
-    "ROWS",
-    "UNSHARED",
-    "conventions",
-    "efficiency",
-    "narrow_pyramid",
-]
 
-
-def efficiency() -> list[Figure]:
-    """Return all parameter and FLOPs figures of the paper, recomputed, in the order of
-    the printed ones.
+def efficiency() -> list[PrintedCost]:
+    """Return all printed costs of the paper, recomputed, in the order of the printed
+    ones.
     """
-    return [_figure(row) for row in printed_efficiency("PNL")]
+    return [_recomputed(printed) for printed in printed_efficiency("PNL")]
 
 
-def conventions() -> list[Fit]:
+def conventions() -> list[Way]:
     """Return how well each way of counting fits the FLOPs of MFNet's rows, of the
     text's networks.
 
@@ -71,40 +55,38 @@ def conventions() -> list[Fit]:
     linear layer, and the products of attention.
     """
     rows = []
-    for row in printed_efficiency("PNL"):
-        reading = ROWS.get((row["table"], row["row"]))
-        if (
-            row["metric"] == "FLOPs G"
-            and reading is not None
-            and reading.text.backbone.kind == "mfnet"
+    for printed in printed_efficiency("PNL"):
+        row = ROWS.get((printed["table"], printed["row"]))
+        if not row or (printed["metric"], row.text.backbone.kind) != (
+            "FLOPs G",
+            "mfnet",
         ):
-            done = {kind: macs / 1e9 for kind, macs in reading.text.by_kind().items()}
-            choices = {"biases": done["bias"], "batch normalisation": done["norm"]}
-            choices |= {
-                "linear layers twice": done["linear"],
-                "products": reading.text.products() / 1e9,
-            }
-            rows.append((row["printed"], done["conv"] + done["linear"], choices))
+            continue
+        done = row.text.by_kind()
+        parts = {
+            "biases": done["bias"],
+            "batch normalisation": done["norm"],
+            "linear layers twice": done["linear"],
+            "products": row.text.products(),
+        }
+        rows.append((printed["printed"], done["conv"] + done["linear"], parts))
     return ways_of_counting(rows)
 
 
-def _figure(row: dict[str, str]) -> Figure:
-    name, metric = row["row"], row["metric"]
-    if (row["table"], name) in differences("PNL"):
-        figure = difference(row)
-        ten = (name, metric) == ("self-attn vs concat", "params M")
-        return (
-            difference(row, [(says("decimal_point"), 10 * figure.text)])
-            if ten
-            else figure
-        )
-    more: list[tuple[str, float]] = []
-    if (name, metric) == ("MFNet", "FLOPs G"):
-        more = [(says("cut_two"), floor(cell(row).text * 100) / 100)]
+def _recomputed(printed: Mapping[str, str]) -> PrintedCost:
+    more, name = [], printed["row"]
+    if (printed["table"], name) in comparisons("PNL"):
+        if (name, printed["metric"]) == ("self-attn vs concat", "params M"):
+            tenfold = 10 * comparison(printed).text
+            more = [Recounted(("decimal_point",), tenfold, CONVENTION)]
+        return comparison(printed, more)
+    text, metric = row_of(printed).text, METRICS[printed["metric"]]
+    if (name, printed["metric"]) == ("MFNet", "FLOPs G"):
+        cut = floor(text.amount().macs * 100) / 100
+        more = [Recounted(("cut_two",), cut, CONVENTION)]
     elif name == "MFNet-NL":
-        text = ROWS[row["table"], name].text
         more = [
-            (why, replace(text, make=make).value(metric))
-            for why, make in OTHER_NL.items()
+            Recounted((choice,), metric(replace(text, make=make).amount()), CONVENTION)
+            for choice, make in OTHER_NL.items()
         ]
-    return cell(row, more)
+    return cell(printed, more)

@@ -1,4 +1,4 @@
-"""Every parameter and FLOPs figure that the RCCA-3D paper prints, recomputed.
+"""Every printed cost of the RCCA-3D paper, recomputed.
 
 The paper calls a FLOP a multiplication with its addition. Its totals mix two units: to
 a backbone's multiply-adds, taken from elsewhere (33 G; 11.1 G), it adds twice the
@@ -15,35 +15,41 @@ Source:
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import product
 from math import floor
 
 from notebooks.kit.printed.cells import printed_efficiency
-from notebooks.kit.printed.explain import Figure, Fit, agrees, decimals, fit, judge
-from notebooks.kit.printed.models import Backbone, Network, readings, says
+from notebooks.kit.printed.choices import TEXT, Reading, checked
+from notebooks.kit.printed.metrics import METRICS, Amount, Metric
+from notebooks.kit.printed.readings import Row, comparisons, readings
+from notebooks.kit.printed.recount import Backbone, RowNetwork
+from notebooks.kit.printed.verdict import (
+    PrintedCost,
+    Recounted,
+    agrees,
+    decimals,
+    judge,
+)
+from notebooks.kit.printed.ways import Way, way
 
 CONVENTION = "backbone from elsewhere + 2 x MACs of modules"
 UCF101, KINETICS = 101, 400
-ONE, FIVE = {3: 1}, {3: 2, 4: 3}
 PRODUCTS = {"not counted": 0, "itself once": 1, "itself three times": 3}
-QUOTED, QUOTED_TOO, DEFINITION = says("quoted"), says("quoted_too"), says("definition")
-CLASSES, HALF = says("classes_400_101"), says("half_c")
-ROUNDED, CUT, IN_MFNET = says("rounded"), says("cut"), says("in_mfnet")
-READINGS = {row: reading for (_, row), reading in readings("RCCA-3D").items()}
-ROWS = {row: reading.text for row, reading in READINGS.items()}
+# A row is the same network in every table.
+READINGS: dict[str, Row] = {row: of for (_, row), of in readings("RCCA-3D").items()}
+ROWS = {row: of.text for row, of in READINGS.items()}
 TSM, MFNET = ROWS["TSM"].backbone, ROWS["MF-Net"].backbone
 
 
-def efficiency() -> list[Figure]:
-    """Return all parameter and FLOPs figures of the paper, recomputed, in the order of
-    the printed ones.
+def efficiency() -> list[PrintedCost]:
+    """Return all printed costs of the paper, recomputed, in the order of the printed
+    ones.
     """
-    return [_figure(row) for row in printed_efficiency("RCCA-3D")]
+    return [_recomputed(printed) for printed in printed_efficiency("RCCA-3D")]
 
 
-def added(network: Network, itself: int = 1) -> tuple[float, float]:
-    """Return the 10^9 multiply-adds and the 10^6 parameters of a network's modules.
+def added(network: RowNetwork, itself: int = 1) -> Amount:
+    """Return what a network's modules cost.
 
     Args:
         network: The network; its backbone is not counted.
@@ -59,130 +65,143 @@ def added(network: Network, itself: int = 1) -> tuple[float, float]:
             cost.macs - (3 - itself) * of_itself if itself else cost.by_kind["conv"]
         )
         params += number * cost.params
-    return macs / 1e9, params / 1e6
+    return Amount(macs / 1e9, params / 1e6)
 
 
-def bare(backbone: Backbone, classes: int | None = None) -> tuple[float, float]:
-    """Return a backbone's 10^9 multiply-adds and 10^6 parameters, quoted or counted for
-    so many classes.
-    """
+def bare(backbone: Backbone, classes: int | None = None) -> Amount:
+    """Return what a backbone costs: quoted, or counted for so many classes."""
     if classes is not None:
-        network = Network(backbone, classes=classes)
-        return network.value("FLOPs G"), network.value("params M")
-    name, printed = (
-        "TSM" if backbone == TSM else "MF-Net",
-        printed_efficiency("RCCA-3D"),
-    )
-    own = {
-        row["metric"]: float(row["printed"])
-        for row in printed
-        if (row["table"], row["row"]) == ("VI", name)
+        return RowNetwork(backbone, classes=classes).amount()
+    name = "TSM" if backbone == TSM else "MF-Net"
+    quoted = {
+        METRICS[row["metric"]].of: float(row["printed"])
+        for row in printed_efficiency("RCCA-3D")
+        if (row["table"], row["row"]) == ("VI", name) and "%" not in row["metric"]
     }
-    return own["FLOPs G"], own["params M"]
+    return Amount(**quoted)
 
 
-def conventions() -> list[Fit]:
+def conventions() -> list[Way]:
     """Return how well each of twelve ways of counting fits the FLOPs of Tables I and
     III to VI.
 
     The backbone is quoted or counted, a multiply-add of a module counts once or twice,
     and a position counts among its own keys once or three times, or no product counts.
     """
-    printed = [
-        row
+    rows = [
+        (row["printed"], ROWS[row["row"]])
         for row in printed_efficiency("RCCA-3D")
         if row["metric"] == "FLOPs G" and row["table"] != "text"
     ]
-    rows = [
-        (row["printed"], ROWS[row["row"]]) for row in printed if ROWS[row["row"]].at
-    ]
-    fits = []
-    for quoted, unit, (said, itself) in product(
-        (True, False), (1, 2), PRODUCTS.items()
-    ):
+    rows = [(printed, network) for printed, network in rows if network.at]
+    ways = []
+    for classes, unit, products in product((None, UCF101), (1, 2), PRODUCTS):
         choices = {
-            "backbone": "quoted" if quoted else "counted",
+            "backbone": "counted" if classes else "quoted",
             "a module's multiply-add": unit,
-            "products": said,
+            "products": products,
         }
-        values = [
-            bare(n.backbone, None if quoted else UCF101)[0] + unit * added(n, itself)[0]
-            for _, n in rows
-        ]
-        fits.append(
-            fit(
-                choices,
-                [(text, value) for (text, _), value in zip(rows, values, strict=True)],
+        costs = [
+            (
+                printed,
+                bare(network.backbone, classes).macs
+                + unit * added(network, PRODUCTS[products]).macs,
             )
+            for printed, network in rows
+        ]
+        ways.append(way(choices, costs))
+    return ways
+
+
+def _recomputed(printed: Mapping[str, str]) -> PrintedCost:
+    metric = METRICS[printed["metric"]]
+    compared = comparisons("RCCA-3D").get((printed["table"], printed["row"]), {})
+    if "saving" in compared:
+        text, counted = (_saving(compared["saving"], metric, n) for n in (1, 3))
+        (other,) = compared["others"]
+        value, reading = _saving(other["saving"], metric), checked(other["choices"])
+        others = [(reading, value), ((*reading, "cut"), float(floor(value)))]
+    elif "ratio" in compared:
+        quoted, row = compared["ratio"]
+        text, counted = (
+            quoted / bare(ROWS[row].backbone, classes).macs
+            for classes in (None, UCF101)
         )
-    return fits
+        others = []
+    elif READINGS[printed["row"]].quoted:
+        return _of_bare_network(printed, READINGS[printed["row"]])
+    else:
+        row = READINGS[printed["row"]]
+        text, counted = (
+            _value(row.text, metric, row.added, classes) for classes in (None, UCF101)
+        )
+        others = [
+            (reading, _value(network, metric, row.added))
+            for reading, network in row.others.items()
+        ]
+        if not agrees(printed["printed"], text):
+            others += _rounded(printed["printed"], text, metric, row.text.backbone)
+    return judge(
+        printed,
+        Recounted(TEXT, text, CONVENTION),
+        counted,
+        [Recounted(*other, CONVENTION) for other in others],
+    )
+
+
+def _of_bare_network(printed: Mapping[str, str], row: Row) -> PrintedCost:
+    """Judge what a network without modules costs: 100% of itself, or quoted."""
+    metric, backbone = METRICS[printed["metric"]], row.text.backbone
+    if metric.unit == "%":
+        hundred = Recounted(("definition",), 100.0, CONVENTION)
+        return judge(printed, hundred, hundred.value, [])
+    ucf101, kinetics, quoted = (
+        metric(bare(backbone, classes)) for classes in (UCF101, KINETICS, None)
+    )
+    others = [
+        Recounted(("classes_400_101",), kinetics, CONVENTION),
+        Recounted((str(row.quoted),), quoted, CONVENTION),
+    ]
+    return judge(printed, Recounted(TEXT, ucf101, CONVENTION), ucf101, others)
 
 
 def _value(
-    network: Network, metric: str, extra: bool, classes: int | None = None
+    network: RowNetwork, metric: Metric, alone: bool, classes: int | None = None
 ) -> float:
-    """Return a figure in the paper's units or, for so many classes, in multiply-adds,
+    """Return a cost in the paper's units or, for so many classes, in multiply-adds,
     everything counted.
+
+    Args:
+        network: The network.
+        metric: What is printed of it.
+        alone: Its modules alone.
+        classes: See above.
     """
-    kind = int(metric.startswith("params"))
-    base, own = (
-        bare(network.backbone, classes)[kind],
-        added(network, 3 if classes else 1)[kind],
-    )
-    total = (0 if extra else base) + own * (1 if classes or kind else 2)
-    return 100 * total / base if "%" in metric else total
+    base = metric(bare(network.backbone, classes))
+    own = metric(added(network, 3 if classes else 1))
+    twice = metric.of == "macs" and not classes
+    total = (0 if alone or metric.added else base) + own * (2 if twice else 1)
+    return 100 * total / base if metric.unit == "%" else total
 
 
-def _saved(nl: Network, rcca: Network, kind: int, itself: int = 1) -> float:
-    return 100 * (1 - added(rcca, itself)[kind] / added(nl, itself)[kind])
+def _saving(rows: list[str], metric: Metric, itself: int = 1) -> float:
+    """Return how many % the modules of the first row do less than those of the
+    second.
+    """
+    less, more = (metric(added(ROWS[row], itself)) for row in rows)
+    return 100 * (1 - less / more)
 
 
-def _figure(row: Mapping[str, str]) -> Figure:
-    name, metric, kind = (
-        row["row"],
-        row["metric"],
-        int(row["metric"].startswith("params")),
-    )
-    others: list[tuple[str, float]] = []
-    if row["table"] == "abstract":
-        nl = replace(ROWS["TSM+NL*1"], at=ONE)
-        text, counted = (
-            _saved(nl, ROWS["RCCA extra"], kind, itself) for itself in (1, 3)
-        )
-        in_mfnet = _saved(ROWS["MF-Net+NL*5"], ROWS["MF-Net+RCCA*5"], kind)
-        others = [(IN_MFNET, in_mfnet), (f"{IN_MFNET}; {CUT}", float(floor(in_mfnet)))]
-    elif metric == "ratio":  # "I3D 153G vs TSM"
-        _, i3d, _, other = name.split()
-        text, counted = (
-            float(i3d[:-1]) / bare(ROWS[other].backbone, c)[0] for c in (None, UCF101)
-        )
-    else:
-        network, extra = ROWS[name], metric.startswith("d") or name == "RCCA extra"
-        text, counted = (
-            _value(network, metric, extra, classes) for classes in (None, UCF101)
-        )
-        others = [
-            (why, _value(other, metric, extra))
-            for why, other in READINGS[name].others.items()
-        ]
-        if not network.at and "%" not in metric:
-            quoted = QUOTED if network.backbone == TSM else QUOTED_TOO
-            others, text = (
-                [(CLASSES, bare(network.backbone, KINETICS)[kind]), (quoted, text)],
-                counted,
-            )
-        elif not agrees(row["printed"], text):
-            base, step = bare(network.backbone)[kind], 10 ** decimals(row["printed"])
-            if (
-                "%" in metric
-            ):  # rounded once more, as 8.78 / 8.00 is 109.75% in decimals only
-                others += [
-                    (ROUNDED, round(100 * round(text * base / 100, 1 + kind) / base, 6))
-                ]
-            others += [(CUT, floor(text * step) / step)]
-    figure = judge(row, text, counted, others, CONVENTION)
-    figure = replace(figure, convention="parameters" if kind else CONVENTION)
-    if "%" in metric and name in ROWS and not ROWS[name].at:
-        figure = replace(figure, reading=DEFINITION)
-    figure = replace(figure, given=figure.reading in (QUOTED, QUOTED_TOO, DEFINITION))
-    return replace(figure, unit="ratio") if metric == "ratio" else figure
+def _rounded(
+    printed: str, text: float, metric: Metric, backbone: Backbone
+) -> list[tuple[Reading, float]]:
+    """Return what a cost is if its total was rounded first, or its last digit cut
+    off.
+    """
+    base, step = metric(bare(backbone)), 10 ** decimals(printed)
+    cut = floor(text * step) / step
+    if metric.unit != "%":
+        return [(("cut",), cut)]
+    total = round(text * base / 100, 1 if metric.of == "macs" else 2)
+    # rounded once more, as 8.78 / 8.00 is 109.75% in decimals only
+    return [(("rounded",), round(100 * total / base, 6)), (("cut",), cut)]

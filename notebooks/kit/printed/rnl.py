@@ -1,4 +1,4 @@
-"""Every parameter and FLOPs figure that the RNL paper prints, recomputed.
+"""Every printed cost of the RNL paper, recomputed.
 
 The paper does not say how it counts. One convention gives all FLOPs of Table III within
 their last digit: that of `thop.count` called `"modules"`, on a network that scores
@@ -10,39 +10,37 @@ Source:
     Tables II(c), III, Section IV.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from torch import nn
-
 from notebooks.kit.printed.cells import printed_efficiency
-from notebooks.kit.printed.explain import Figure, Fit, decimals, ways_of_counting
-from notebooks.kit.printed.models import (
+from notebooks.kit.printed.networks import (
     MakeBlock,
     channel_wise_region,
     coded_region,
-    differences,
-    readings,
-    says,
 )
-from notebooks.kit.printed.rows import cell, difference
+from notebooks.kit.printed.readings import comparisons, readings
+from notebooks.kit.printed.recount import RowNetwork
+from notebooks.kit.printed.rows import cell, comparison, row_of
+from notebooks.kit.printed.verdict import PrintedCost, Recounted, decimals
+from notebooks.kit.printed.ways import Way, ways_of_counting
 
-CLIP = (1, 3, 8, 224, 224)
+FIVE = readings("RNL")["III K400", "+5 RNL"].text  # RNL at each of five places
 
 
-def network(make_block: MakeBlock | None = None) -> nn.Module:
+def network(make: MakeBlock | None = None) -> RowNetwork:
     """Return TSM ResNet-50 with a block at each of the paper's five places."""
-    text = readings("RNL")["III K400", "baseline"].text
-    return replace(text, make=make_block).build(text.classes)
+    return replace(FIVE, make=make)
 
 
-def efficiency() -> list[Figure]:
-    """Return all parameter and FLOPs figures of the paper, recomputed, in the order of
-    the printed ones.
+def efficiency() -> list[PrintedCost]:
+    """Return all printed costs of the paper, recomputed, in the order of the printed
+    ones.
     """
-    return [_figure(row) for row in printed_efficiency("RNL")]
+    return [_recomputed(printed) for printed in printed_efficiency("RNL")]
 
 
-def conventions() -> list[Fit]:
+def conventions() -> list[Way]:
     """Return how well each way of counting fits the FLOPs of Table III, of the
     likeliest networks.
 
@@ -50,40 +48,29 @@ def conventions() -> list[Fit]:
     two operations an element for batch normalisation, F_theta as a channel-wise
     convolution, and the products of attention.
     """
-    text, rows = readings("RNL")["III K400", "+5 RNL"].text, []
-    counted = replace(text, make=channel_wise_region).parts()
+    counted, rows = network(channel_wise_region).parts(), []
     region = sum(number * cost.by_layer.get("f_theta", 0) for number, cost in counted)
-    for row in printed_efficiency("RNL"):
-        if (row["table"], row["metric"]) == ("III K400", "FLOPs G"):
-            network = readings("RNL")[row["table"], row["row"]].likeliest
-            done = network.by_kind()
+    for printed in printed_efficiency("RNL"):
+        if (printed["table"], printed["metric"]) == ("III K400", "FLOPs G"):
+            likeliest = row_of(printed).likeliest
+            done = likeliest.by_kind()
             parts = {
                 "biases": done.pop("bias"),
                 "batch normalisation": done.pop("norm"),
+                "F_theta": region * ("RNL" in printed["row"]),
+                "products": likeliest.products(),
             }
-            parts |= {
-                "F_theta": region * ("RNL" in row["row"]),
-                "products": network.products(),
-            }
-            rows.append(
-                (
-                    row["printed"],
-                    done.total() / 1e9,
-                    {what: part / 1e9 for what, part in parts.items()},
-                )
-            )
+            rows.append((printed["printed"], done.total(), parts))
     return ways_of_counting(rows)
 
 
-def _figure(row: dict[str, str]) -> Figure:
-    if (row["table"], row["row"]) in differences("RNL"):
-        return difference(row)
-    if row["metric"] != "GFLOPs":
-        return cell(row)
-    text = readings("RNL")["III K400", "+5 RNL"].text
-    totals = [
-        replace(text, make=make, at={"res3": (1,)}).value(row["metric"])
-        for make in (coded_region, None)
-    ]
-    with_one, without = (round(total, decimals(row["printed"])) for total in totals)
-    return cell(row, [(says("rounded_total"), with_one - without)])
+def _recomputed(printed: Mapping[str, str]) -> PrintedCost:
+    if (printed["table"], printed["row"]) in comparisons("RNL"):
+        return comparison(printed)
+    if printed["metric"] != "GFLOPs":
+        return cell(printed)
+    one = [replace(FIVE, make=make, at={"res3": (1,)}) for make in (coded_region, None)]
+    digits = decimals(printed["printed"])
+    with_it, without = (round(network.amount().macs, digits) for network in one)
+    rounded = Recounted(("rounded_total",), with_it - without, FIVE.convention)
+    return cell(printed, [rounded])

@@ -1,65 +1,85 @@
-"""A printed figure of a row beside what the row's networks cost, and a difference of
-two rows.
+"""A printed cost of a row beside what the row's networks cost, and of a row that
+compares two others.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 
-from notebooks.kit.printed.explain import Figure, judge
-from notebooks.kit.printed.models import Network, differences, readings
+from notebooks.kit.printed.choices import TEXT, Reading
+from notebooks.kit.printed.metrics import METRICS
+from notebooks.kit.printed.readings import Key, Row, comparisons, readings
+from notebooks.kit.printed.recount import RowNetwork
 from notebooks.kit.printed.thop import Convention
+from notebooks.kit.printed.verdict import PrintedCost, Recounted, judge
 
 
-def cell(row: Mapping[str, str], more: Sequence[tuple[str, float]] = ()) -> Figure:
-    """Return a row's figure, recomputed.
+def cell(printed: Mapping[str, str], more: Sequence[Recounted] = ()) -> PrintedCost:
+    """Return a row's cost, recomputed.
 
     Args:
-        row: A printed figure, as `printed_efficiency` gives it.
-        more: Further readings and what they give.
+        printed: A printed cost, as `printed_efficiency` gives it.
+        more: What further readings give.
     """
-    reading, metric = readings(row["paper"])[row["table"], row["row"]], row["metric"]
-    others = [(why, network.value(metric)) for why, network in reading.others.items()]
-    text, counted = reading.text.value(metric), reading.text.value(metric, "all")
-    figure = judge(row, text, counted, [*others, *more], reading.text.convention)
-    network = reading.others.get(figure.reading, reading.text)
-    return (
-        figure
-        if figure.unit != "GMAC"
-        else replace(figure, convention=network.convention)
+    row, metric = row_of(printed), METRICS[printed["metric"]]
+    text, *others = (
+        Recounted(reading, metric(network.amount()), network.convention)
+        for reading, network in ((TEXT, row.text), *row.others.items())
     )
+    return judge(printed, text, metric(row.text.amount("all")), [*others, *more])
 
 
-def difference(
-    row: Mapping[str, str], more: Sequence[tuple[str, float]] = ()
-) -> Figure:
-    """Return a figure that is the difference of two rows, recomputed; or in % of the
-    smaller, as printed.
+def comparison(
+    printed: Mapping[str, str], more: Sequence[Recounted] = ()
+) -> PrintedCost:
+    """Return a cost that compares two rows, recomputed.
 
     Of either row the text's network is taken, then the likeliest.
+
+    Args:
+        printed: A printed cost, as `printed_efficiency` gives it.
+        more: What further readings give.
     """
-    metric = row["metric"]
-    of = [
-        readings(row["paper"])[key]
-        for key in differences(row["paper"])[row["table"], row["row"]]
-    ]
+    kind, rows = compared(printed)
 
     def value(
-        networks: Sequence[Network], convention: Convention | None = None
+        networks: Iterable[RowNetwork], convention: Convention | None = None
     ) -> float:
-        larger, smaller = (network.value(metric, convention) for network in networks)
-        return 100 * (larger - smaller) / smaller if "%" in metric else larger - smaller
+        metric = METRICS[printed["metric"]]
+        first, second = (metric(network.amount(convention)) for network in networks)
+        if kind == "saving":
+            return 100 * (1 - first / second)
+        return 100 * (first - second) / second if metric.unit == "%" else first - second
 
-    text = [reading.text for reading in of]
-    # What is guessed of either network, or of both where the guesses differ.
-    guesses = "; ".join(why for reading in of for why in [*reading.others][:1]).split(
-        "; "
+    text = [row.text for row in rows]
+    likeliest = Recounted(
+        assumed(rows), value(row.likeliest for row in rows), text[0].convention
     )
-    others = [
-        (
-            "; ".join(dict.fromkeys(guesses)),
-            value([reading.likeliest for reading in of]),
-        )
-    ]
     return judge(
-        row, value(text), value(text, "all"), [*others, *more], text[0].convention
+        printed,
+        Recounted(TEXT, value(text), text[0].convention),
+        value(text, "all"),
+        [likeliest, *more],
     )
+
+
+def row_of(printed: Mapping[str, str]) -> Row:
+    """Return the row of a printed cost."""
+    return readings(printed["paper"])[printed["table"], printed["row"]]
+
+
+def compared(printed: Mapping[str, str]) -> tuple[str, list[Row]]:
+    """Return how a row compares two others, and those."""
+    key: Key = printed["table"], printed["row"]
+    ((kind, rows),) = (
+        (kind, rows)
+        for kind, rows in comparisons(printed["paper"])[key].items()
+        if kind in ("difference", "saving")
+    )
+    return kind, [readings(printed["paper"])[tuple(row)] for row in rows]
+
+
+def assumed(rows: Iterable[Row]) -> Reading:
+    """Return what the likeliest networks of some rows take to be so, each choice
+    once.
+    """
+    likeliest = (next(iter(row.others), TEXT) for row in rows)
+    return tuple(dict.fromkeys(choice for reading in likeliest for choice in reading))

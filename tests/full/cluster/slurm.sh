@@ -2,8 +2,8 @@
 # A real SLURM on one machine, for tests: a controller and two nodes of two CPUs, from Debian's packages, without systemd.
 #
 #   apt-get install --no-install-recommends slurm-wlm munge
-#   tests/cluster/slurm.sh start FOLDER     (as root; everything it writes lies in FOLDER, but for the link /etc/slurm/slurm.conf)
-#   tests/cluster/slurm.sh stop FOLDER
+#   tests/full/cluster/slurm.sh start FOLDER     (as root; everything it writes lies in FOLDER, but for the link /etc/slurm/slurm.conf)
+#   tests/full/cluster/slurm.sh stop FOLDER
 set -eu
 action=$1
 folder=$(mkdir -p "$2" && cd "$2" && pwd)

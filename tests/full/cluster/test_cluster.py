@@ -1,7 +1,7 @@
 """Six rows as a batch under a real SLURM: disturbed in every way, they end as if
 nothing had happened.
 
-`make test-cluster` runs this; `tests/cluster/slurm.sh` says what it needs.
+`make test-cluster` runs this; `tests/full/cluster/slurm.sh` says what it needs.
 """
 
 import json

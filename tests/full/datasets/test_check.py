@@ -18,9 +18,9 @@ from notebooks.full.datasets.check import Complaints, survive
 from tests.video.layouts import FRAMES, encode, pixels, put
 from vidattn.training.evaluate import loader
 from vidattn.video.datasets import VideoDataset
-from vidattn.video.sample import Sampling
 from vidattn.video.decode import VideoError, read_frames, write_video
 from vidattn.video.index import Clip, Clips
+from vidattn.video.sample import Sampling
 
 
 def muxed(

@@ -12,6 +12,7 @@ import pytest
 
 from notebooks.__main__ import main
 from notebooks.full.datasets.check import check_dataset, report
+from notebooks.full.datasets.lists import write_lists
 from notebooks.full.datasets.official import DATASETS, read_dataset, read_lists
 from tests.video.layouts import (
     FRAMES,
@@ -25,10 +26,11 @@ from tests.video.layouts import (
     text,
 )
 from vidattn.errors import UserError
-from vidattn.training import build_data, dump, make_experiment
+from vidattn.training import build_data, make_experiment
 from vidattn.training.build import check
-from vidattn.training.experiment import Experiment, Official
+from vidattn.training.experiment import Experiment, Folder
 from vidattn.video.decode import read_frames
+from vidattn.video.index import read_index
 
 KINDS = tuple(LAYOUTS)
 
@@ -142,28 +144,32 @@ def test_each_fault_is_one_line_and_is_left_out_only_when_told(
     assert test.startswith(f"{tested} test clips {wrong.format(official[1])}, 2 usable")
     assert ("1 label" in test) == label_in_test
 
-    def described(**data: str) -> Experiment:
+    def described(name: str, report: Path | None = None) -> Experiment:
+        write_lists(tmp_path / name, kind, root, report=report)
+        files = {
+            word: str(tmp_path / name / f"{word}.csv") for word in ("train", "val")
+        }
+        data = {"root": str(root), "train": files["train"], "test": files["val"]}
         return make_experiment(
             {
                 "name": "mini",
-                "data": {"kind": kind, "root": str(root), **data},
+                "data": {"kind": "folder", **data},
                 "sampling": {"frames": 2, "size": 16, "resize": 24},
                 "model": {"backbone": "resnet_mini", "num_classes": 12},
                 "optim": {"epochs": 1, "batch": 2, "lr": 0.1},
             }
         )
 
-    whole, told = described(), described(leave_out=str(listed))
-    words = r"data: \d clips cannot be used, the first: .*data.leave_out"
+    words = r"data: \d clips cannot be used, the first: .*leave_out takes its report"
     with pytest.raises(UserError, match=words) as caught:
-        check(whole)
-    assert "\n" not in str(caught.value)
+        described("whole")
+    assert "\n" not in str(caught.value) and not (tmp_path / "whole").exists()
+    told = described("told", listed)
     check(told)
     used = [sorted(clip_id(path) for path in data.paths) for data in build_data(told)]
     assert used == [["10", "2", "3"], ["40", "5"]]
-    assert told.data.key() != whole.data.key()
-    dump(told, tmp_path / "experiment.yaml")
-    assert (tmp_path / "left_out.csv").read_bytes() == listed.read_bytes()
+    assert build_data(told)[0].classes == LAYOUTS[kind].classes
+    assert (tmp_path / "told" / "left_out.csv").read_bytes() == listed.read_bytes()
 
 
 def test_a_whole_data_set_has_no_fault(
@@ -261,7 +267,7 @@ def test_a_clip_in_both_lists_is_a_duplicate(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"1 clips cannot be used, the first: validation\.json, entry 3"
     ):
-        Official(kind="something_v2", root=str(tmp_path)).clips()
+        write_lists(tmp_path / "lists", "something_v2", tmp_path)
 
 
 def test_hmdb51_leaves_out_what_is_neither(tmp_path: Path) -> None:
@@ -423,9 +429,13 @@ def test_odd_entries_are_faults(tmp_path: Path) -> None:
 def test_the_key_is_that_of_the_lists_wherever_they_lie(tmp_path: Path) -> None:
     for name in ("one", "two"):
         lay_out("something_v1", tmp_path / name)
+        put(tmp_path / name / "20bn-something-something-v1" / "12")
 
     def key(name: str, **options) -> str:
-        return Official(kind="something_v1", root=str(tmp_path / name), **options).key()
+        root, lists = tmp_path / name, tmp_path / f"lists-{name}"
+        write_lists(lists, "something_v1", root)
+        train, test = (str(lists / f"{word}.csv") for word in ("train", "val"))
+        return Folder(root=str(root), train=train, test=test, **options).key()
 
     assert key("one") == key("two") == key("one", cache=True)
     annotation = tmp_path / "two" / "something-something-v1-train.csv"
@@ -438,6 +448,44 @@ def test_the_key_is_that_of_the_lists_wherever_they_lie(tmp_path: Path) -> None:
         assert old in lines
         annotation.write_text(lines.replace(old, new))
         assert key("one") != key("two")
+
+
+def test_index_files_hold_what_the_annotations_say(tmp_path: Path) -> None:
+    """Names with commas and quotes, folders of frames, links; again, after a change."""
+    root, lists = tmp_path / "data", tmp_path / "lists"
+    head, odd = "label,youtube_id,time_start,time_end", "a, \"b\" 'c'"
+    text(root / "train.csv", [head, '"a, ""b"" \'c\'",x,3,13', "yoga,y,3,13"])
+    text(root / "val.csv", [head, "yoga,z,3,13"])
+    for folder, name in ((f"train/{odd}", "x"), ("train/yoga", "y"), ("val", "z")):
+        text(root / folder / f"{name}_000003_000013.mp4", [""])
+    write_lists(lists, "kinetics400", root)
+    for word, clips in zip(
+        ("train", "val"), read_dataset("kinetics400", root), strict=True
+    ):
+        read = read_index(root, str(lists / f"{word}.csv"))
+        assert [clip[:2] for clip in read.rows] == [clip[:2] for clip in clips.rows]
+        assert read.classes == clips.classes == (odd, "yoga")
+    text(root / "train.csv", [head, "yoga,y,3,13"])
+    write_lists(lists, "kinetics400", root)
+    assert (lists / "train.csv").read_text() == (
+        "path,label\ntrain/yoga/y_000003_000013.mp4,0\n"
+    )
+    assert (lists / "classes.txt").read_text() == "yoga\n"
+
+
+def test_the_command_writes_index_files_of_what_can_be_used(tmp_path: Path) -> None:
+    lay_out("kinetics400", tmp_path)
+    cut(tmp_path / LAYOUTS["kinetics400"].path("2", "arm wrestling", "train"))
+    out = ["--out", str(tmp_path / "faults.csv"), "--workers", "1", "--lists"]
+    words = ["data", "kinetics400", str(tmp_path), *out, str(tmp_path)]
+    assert main(words) == 2  # a clip cannot be used, which the status says
+    train, test = Folder(root=str(tmp_path)).clips()
+    assert found("kinetics400", train.rows) == [("10", 1), ("3", 1)]
+    assert found("kinetics400", test.rows) == expected("kinetics400", TEST)
+    assert (tmp_path / "left_out.csv").read_text().count("\n") == 2
+    text(tmp_path / "val.csv", ["label,youtube_id,time_start,time_end"])
+    with pytest.raises(UserError, match=r"val\.csv: is no index file; choose another"):
+        write_lists(tmp_path, "kinetics400", tmp_path, report=tmp_path / "faults.csv")
 
 
 def test_a_report_of_other_lists_is_refused(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ PAGE = """\
 (a-section)=
 ## A section
 
-Text with a citation {cite}`known2020`, a reference to {ref}`a-section` and a link to [the chapter](chapter).
+Text with a citation {cite}`known2020`, a reference to {ref}`a-section` and a link to
+[the chapter](chapter).
 
 $$
 y = x

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 OPENER = "__open_all.html"
 
 # One frame at a time; the results are left in the document for --dump-dom.
-SCRIPT = """<!doctype html><title>opener</title><link rel="icon" href="data:,"><pre id="seen"></pre><script>
+SCRIPT = """<!doctype html><title>opener</title>
+<link rel="icon" href="data:,"><pre id="seen"></pre><script>
 const pages = %s, seen = [];
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 async function open_page(page) {
@@ -28,7 +29,8 @@ async function open_page(page) {
   document.body.append(frame);
   await loaded;
   const view = frame.contentWindow, body = view.document;
-  const searching = () => page.includes("search.html") && !body.querySelector("#search-results li");
+  const searching = () =>
+    page.includes("search.html") && !body.querySelector("#search-results li");
   for (let i = 0; i < 40 && searching(); i++) await pause(100);
   if (view.MathJax && view.MathJax.startup) await view.MathJax.startup.promise;
   await pause(50);
@@ -36,7 +38,9 @@ async function open_page(page) {
     page: page,
     formulas: body.querySelectorAll("mjx-container").length,
     bad_formulas: [...body.querySelectorAll("mjx-merror")].map((e) => e.textContent),
-    broken_images: [...body.images].filter((i) => i.complete && !i.naturalWidth).map((i) => i.src),
+    broken_images: [...body.images]
+      .filter((i) => i.complete && !i.naturalWidth)
+      .map((i) => i.src),
     found: body.querySelectorAll("#search-results li").length,
   });
   frame.remove();

@@ -17,7 +17,8 @@ def test_a_formula_keeps_its_lines_and_its_signs() -> None:
     text = "A sum.\n\n    y = |x| * w_\n    z = y + x\n\nThe end."
     assert (
         plain(text)
-        == "A sum.\n\n.. code-block:: text\n\n    y = |x| * w_\n    z = y + x\n\nThe end."
+        == "A sum.\n\n.. code-block:: text\n\n    y = |x| * w_\n    z = y + x\n\n"
+        "The end."
     )
 
 

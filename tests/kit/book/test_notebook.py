@@ -37,7 +37,8 @@ def test_parameters_are_the_cells_values_replaced_by_those_given(
     [
         (
             {"stepz": 1},
-            "chapter: stepz: unknown parameter (did you mean steps?); allowed are: steps, kernel, folder",
+            "chapter: stepz: unknown parameter (did you mean steps?); "
+            "allowed are: steps, kernel, folder",
         ),
         ({"steps": "many"}, "chapter: steps: must be a valid integer, not 'many'"),
         ({"kernel": [1, 2, 3]}, "chapter: kernel: sizes must be odd, not [1, 2, 3]"),

@@ -1,6 +1,9 @@
 """Tables of claims and accuracies."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,8 @@ from notebooks.kit.claims import (
     judge,
 )
 from notebooks.kit.claims.tables import uncommitted
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_tables_have_what_was_recorded(
@@ -60,3 +65,13 @@ def test_records_of_uncommitted_code_are_named(
     said = claims_table(ledger, {}, ten, dirty)
     assert said == f"{table}\n\n{uncommitted(dirty)}"
     assert claims_table(ledger, {}, ten, clean) == table
+
+
+def test_a_page_that_shows_a_table_loads_nothing_that_runs() -> None:
+    code = "import sys, notebooks.kit.claims; print(*sys.modules)"
+    words = [sys.executable, "-c", code]
+    loaded = subprocess.check_output(words, text=True, cwd=ROOT).split()
+    assert "notebooks.kit.claims.tables" in loaded
+    assert not {"notebooks.kit.claims.running", "notebooks.kit.claims.probes"} & {
+        *loaded
+    }

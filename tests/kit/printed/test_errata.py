@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from notebooks.kit.notebook import read_notebook
 from notebooks.kit.printed import PAPERS
-from notebooks.kit.printed.models import DATA
+from notebooks.kit.printed.choices import DATA
 from vidattn.blocks import RecurrentCrissCross3d
 from vidattn.yamlfile import read_yaml
 
@@ -29,7 +29,7 @@ SHOWING = {
     match[1]: cell for cell in CELLS if (match := re.match(r"# erratum: (\w+)\n", cell))
 }
 ERRATA = read_yaml(DATA / "errata.yaml")
-FIELD = re.compile(r"\{([a-z0-9_]{2,})\}")
+FIELD = re.compile(r"\{([a-z]\w+[^{}]*)\}")
 
 Space = dict[str, Any]
 Correct = Callable[[Space], None]
@@ -50,10 +50,10 @@ def prints(*cells: str) -> Correct:
     """Print other costs: `paper | table | row | metric = figure`."""
 
     def correct(space: Space) -> None:
-        space["FIGURES"] = dict(space["FIGURES"])
+        space["COSTS"] = dict(space["COSTS"])
         for key, _, figure in (cell.rpartition(" = ") for cell in cells):
             where = tuple(key.split(" | "))
-            space["FIGURES"][where] = replace(space["FIGURES"][where], printed=figure)
+            space["COSTS"][where] = replace(space["COSTS"][where], printed=figure)
 
     return correct
 
@@ -174,7 +174,9 @@ def test_every_erratum_has_a_hidden_cell_a_kind_and_a_way_in_which_it_is_known()
     assert list(SHOWING) == list(ERRATA) and set(CORRECTED) == set(ERRATA)
     assert all("hide-input" in cell.metadata["tags"] for cell in CODE)
     for name, erratum in ERRATA.items():
-        assert set(erratum) == {"paper", "where", "kind", "by", "printed", "is"}
+        assert set(erratum) == {
+            *("paper", "where", "kind", "by", "printed", "is", "shows")
+        }
         assert erratum["paper"] in PAPERS
         assert erratum["kind"] in ("equation", "unit", "count", "claim")
         assert erratum["by"] in ("arithmetic", "recount", "fit")
@@ -183,7 +185,7 @@ def test_every_erratum_has_a_hidden_cell_a_kind_and_a_way_in_which_it_is_known()
 
 def test_what_was_recomputed_is_not_typed() -> None:
     for name, erratum in ERRATA.items():
-        typed = re.findall(r"\d+\.\d+", erratum["is"])
+        typed = re.findall(r"\d+\.\d+", erratum["is"] + erratum["shows"])
         assert not typed, f"{name}: {typed}"
 
 
@@ -222,7 +224,9 @@ def test_a_cell_shows_its_erratum_and_fails_without_it(
     assert not FIELD.search(entry) and not re.search(r"\b(nan|inf|None)\b", text)
     for fixed in FIELD.split(erratum["is"])[::2]:
         assert fixed in entry
-    assert evidence.endswith(".")
+    for fixed in FIELD.split(erratum["shows"])[::2]:
+        assert fixed in evidence
+    assert evidence.endswith(".") and not FIELD.search(evidence)
     with pytest.raises(AssertionError):
         run(SHOWING[name], figures, CORRECTED[name])
 
@@ -239,4 +243,4 @@ def test_a_field_that_is_not_filled_or_not_there_is_refused(
     given: dict[str, str], figures: Space
 ) -> None:
     with pytest.raises(AssertionError):
-        run(f"shows('pnl_tenth', 'evidence', **{given!r})", figures)
+        run(f"shows('pnl_tenth', **{given!r})", figures)

@@ -4,15 +4,14 @@ from math import isnan
 import pytest
 from torch import nn
 
-from notebooks.kit.printed import Figure, agrees, gta, printed_efficiency
-from notebooks.kit.printed.explain import TEXT
-from notebooks.kit.printed.models import Bottlenecked, readings, says
+from notebooks.kit.printed import PrintedCost, agrees, gta, printed_efficiency
+from notebooks.kit.printed.networks import Bottlenecked
+from notebooks.kit.printed.readings import readings
 from vidattn.backbones import place, resnet50, slowfast101
 from vidattn.blocks import NonLocal
 from vidattn.cost import count
 
-AFTER, BEFORE, ALL = (says("narrow", keys) for keys in ("after", "before", "all_keys"))
-GUESS, THREE, TENS, ALONE = map(says, ("guess", "three", "tens", "alone"))
+AFTER, BEFORE, ALL = (("narrow", keys) for keys in ("after", "before", "all_keys"))
 Cost = tuple[float, float]  # MACs and parameters
 
 # The bare networks, 10^9 multiply-adds and 10^6 parameters, and the maps of res3 and
@@ -94,51 +93,51 @@ def network(
 
 # Every row: the bare network, its block, and under which reading it agrees.
 ROWS = {
-    ("Fig3", "R2D-50"): (R2D, None, TEXT),
+    ("Fig3", "R2D-50"): (R2D, None, ()),
     ("Fig3", "R2D+NL"): (R2D, nl, AFTER),
     ("Fig3", "R2D+DNL"): (R2D, dnl, AFTER),
-    ("Fig3", "R2D+GTA"): (R2D, guess, f"{AFTER}; {GUESS}"),
-    ("Fig3", "SlowFast-R50"): (SLOWFAST, None, TEXT),
+    ("Fig3", "R2D+GTA"): (R2D, guess, (*AFTER, "guess")),
+    ("Fig3", "SlowFast-R50"): (SLOWFAST, None, ()),
     ("Fig3", "SlowFast+NL"): (SLOWFAST, nl, BEFORE),
     ("Fig3", "SlowFast+DNL"): (SLOWFAST, dnl, BEFORE),
-    ("Fig3", "SlowFast+GTA"): (SLOWFAST, guess, f"{BEFORE}; {GUESS}"),
-    ("Fig7", "R2D-50"): (R2D, None, TEXT),
+    ("Fig3", "SlowFast+GTA"): (SLOWFAST, guess, (*BEFORE, "guess")),
+    ("Fig7", "R2D-50"): (R2D, None, ()),
     ("Fig7", "+SA"): (R2D, sa, AFTER),
     ("Fig7", "+TA"): (R2D, ta, AFTER),
     ("Fig7", "+SA+TA"): (R2D, dnl, AFTER),
     ("Fig7", "+SA+TAPE"): (R2D, dnl, AFTER),
-    ("Fig7", "+SA+GTA"): (R2D, guess, f"{AFTER}; {GUESS}"),
+    ("Fig7", "+SA+GTA"): (R2D, guess, (*AFTER, "guess")),
     ("Fig4", "R2D-R50+NL"): (R2D_KINETICS, nl, BEFORE),
-    ("Fig4", "R2D-R50+GTA"): (R2D_KINETICS, guess, f"{BEFORE}; {GUESS}"),
-    ("Fig4", "SlowFast-R101+NL"): (SLOWFAST101, nl, f"{BEFORE}; {THREE}"),
-    ("Fig4", "SlowFast-R101+GTA"): (SLOWFAST101, guess, f"{BEFORE}; {GUESS}; {THREE}"),
+    ("Fig4", "R2D-R50+GTA"): (R2D_KINETICS, guess, (*BEFORE, "guess")),
+    ("Fig4", "SlowFast-R101+NL"): (SLOWFAST101, nl, (*BEFORE, "three")),
+    ("Fig4", "SlowFast-R101+GTA"): (SLOWFAST101, guess, (*BEFORE, "guess", "three")),
 }
 QUOTED = ("bLVNet-TAM", "MSNet", "S3D-G", "I3D+NL", "CorrNet-R101")
 
 
 @pytest.fixture(scope="module")
-def figures() -> dict[tuple[str, str, str], Figure]:
+def costs() -> dict[tuple[str, str, str], PrintedCost]:
     return {(f.table, f.row, f.metric): f for f in gta.efficiency()}
 
 
 def test_every_figure_is_there_in_the_order_of_the_printed_ones(
-    figures: dict[tuple[str, str, str], Figure],
+    costs: dict[tuple[str, str, str], PrintedCost],
 ) -> None:
-    assert list(figures) == [
+    assert list(costs) == [
         (r["table"], r["row"], r["metric"]) for r in printed_efficiency("GTA")
     ]
-    assert len(figures) == 40
-    assert {(t, r) for t, r, _ in figures if t != "text"} == set(ROWS) | {
+    assert len(costs) == 40
+    assert {(t, r) for t, r, _ in costs if t != "text"} == set(ROWS) | {
         ("Fig4", row) for row in (*QUOTED, "TSM")
     }
 
 
 @pytest.mark.parametrize(("table", "row"), ROWS)
 def test_a_row_is_its_polynomial(
-    figures: dict[tuple[str, str, str], Figure], table: str, row: str
+    costs: dict[tuple[str, str, str], PrintedCost], table: str, row: str
 ) -> None:
     base, block, reading = ROWS[table, row]
-    own = [f for (t, r, _), f in figures.items() if (t, r) == (table, row)]
+    own = [f for (t, r, _), f in costs.items() if (t, r) == (table, row)]
     assert len(own) == (1 if table == "Fig4" else 2)
     for figure in own:
         i = int(figure.metric == "params M")
@@ -158,28 +157,28 @@ def test_a_row_is_its_polynomial(
 
 
 def test_quoted_rows_have_no_figure_but_tsm(
-    figures: dict[tuple[str, str, str], Figure],
+    costs: dict[tuple[str, str, str], PrintedCost],
 ) -> None:
     for row in QUOTED:
-        figure = figures["Fig4", row, "GFLOPs"]
-        assert isnan(figure.computed) and isnan(figure.text) and figure.others == ()
-        assert (figure.verdict, figure.reading) == ("not explained", gta.QUOTED)
-    tsm = figures["Fig4", "TSM", "GFLOPs"]
-    assert (tsm.verdict, tsm.reading) == ("agrees, fitted", says("tsm_16_256", "seen"))
+        figure = costs["Fig4", row, "GFLOPs"]
+        assert isnan(figure.computed) and isnan(figure.text) and not figure.others
+        assert (figure.verdict, figure.reading) == ("not explained", ("not_built",))
+    tsm = costs["Fig4", "TSM", "GFLOPs"]
+    assert (tsm.verdict, tsm.reading) == ("agrees, fitted", ("tsm_16_256", "seen"))
     assert (tsm.computed, tsm.convention) == (
         pytest.approx(85.878964224, abs=1e-9),
         "modules",
     )
     assert tsm.all_counted == pytest.approx(85.413625856) and isnan(tsm.text)
     tried = [85.413625856, 42.707222528, 65.394999296]
-    assert [value for _, value in tsm.others] == pytest.approx(tried, abs=1e-9)
+    assert [*tsm.others.values()] == pytest.approx(tried, abs=1e-9)
 
 
-def test_what_else_was_tried(figures: dict[tuple[str, str, str], Figure]) -> None:
-    def tried(table: str, row: str, metric: str) -> dict[str, float]:
+def test_what_else_was_tried(costs: dict[tuple[str, str, str], PrintedCost]) -> None:
+    def tried(table: str, row: str, metric: str) -> dict[tuple[str, ...], float]:
         return {
-            why: pytest.approx(value, abs=1e-9)
-            for why, value in figures[table, row, metric].others
+            reading: pytest.approx(value, abs=1e-9)
+            for reading, value in costs[table, row, metric].others.items()
         }
 
     flops, params = (
@@ -193,32 +192,20 @@ def test_what_else_was_tried(figures: dict[tuple[str, str, str], Figure]) -> Non
     assert params[BEFORE] == network(R2D, nl)[1]
     for metric, i in (("FLOPs G", 0), ("params M", 1)):
         others = tried("Fig3", "SlowFast+GTA", metric)
-        assert (
-            others[f"{BEFORE}; GTA as the library has it"]
-            == network(SLOWFAST, whole_gta)[i]
-        )
-        assert (
-            others[f"{BEFORE}; GTA with 16 regions"]
-            == network(SLOWFAST, whole_gta, k=16)[i]
-        )
-        assert (
-            others[f"{BEFORE}; GTA with 4 groups"]
-            == network(SLOWFAST, whole_gta, g=4)[i]
-        )
-        assert (
-            others[f"{BEFORE}; the guess, but 8 groups"]
-            == network(SLOWFAST, guess, g=8)[i]
-        )
-        assert others[f"{AFTER}; {GUESS}"] == network(SLOWFAST, guess, keys="after")[i]
-    learned = tried("Fig7", "+SA+TAPE", "params M")[f"{AFTER}; learned positions"]
+        assert others[(*BEFORE, "library")] == network(SLOWFAST, whole_gta)[i]
+        assert others[(*BEFORE, "regions_16")] == network(SLOWFAST, whole_gta, k=16)[i]
+        assert others[(*BEFORE, "groups_4")] == network(SLOWFAST, whole_gta, g=4)[i]
+        assert others[(*BEFORE, "guess_8")] == network(SLOWFAST, guess, g=8)[i]
+        assert others[(*AFTER, "guess")] == network(SLOWFAST, guess, keys="after")[i]
+    learned = tried("Fig7", "+SA+TAPE", "params M")[(*AFTER, "learned")]
     assert learned == network(R2D, dnl)[1] + 8 * (2 * 512 + 3 * 1024) / 1e6
-    five = tried("Fig4", "SlowFast-R101+GTA", "GFLOPs")[f"{BEFORE}; {GUESS}"]
+    five = tried("Fig4", "SlowFast-R101+GTA", "GFLOPs")[(*BEFORE, "guess")]
     assert five == network(SLOWFAST101, guess)[0]
 
 
-def test_what_dnl_saves(figures: dict[tuple[str, str, str], Figure]) -> None:
+def test_what_dnl_saves(costs: dict[tuple[str, str, str], PrintedCost]) -> None:
     low, high = (
-        figures["text", f"DNL vs NL {d}", m]
+        costs["text", f"DNL vs NL {d}", m]
         for d, m in (("2D", "saving % (low)"), ("3D", "saving % (high)"))
     )
     saved = [
@@ -228,14 +215,14 @@ def test_what_dnl_saves(figures: dict[tuple[str, str, str], Figure]) -> None:
     assert saved == pytest.approx([18.276, 29.503], abs=1e-3)
     assert (low.computed, low.reading, low.verdict) == (
         20,
-        f"{AFTER}; {TENS}",
+        (*AFTER, "tens"),
         "agrees, fitted",
     )
-    assert dict(low.others)[AFTER] == pytest.approx(saved[0])
+    assert low.others[AFTER] == pytest.approx(saved[0])
     assert (high.computed, high.reading) == (pytest.approx(saved[1]), BEFORE)
-    assert dict(high.others)[f"{BEFORE}; {TENS}"] == 30
+    assert high.others[(*BEFORE, "tens")] == 30
     blocks = 1 - (network(R2D, dnl)[0] - R2D[0]) / (network(R2D, nl)[0] - R2D[0])
-    assert dict(low.others)[f"{AFTER}; {ALONE}"] == pytest.approx(100 * blocks)
+    assert low.others[(*AFTER, "alone")] == pytest.approx(100 * blocks)
     text = [
         100 * (1 - network(b, dnl, wide=True)[0] / network(b, nl, wide=True)[0])
         for b in (R2D, SLOWFAST)
@@ -245,7 +232,7 @@ def test_what_dnl_saves(figures: dict[tuple[str, str, str], Figure]) -> None:
 
 
 def test_a_row_costs_what_the_whole_network_costs(
-    figures: dict[tuple[str, str, str], Figure],
+    costs: dict[tuple[str, str, str], PrintedCost],
 ) -> None:
     def whole(
         build: Callable[[], nn.Module],
@@ -262,20 +249,17 @@ def test_a_row_costs_what_the_whole_network_costs(
 
     five = {"res3": (1, 3), "res4": (1, 3, 5)}
     own = [
-        figures["Fig3", "R2D+GTA", metric].computed
-        for metric in ("FLOPs G", "params M")
+        costs["Fig3", "R2D+GTA", metric].computed for metric in ("FLOPs G", "params M")
     ]
     assert tuple(own) == whole(
         lambda: resnet50(num_classes=174), five, guessed, (8, 224)
     )
-    name, nonlocal_ = next(
-        iter(readings("GTA")["Fig4", "SlowFast-R101+NL"].others.items())
-    )
-    assert THREE in name
+    row = readings("GTA")["Fig4", "SlowFast-R101+NL"]
+    assert next(iter(row.others)) == (*BEFORE, "three")
     want = whole(
         lambda: slowfast101(num_classes=400),
         {"slow.res4": (7, 14, 21)},
         lambda channels: NonLocal(channels, pool_keys="before"),
         (32, 256),
     )
-    assert (nonlocal_.value("FLOPs G"), nonlocal_.value("params M")) == want
+    assert row.likeliest.amount() == want

@@ -5,7 +5,7 @@ every block of the papers has one.
 import pytest
 import sympy
 
-from notebooks.kit.printed.models import DATA
+from notebooks.kit.printed.choices import DATA
 from vidattn.blocks import BLOCKS, make_block
 from vidattn.cost import count
 from vidattn.yamlfile import read_yaml

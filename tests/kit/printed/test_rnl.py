@@ -2,9 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from notebooks.kit.printed import Figure, printed_efficiency, rnl
-from notebooks.kit.printed.explain import agrees
-from notebooks.kit.printed.models import FrameScores, MaskedGroupedConv3d
+from notebooks.kit.printed import PrintedCost, agrees, printed_efficiency, rnl
+from notebooks.kit.printed.networks import FrameScores, MaskedGroupedConv3d
 
 A, FITTED = "agrees", "agrees, fitted"
 
@@ -45,17 +44,17 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def figures() -> dict[tuple[str, str, str], Figure]:
+def costs() -> dict[tuple[str, str, str], PrintedCost]:
     return {(f.table, f.row, f.metric): f for f in rnl.efficiency()}
 
 
-def test_every_cell(figures: dict[tuple[str, str, str], Figure]) -> None:
-    assert list(figures) == [
+def test_every_cell(costs: dict[tuple[str, str, str], PrintedCost]) -> None:
+    assert list(costs) == [
         (r["table"], r["row"], r["metric"]) for r in printed_efficiency("RNL")
     ]
-    assert set(figures) == set(EXPECTED)
+    assert set(costs) == set(EXPECTED)
     for key, (computed, all_counted, verdict) in EXPECTED.items():
-        figure = figures[key]
+        figure = costs[key]
         tolerance = 1e-7 if "params" in figure.metric else 1e-4
         assert figure.computed == pytest.approx(computed, abs=tolerance), key
         assert figure.all_counted == pytest.approx(
@@ -64,27 +63,23 @@ def test_every_cell(figures: dict[tuple[str, str, str], Figure]) -> None:
         assert figure.verdict == verdict, key
         assert agrees(figure.printed, figure.computed), key
         assert agrees(figure.printed, figure.text) == (verdict == A), key
-        assert "\n" not in figure.reading and figure.unit in ("GMAC", "M")
+        assert figure.unit in ("GMAC", "M")
 
 
 def test_figures_show_what_the_text_s_own_model_costs(
-    figures: dict[tuple[str, str, str], Figure],
+    costs: dict[tuple[str, str, str], PrintedCost],
 ) -> None:
-    assert figures["III K400", "baseline", "params M"].reading == "as the text has it"
-    block = figures["II(c)", "channel-wise conv", "params M"]
-    assert block.text == 0.301568 and block.others == (
-        ("as the text has it", 0.301568),
-    )
-    rnl_5 = dict(figures["III K400", "+5 RNL", "params M"].others)
-    assert rnl_5["truly channel-wise, 3x3x3 in res4"] == 28.128720
-    baseline = figures["III SSv1", "baseline", "params M"]
-    assert (baseline.reading, baseline.text) == ("with 400 classes, not 174", 23.864558)
-    se_rnl = dict(figures["III K400", "+5 [SE+RNL]", "FLOPs G"].others)
-    assert se_rnl["Eqs. 10-12 with reduction 16"] == pytest.approx(41.1499, abs=1e-4)
-    something = dict(figures["III SSv1", "+5 RNL", "params M"].others)
-    assert something["the same with 174 classes"] == pytest.approx(
-        35.483088 - 226 * 2049 / 1e6
-    )
+    assert costs["III K400", "baseline", "params M"].reading == ()
+    block = costs["II(c)", "channel-wise conv", "params M"]
+    assert block.text == 0.301568 and block.others == {(): 0.301568}
+    rnl_5 = costs["III K400", "+5 RNL", "params M"].others
+    assert rnl_5["channel_wise",] == 28.128720
+    baseline = costs["III SSv1", "baseline", "params M"]
+    assert (baseline.reading, baseline.text) == (("classes_400_174",), 23.864558)
+    se_rnl = costs["III K400", "+5 [SE+RNL]", "FLOPs G"].others
+    assert se_rnl["reduction_16",] == pytest.approx(41.1499, abs=1e-4)
+    something = costs["III SSv1", "+5 RNL", "params M"].others
+    assert something["classes_174",] == pytest.approx(35.483088 - 226 * 2049 / 1e6)
 
 
 def test_biases_and_norms_are_counted_and_f_theta_is_not() -> None:

@@ -1,0 +1,111 @@
+"""What the pages of costs show: tables of printed costs, of readings and of ways of
+counting.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from notebooks.kit.drawings.page import say, show_table
+from notebooks.kit.printed.choices import TEXT, says
+from notebooks.kit.printed.tables import letters, shown
+from notebooks.kit.printed.verdict import PrintedCost, Verdict, agrees
+from notebooks.kit.printed.ways import Way
+
+Named = dict[tuple[str, str, str], PrintedCost]  # by table, row and metric
+
+
+def named(costs: Sequence[PrintedCost]) -> Named:
+    """Return a paper's costs by table, row and metric; each agrees with the text's
+    network if its verdict says so.
+    """
+    for cost in costs:
+        by_text = cost.agreement is Verdict.AGREES
+        assert agrees(cost.printed, cost.text) == by_text, cost
+    return {(cost.table, cost.row, cost.metric): cost for cost in costs}
+
+
+def agreements(costs: Sequence[PrintedCost]) -> tuple[int, int, int]:
+    """Return how many costs agree with the text's network, how many under a fitted
+    reading, and how many with none.
+    """
+    verdicts = Counter(cost.agreement for cost in costs)
+    return (
+        verdicts[Verdict.AGREES],
+        verdicts[Verdict.FITTED],
+        verdicts[Verdict.UNEXPLAINED],
+    )
+
+
+def fitted(costs: Sequence[PrintedCost]) -> list[PrintedCost]:
+    """Return the costs that agree under a fitted reading."""
+    return [cost for cost in costs if cost.agreement is Verdict.FITTED]
+
+
+def show_costs(costs: Sequence[PrintedCost]) -> None:
+    """Show each cost beside the text's network and the nearest reading, and what the
+    letters stand for; `nearest` is left empty where it is the text's network.
+    """
+    letter, rows = letters(costs), []
+    for cost in costs:
+        verdicts = {Verdict.AGREES: "✓", Verdict.UNEXPLAINED: "✗"}
+        by_reading = f"fitted, {letter.get(cost.reading)}"
+        nearest = shown(cost, cost.computed)
+        rows.append(
+            {
+                "table: row": f"{cost.table}: {cost.row}",
+                "figure": cost.metric,
+                "printed": cost.printed,
+                "text's model": shown(cost, cost.text),
+                "nearest": "" if cost.reading == TEXT else nearest,
+                "verdict": verdicts.get(cost.agreement, by_reading),
+                "everything": shown(cost, cost.all_counted),
+            }
+        )
+    show_table(pd.DataFrame(rows))
+    show_readings(costs)
+
+
+def show_readings(costs: Sequence[PrintedCost]) -> None:
+    """Show what the letters of fitted readings stand for."""
+    lines = [
+        f"- **{letter.replace('*', chr(92) + '*')}** {says(reading)}"
+        for reading, letter in letters(costs).items()
+    ]
+    say("\n".join(["Readings:", "", *lines]))
+
+
+def show_choices(costs: Sequence[PrintedCost], words: Mapping[str, str]) -> None:
+    """Show how many fitted costs need each choice; every one must need some.
+
+    Args:
+        costs: Printed costs.
+        words: For each choice what the page calls it.
+    """
+    readings = [cost.reading for cost in fitted(costs)]
+    assert readings and all(set(reading) & set(words) for reading in readings)
+    lines = [
+        (word, sum(choice in reading for reading in readings))
+        for choice, word in words.items()
+    ]
+    show_table(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
+
+
+def show_ways(ways: Sequence[Way], agreeing: str) -> None:
+    """Show how many costs each way of counting gives.
+
+    Args:
+        ways: The ways.
+        agreeing: What the column of those that agree is called.
+    """
+    words = {True: "counted", False: "–"}
+    lines = [
+        {
+            name: words[c] if isinstance(c, bool) else c
+            for name, c in way.choices.items()
+        }
+        | {agreeing: f"{way.agreeing} of {way.rows}", "different ones": way.distinct}
+        for way in ways
+    ]
+    show_table(pd.DataFrame(lines))
