@@ -30,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = cells[-2].split("## Three steps into the library")[1]
     head, name, entry, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     file, registry, judge = re.findall(r"`((?:vidattn|tests)/[\w/]+\.py)`", text)
-    named = re.search(r"sections \*(.*)\* and \*(.*)\*", " ".join(text.split()))
+    named = re.search(r"sections \*(.+?)\* and \*(.+?)\*", " ".join(text.split()))
     assert named is not None
     code = [cells[cells.index(each) + 1] for each in map(section, named.groups())]
     (project / file).write_text("\n\n\n".join([head, *code]) + "\n")
