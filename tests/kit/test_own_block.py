@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     named = re.search(r"sections \*(.+?)\* and \*(.+?)\*", " ".join(text.split()))
     assert named is not None
     code = [cells[cells.index(each) + 1] for each in map(section, named.groups())]
-    (project / file).write_text("\n\n\n".join([head, *code]) + "\n")
+    (project / file).write_text("\n\n\n".join([head.rstrip(), *code]) + "\n")
     (project / judge).write_text(test)
     known = (project / registry).read_text()
     known = known.replace(
