@@ -164,7 +164,13 @@ class Chapter:
             seeds: Seeds that the means are over; default: all.
             further: What `verdicts` says after the verdicts.
         """
-        say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
+        if self.records:
+            say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
+        else:
+            say(
+                "No runs are recorded yet: `make evidence` makes them, once the ledger "
+                "is committed."
+            )
         shown = dict.fromkeys(shown or (*self.ledger.primary, "oracle"))
         means = {name: self.mean(name, seeds) for name in self.ledger.variants}
         line = [

@@ -265,12 +265,16 @@ class Experiment(Part):
         return digest([description, self.code(), self.data.key()])[:16]
 
     def code(self) -> str:
-        """Return a hash of the library's code that decides the result."""
-        makers: list[Callable[..., object] | None] = [
-            BACKBONES.get(self.model.backbone)
-        ]
-        makers += [BLOCKS.get(placed.kind) for placed in self.blocks]
-        return code_key(*sorted({maker.__module__ for maker in makers if maker}))
+        """Return a hash of the code that decides the result: the library's and a
+        user's.
+        """
+        makers: set[Callable[..., object] | None] = {
+            BACKBONES.get(self.model.backbone),
+            *(BLOCKS.get(placed.kind) for placed in self.blocks),
+        }
+        ours = {m for m in makers if m and m.__module__.startswith("vidattn.")}
+        users = frozenset(makers - ours - {None})
+        return code_key(*sorted({m.__module__ for m in ours}), users=users)
 
 
 def make_experiment(description: Mapping[str, Any]) -> Experiment:
