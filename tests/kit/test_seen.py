@@ -36,12 +36,11 @@ def test_the_window_is_where_the_derivative_is_not_zero(temporal):
 
 def test_a_position_sees_a_mask_that_its_window_touches():
     mask = np.zeros((4, 12, 12), dtype=bool)
-    mask[1, 5, 8] = True
-    window = Window(
-        frames=3, pixels=5, step=4
-    )  # position 1 stands over pixel 4: 2 to 6
+    mask[1, 2, 8] = True
+    # Position 1 stands over pixel 4, and sees pixels 2 to 6.
+    window = Window(frames=3, pixels=5, step=4)
     found = {tuple(at) for at in seen.positions_that_see(mask, window).tolist()}
-    assert found == {(t, 1, 2) for t in (0, 1, 2)}
+    assert found == {(t, row, 2) for t in (0, 1, 2) for row in (0, 1)}
 
 
 def test_ring_and_object_differ_in_three_coordinates_or_in_time_alone():
@@ -57,8 +56,8 @@ def test_ring_and_object_differ_in_three_coordinates_or_in_time_alone():
 
 
 def test_points_are_bright_in_the_range_of_both_features():
-    x = torch.tensor([0.0, 1, 2, 3]).reshape(1, 1, 1, 2, 2)
-    z = torch.tensor([6.0, 10, 1, 0]).reshape(1, 1, 1, 2, 2)  # the middle is 5
+    x = torch.tensor([4.0, 5, 6, 7]).reshape(1, 1, 1, 2, 2)
+    z = torch.tensor([10.0, 14, 8, 5]).reshape(1, 1, 1, 2, 2)  # the middle is 9
     assert seen.upper_halves(x, z) == (0.0, 0.5)
 
 

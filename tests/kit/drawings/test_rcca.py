@@ -21,9 +21,13 @@ def test_a_pass_is_drawn_with_its_layers_and_shapes():
 
 
 def test_an_arc_stands_for_what_a_pass_adds():
-    (axis,) = rcca.structures(["x", "x", "x"], {"d": ["none", "none", "x"]}).axes
+    others = {"b": ["x", "input", "input"], "d": ["none", "none", "x"]}
+    (axis,) = rcca.structures(["x", "x", "x"], others).axes
     arcs = [text for text in axis.texts if not text.get_text() and _bent(text)]
-    assert len(arcs) == 4  # three, and one
+    starts = [text.get_position() for text in arcs]
+    assert len(arcs) == 7 and [len({*starts[:3]}), len({*starts[3:6]})] == [1, 3]
+    x = next(text for text in axis.texts if text.get_text() == "$x$")
+    assert starts[0] == x.get_position()
     assert "clip\n3×8×224×224" in texts(axis) and "d" in texts(axis)
     assert "to block 3\nof res3\n512×8×28×28" in texts(axis)
 
@@ -35,10 +39,11 @@ def _bent(text):
 def test_reach_is_counted_by_passes():
     maps = [np.zeros((2, 3, 4)) for _ in range(2)]
     maps[0][0, 1], maps[1][0] = 0.5, 2.0
+    maps[1][0, 1, 0] = 0  # the first pass has been there
     rows = rcca.reach_by_frame(maps, (0, 1, 2)).axes
     assert [rows[i].get_ylabel() for i in (0, 2)] == [
         "R = 1\n4 of 24",
-        "R = 2\n12 of 24",
+        "R = 2\n11 of 24",
     ]
     panels = rcca.reach_in_perspective(maps, (0, 1, 2)).axes
     said = [panel.get_xlabel() for panel in panels]
