@@ -137,7 +137,7 @@ def order_plot(table: pd.DataFrame) -> Figure:
         tone = (
             "temporal" if ours else "region" if line["scores"] > 1e-12 else "baseline"
         )
-        look = {"marker": "D" if ours else "o", "ms": 6 if ours else 5}
+        look: Any = {"marker": "D" if ours else "o", "ms": 6 if ours else 5}
         axis.plot(max(line["scores"], 1e-17), row, color=COLOURS[tone], **look)
     axis.axvline(1e-9, color=INK, lw=0.8, ls=":")
     said = "scores of a clip and its reversal: relative difference"
@@ -181,7 +181,8 @@ def cover(mask: np.ndarray, sides: Sequence[int]) -> Tensor:
         mask: Where it is, bool (T, H, W) in pixels.
         sides: T, H and W of the cells.
     """
-    return F.adaptive_avg_pool3d(torch.from_numpy(mask)[None].float(), tuple(sides))[0]
+    t, h, w = sides
+    return F.adaptive_avg_pool3d(torch.from_numpy(mask)[None].float(), (t, h, w))[0]
 
 
 def query_on(mask: np.ndarray, sides: Sequence[int]) -> tuple[int, ...]:
