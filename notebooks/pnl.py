@@ -766,9 +766,16 @@ def layer(a, b, positions):
     return a * b * positions
 
 
+def embs_cost(C, N):
+    return 3 * layer(C, C / 2, N) + layer(C / 2, C, N)  # (4), corrected
+
+
+def matmul_cost(C, N):
+    return C / 2 * N * N  # (5)
+
+
 def nl_cost(C, N):
-    embs = 3 * layer(C, C / 2, N) + layer(C / 2, C, N)  # (4), corrected
-    return embs + 2 * (C / 2 * N * N)  # (6), corrected
+    return embs_cost(C, N) + 2 * matmul_cost(C, N)  # (6), corrected
 
 
 def f_comb_cost(C, N, n):
@@ -785,9 +792,7 @@ def module_cost(C, t, h, w, n):
 
 
 # %%
-nl, f_comb = nl_cost(C, N), f_comb_cost(C, N, n)
-matmul = C / 2 * N * N
-embs = sympy.expand(nl - 2 * matmul)
+embs, nl, f_comb = embs_cost(C, N), nl_cost(C, N), f_comb_cost(C, N, n)
 eq_8 = 2 * C**2 * N / (n**2 * 4**k) + C * N**2 / (n * 16**k)
 assert follows(nl, eq_8)
 say(f"(4) ${sympy.latex(embs)}$, (6) ${sympy.latex(nl)}$, (8) ${sympy.latex(eq_8)}$")
@@ -808,7 +813,9 @@ for scales, (c, t, (h, w)) in product((1, 2, 3, 4), [*sizes]):
 
 # %%
 two = pyramid_cost(nl, 2)
-shares_of_two = sympy.Rational(5, 16) * embs + sympy.Rational(17, 32) * 2 * matmul
+shares_of_two = sympy.Rational(5, 16) * embs + sympy.Rational(17, 32) * 2 * matmul_cost(
+    C, N
+)
 assert two == sympy.expand(shares_of_two)
 shares = [
     [
@@ -939,21 +946,18 @@ def in_words(claim, judgement):
 
 
 first = page.card.seeds[: page.ledger.seeds]  # without those that one claim got on top
-late = {
-    name: page.values(f"{name} long").values() for name in ("baseline", "NL", "PNL")
-}
-each = {name: " and ".join(f"{x:.1%}" for x in values) for name, values in late.items()}
-longer = ", ".join(f"{name} {values}" for name, values in each.items())
-further = (
-    [f"with three times the steps, exploratory: {longer}"] if all(late.values()) else []
-)
+each = {}
+for name in ("baseline", "NL", "PNL"):
+    late = page.values(f"{name} long").values()
+    each[name] = " and ".join(f"{accuracy:.1%}" for accuracy in late)
+longer = ", ".join(f"{name} {accuracies}" for name, accuracies in each.items())
+further = [f"with three times the steps, exploratory: {longer}"]
 page.claims(in_words, seeds=first, further=further)
-if further:
-    steps = next(row.steps for row in page.records if row.variant == "NL long")
-    say(
-        f"With more time, {steps} steps instead of {page.records[0].steps} (exploratory, "
-        f"each seed by itself): {longer.replace(', ', '; ')}."
-    )
+steps = next(row.steps for row in page.records if row.variant == "NL long")
+say(
+    f"With more time, {steps} steps instead of {page.records[0].steps} (exploratory, "
+    f"each seed by itself): {longer.replace(', ', '; ')}."
+)
 bare, nl_runs = page.values("baseline"), page.values("NL")
 gain = [100 * (nl_runs[seed] - bare[seed]) for seed in first]
 page.glue(nl_gain=f"{np.mean(gain):+.1f}")
@@ -1008,12 +1012,7 @@ page.live_table()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 1, computed: the positions (blue, above) and the regions of the largest scale (red, below) that a live PNL module correlates most with the place of the object (white). Each picture is the frame at which one frame of the feature map is centred.", "name": "fig-pnl-1"}, "image": {"alt": "Two rows of small frames of one clip. In each row a white box on the object and arrows from it to five numbered boxes in the same and in other frames; the boxes of the lower row are larger."}}
 results = {name: page.results[name, page.card.seeds[0]] for name in trained}
-right = {n: r.logits().argmax(1) == r.labels() for n, r in results.items()}
-wins = []
-if {"PNL", "baseline"} <= {*trained}:
-    wins = np.flatnonzero(right["PNL"] & ~right["baseline"])
-index = int(wins[0]) if len(wins) else 0
-
+index = pnl.first_win(results)
 if "PNL" in trained and page.synthetic:
     seen = clips.Seen(spec, index, frames=crop[2], crop=crop[-1])
     size = figures.capture(trained["PNL"], module, seen.clip).shape[2:]
@@ -1164,7 +1163,7 @@ page.close()
 # ```bash
 # make notebook NB=pnl SCALE=smoke                                     # seconds
 # make notebook NB=pnl PARAMS='-p scales 2 -p combine concat -p seeds 2' # another module
-# make notebook NB=pnl SCALE=full PARAMS='-p data /data/mini-kinetics'  # the paper's network, on your clips
+# make notebook NB=pnl SCALE=full PARAMS='-p data /data/mini-kinetics' # the paper's, on your clips
 # make evidence                                                        # the recorded runs again
 # ```
 #

@@ -117,8 +117,9 @@ page = Chapter("rnl", globals())
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips of the task, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). In both clips the other object moves as well.", "name": "fig-rnl-task"}, "image": {"alt": "Two film strips of eight small frames. A coloured ring is visible in the first and last frames only; in between two coloured shapes move over a grey background, and a dashed frame marks the one that has the ring's colour."}}
 spec = SyntheticSpec(clips=100, seed=13, noise=0.1)
 apart = clips.gaps(spec, 40)
-page.glue(gap=f"{apart.min():.0f}", gap_median=f"{np.median(apart):.0f}")
-page.glue(side=spec.size)
+page.glue(
+    gap=f"{apart.min():.0f}", gap_median=f"{np.median(apart):.0f}", side=spec.size
+)
 page.glue(field=window(BACKBONES["resnet_mini"]()).pixels)
 clips.film_strips(spec, (2, 5), range(1, spec.frames, 3), height=2.3)
 
@@ -562,11 +563,8 @@ rnl.figure_3(dense, wise)
 # %%
 five = {"res3": (1, 3), "res4": (1, 3, 5)}
 paper = place(resnet50(temporal="tsm"), five, RegionNonLocal)
-of_this_run = place(
-    BACKBONES[page.backbone](temporal="tsm"),
-    page.places,
-    partial(RegionNonLocal, **page.options),
-)
+bare, block = BACKBONES[page.backbone], partial(RegionNonLocal, **page.options)
+of_this_run = place(bare(temporal="tsm"), page.places, block)
 side, short = 40 if page.synthetic else 224, {"RegionNonLocal": "RNL"}
 of_paper = "Table I: five RNL blocks in ResNet-50, 8 frames of 224 × 224"
 drawings.show_architecture(paper, 224, of_paper, short)
@@ -689,9 +687,9 @@ own.style.hide(axis="index").format(precision=3, subset=columns[2:]).format(
 # A multiply-add (MAC) is counted once. A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels
 # costs $abN$; each of the two products of attention costs $N^2 d$; a channel-wise convolution with
 # $\kappa = \kappa_T \kappa_H \kappa_W$ places costs $\kappa d N$. The first cell adds them up, the
-# second writes them out with sympy, the third asks `vidattn.cost` to count the library's modules: the polynomials must give the same
-# integers. (The inner widths are multiples of 8; the fused kernel pads others with zeros, which the
-# count then includes.)
+# second writes them out with sympy, the third asks `vidattn.cost` to count the library's modules:
+# the polynomials must give the same integers. (The inner widths are multiples of 8; the fused
+# kernel pads others with zeros, which the count then includes.)
 #
 # Notice two things. The difference of the two blocks, $dN(2C - \kappa)$, has no $N^2$ in it: **what
 # RNL saves is two of four projections; the attention itself costs the same.** And at `res3` the

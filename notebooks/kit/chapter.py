@@ -164,7 +164,13 @@ class Chapter:
             seeds: Seeds that the means are over; default: all.
             further: What `verdicts` says after the verdicts.
         """
-        say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
+        if self.records:
+            say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
+        else:
+            say(
+                "No runs are recorded yet: `make evidence` makes them, once the ledger "
+                "is committed."
+            )
         shown = dict.fromkeys(shown or (*self.ledger.primary, "oracle"))
         means = {name: self.mean(name, seeds) for name in self.ledger.variants}
         line = [
@@ -333,19 +339,21 @@ class Chapter:
     ) -> Experiment:
         """Describe one live run."""
         page, (described, blocks) = self.parameters, networks[name]
-        if not self.synthetic:
-            optim = described.optim.model_copy(update={"epochs": page.epochs})
-            model = described.model.model_copy(update={"backbone": page.backbone})
-            update = {"blocks": blocks, "optim": optim, "model": model, "seed": seed}
-            copied: Experiment = described.model_copy(update=update)
-            return copied
-        study = self.ledger.model_copy(update={"variants": {name: blocks}})
-        base: Any = study.base
         replaced: dict[str, Any] = {
             "optim": {"epochs": page.epochs},
             "model": {"backbone": page.backbone},
             **changes,
         }
+        if not self.synthetic:
+            parts = {
+                part: getattr(described, part).model_copy(update=values)
+                for part, values in replaced.items()
+            }
+            update = {"blocks": blocks, "seed": seed, **parts}
+            copied: Experiment = described.model_copy(update=update)
+            return copied
+        study = self.ledger.model_copy(update={"variants": {name: blocks}})
+        base: Any = study.base
         if page.backbone != base["model"]["backbone"]:
             # the recorded weights fit the ledger's backbone
             replaced["model"]["pretrained"] = None

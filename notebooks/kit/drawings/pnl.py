@@ -207,11 +207,26 @@ def scale_weights(
     )
 
 
+def _right(results: Mapping[str, Result]) -> dict[str, np.ndarray]:
+    return {name: x.logits().argmax(1) == x.labels() for name, x in results.items()}
+
+
+def first_win(results: Mapping[str, Result]) -> int:
+    """Return the first test clip that PNL gets right and the bare network wrong, or the
+    first clip if there is none.
+    """
+    right = _right(results)
+    if not {"PNL", "baseline"} <= {*right}:
+        return 0
+    wins = np.flatnonzero(right["PNL"] & ~right["baseline"])
+    return int(wins[0]) if len(wins) else 0
+
+
 def _examples(results: Mapping[str, Result]) -> list[int]:
     """Return the first two test clips that PNL alone gets right, and the first two that
     it alone gets wrong; the first two of all if there are none.
     """
-    right = {name: x.logits().argmax(1) == x.labels() for name, x in results.items()}
+    right = _right(results)
     ours = right.pop("PNL")
     theirs = np.array([*right.values()])
     alone = np.flatnonzero(ours & ~theirs.any(0))
