@@ -402,7 +402,9 @@ tilt = (block.b - block.b.flip(0)).abs().max().item()
 page.glue(tilt=f"{tilt:.2f}", numbers=len(block.b))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Where two positions (dots) look: one on the object, one on the background. Brighter is more weight; all of it lies at the position's own place, in the frames of its window.", "name": "fig-own-map"}, "image": {"alt": "Two rows of eight small frames with heat overlays: in each row only the cell at the dot's own place is bright, in the frames around the dot's frame."}}
-on_object = seen[0].position(seen[0].scene.target, features.shape[2:])
+target = seen[0].scene.target.copy()
+target[: len(target) // 2] = False  # from the middle of the clip on
+on_object = seen[0].position(target, features.shape[2:])
 queries = {"object": on_object, "background": (4, 1, 1)}
 maps = figures.attention_maps(trained, "res3", 1, seen[0].clip, queries.values())
 figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
@@ -499,6 +501,11 @@ figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
 #     x, queries = oracle.clip_like(2, 6, 4, 3, 2, seed=1), torch.tensor([0, 7, 23])
 #     got, want = block.attention(x, queries), window_oracle(block, x)[1][:, queries]
 #     torch.testing.assert_close(got, want)
+#
+#
+# def test_a_fresh_block_is_the_identity():
+#     x = oracle.clip_like(2, 6, 4, 3, 2, seed=1)
+#     assert torch.equal(WindowAttention(6).double()(x), x)
 #
 #
 # @pytest.mark.parametrize("window", [0, 1.5, True])
