@@ -76,7 +76,7 @@ from vidattn import figures
 from vidattn.backbones import place, resnet50
 from vidattn.blocks import NonLocal, PyramidNonLocal, make_block
 
-started, glue = time.perf_counter(), Chapter.glue
+started = time.perf_counter()
 figures.use_style()
 
 
@@ -226,7 +226,7 @@ lines = [
 ]
 lines = [(where, of, f"{ours:.2f}", what) for where, of, ours, what in lines]
 show_rows(lines, ["where", "printed, G", "recomputed, G", "what it is"])
-glue(printed_rnl=by_rnl, printed_rcca=by_rcca, one_network=f"{macs:.2f}")
+Chapter.glue(printed_rnl=by_rnl, printed_rcca=by_rcca, one_network=f"{macs:.2f}")
 
 # %% [markdown]
 # So a figure of one paper must not be set beside a figure of another, and not even a block's beside
@@ -259,8 +259,8 @@ by_fit = sum("fit" in each for each in origins)
 assert len(found) == len(printed_efficiency()) == total.sum() and agree >= 200
 show_table(by_paper.rename(columns=names), index=True)
 as_text, by_name, unexplained, given = (int(total[verdict]) for verdict in names)
-glue(printed=len(found), agree=int(agree), as_text=as_text, named=by_name)
-glue(fitted=by_fit, given=given, unexplained=unexplained)
+Chapter.glue(printed=len(found), agree=int(agree), as_text=as_text, named=by_name)
+Chapter.glue(fitted=by_fit, given=given, unexplained=unexplained)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every printed figure that was recomputed. Above, against the recomputed one, on logarithmic axes. Below, how far apart they are, in units of the last printed digit: linear within one unit, logarithmic beyond; in the band they agree. The five quoted networks of GTA's Figure 4 that are not built here are missing.", "name": "fig-printed-recomputed"}, "image": {"alt": "Two panels that share a horizontal axis, the printed figure. Above, all points lie on the diagonal as far as the eye can tell, but for a handful of crosses. Below, circles and diamonds lie in a narrow band about zero, and crosses outside it, some by hundreds of units."}}
 printed_against_recomputed(found, names)
@@ -372,8 +372,8 @@ say(
     f"tables are it would be {by_modules.macs / 1e9:.3f} G."
 )
 threads = torch.get_num_threads()
-glue(threads=f"{threads} thread{'s' * (threads > 1)}")
-glue(seconds=f"{time.perf_counter() - started:.0f}")
+Chapter.glue(threads=f"{threads} thread{'s' * (threads > 1)}")
+Chapter.glue(seconds=f"{time.perf_counter() - started:.0f}")
 
 # %% [markdown]
 # ## Exercises

@@ -66,7 +66,6 @@ FIELD = re.compile(r"\{([a-z]\w+[^{}]*)\}")  # no braces of the formulas are lik
 COSTS = {(c.paper, c.table, c.row, c.metric): c for c in efficiency()}
 ACCURACY = printed_accuracy()
 SIDE = 224  # pixels of a frame in PNL and RCCA-3D
-
 # RNL's network with five NL blocks
 NL_BLOCKS = readings("RNL")["III K400", "+5 NL"].text
 
