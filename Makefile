@@ -12,6 +12,8 @@ YAML ?=#   a file of parameters for `make notebook`
 PARAMS ?=#   single parameters for `make notebook`: '-p epochs 2 -p kernel "[3, 5, 5]"'
 TORCH_INDEX ?=#   one more package index for pip: https://download.pytorch.org/whl/cpu or .../cu130
 PORT ?= 8000#   of `make serve`
+BLOCK ?= spatial_attention#   the block of `make chapter`, a key of vidattn.blocks.BLOCKS
+TITLE ?=#   the title of `make chapter`
 LEDGER ?=#   the ledger of `make evidence`: rnl | pnl | rcca | gta | pnl_c2d ...; all of them if empty
 PYTEST ?=#   more words for pytest: `make test PYTEST="-k region"`
 PAPER ?=#   of `make full`: rnl | pnl | rcca | gta; all of them if empty
@@ -30,6 +32,8 @@ READY := $(VENV)/.ready
 override SCALE := $(strip $(SCALE))
 override BUILD := $(strip $(BUILD))
 override NB := $(strip $(NB))
+override BLOCK := $(strip $(BLOCK))
+export TITLE
 override PORT := $(strip $(PORT))
 override TORCH_INDEX := $(strip $(TORCH_INDEX))
 SELECT = '--paper=$(strip $(PAPER))' '--table=$(strip $(TABLE))' $(addprefix --row=,$(ROW)) \
@@ -77,6 +81,10 @@ smoke: $(READY) ## the book at smoke scale, beside the real one
 .PHONY: notebook
 notebook: $(READY) ## run one notebook: NB=rnl YAML=file.yaml PARAMS='-p epochs 2'
 	@$(PYTHON) -m notebooks notebook $(NB) $(if $(strip $(YAML)),--yaml $(strip $(YAML)),--scale $(SCALE)) $(PARAMS)
+
+.PHONY: chapter
+chapter: $(READY) ## start a chapter of your own: NB=mine BLOCK=region TITLE="A title"
+	@$(PYTHON) -m notebooks chapter $(NB) --block $(BLOCK) $(if $(strip $(TITLE)),--title "$$TITLE")
 
 .PHONY: evidence
 evidence: $(READY) ## run what the ledgers list and is not yet recorded (LEDGER=rnl for one; an hour or more each)

@@ -65,6 +65,14 @@ def _notebook(options: argparse.Namespace) -> None:
     print(f"The executed notebook: {place}")
 
 
+def _chapter(options: argparse.Namespace) -> None:
+    from notebooks.kit.start import start_chapter
+
+    for path in start_chapter(ROOT, options.name, options.block, options.title):
+        print(path.relative_to(ROOT))
+    print(f"See it run: make notebook NB={options.name} SCALE=smoke")
+
+
 def _data(options: argparse.Namespace) -> None:
     from notebooks.full.datasets.check import check_dataset, report
     from notebooks.full.datasets.lists import write_lists
@@ -151,6 +159,16 @@ def _parser() -> argparse.ArgumentParser:
             default=ROOT / "book" / "_build",
             help="where results go",
         )
+
+    chapter = add(
+        "chapter", _chapter, "start a chapter of your own from notebooks/_template.py"
+    )
+    chapter.add_argument("name", help="what its notebook, ledger and page are called")
+    kind: dict[str, Any] = {"default": "spatial_attention", "metavar": "KIND"}
+    chapter.add_argument(
+        "--block", **kind, help="its block, by its name in BLOCKS (spatial_attention)"
+    )
+    chapter.add_argument("--title", help="the page's title (default: the block's name)")
 
     data = add(
         "data",

@@ -1282,10 +1282,10 @@ page.close()
 # ## Run it at scale
 #
 # ```bash
-# make notebook NB=gta SCALE=smoke                                            # seconds
-# make notebook NB=gta PARAMS='-p groups 4 -p cross_channel False -p seeds 2'  # plain heads, two seeds
-# make notebook NB=gta SCALE=full PARAMS='-p data /data/something-v1'          # the paper's network, on your clips
-# make evidence LEDGER=gta                                                    # the recorded runs again
+# make notebook NB=gta SCALE=smoke # seconds
+# make notebook NB=gta PARAMS='-p groups 4 -p cross_channel False -p seeds 2' # plain heads
+# make notebook NB=gta SCALE=full PARAMS='-p data /data/something-v1' # the paper's, on your clips
+# make evidence LEDGER=gta # the recorded runs again
 # ```
 #
 # A parameter that cannot work is refused before anything starts, in one line.

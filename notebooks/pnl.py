@@ -64,21 +64,17 @@
 # %% tags=["parameters", "hide-input"]
 scale = "reduced"  # smoke | reduced | full
 scales = 4  # n: how many sizes of regions are related, 1 to 4
-form = (
-    "embedded_gaussian"  # f: embedded_gaussian | gaussian | dot_product | concatenation
-)
-shared = True  # one set of weights for all scales (the text), or one a scale (the printed counts)
+# f: embedded_gaussian | gaussian | dot_product | concatenation
+form = "embedded_gaussian"
+# One set of weights for all scales (the text), or one a scale (the printed counts).
+shared = True
 combine = "attention"  # f_comb: attention | concat
-places = {
-    "conv3": [1]
-}  # modules stand after these units of these stages, counted from 1
+# Modules stand after these units of these stages, counted from 1.
+places = {"conv3": [1]}
 backbone = "mfnet_mini"  # mfnet_mini | resnet_mini | mfnet | resnet50 | resnet101
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
-variants = [
-    "baseline",
-    "NL",
-    "PNL",
-]  # networks that are trained live, by their names in the ledger
+# Networks that are trained live, by their names in the ledger.
+variants = ["baseline", "NL", "PNL"]
 seeds = 1  # seeds of each
 epochs = 4  # passes over the training clips; the recorded runs have 4
 
@@ -96,7 +92,7 @@ from einops import einsum, rearrange, reduce, repeat
 from IPython.display import display
 from torch import nn
 
-from notebooks.kit import drawings
+from notebooks.kit import drawings, order
 from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import clips, pnl, say
 from notebooks.kit.drawings.architecture import describe
@@ -232,26 +228,37 @@ def aggregate(form, q, k, v, w=None):
     return einsum(f / c, v, "b i j, b j d -> b i d")  # (1), (B, N, d)
 
 
+# %% tags=["equation"]
+def pair(form, a, b, theta, phi, w):
+    """f of two positions, each a vector of C numbers."""
+    if form == "gaussian":
+        return torch.exp(a @ b)
+    if form == "concatenation":
+        return (w @ torch.cat([theta @ a, phi @ b])).relu()
+    s = (theta @ a) @ (phi @ b)
+    return s if form == "dot_product" else torch.exp(s)
+
+
+def non_local_at(i, form, x, theta, phi, g, w):
+    """Eq. (1) as it stands, at position i of the first clip."""
+    rows = flat(x)[0]  # (N, C)
+    f = [pair(form, rows[i], row, theta, phi, w) for row in rows]
+    c = sum(f) if "gaussian" in form else len(rows)  # C(X)
+    return sum(f_j * (g @ row) for f_j, row in zip(f, rows, strict=True)) / c
+
+
 # %%
 B, C, T, H, W = 2, 10, 3, 6, 5  # all different, so that a swapped axis cannot hide
 d, N = C // 2, T * H * W
 x, w = draw(B, C, T, H, W), draw(2 * d)
 theta, phi, g = (draw(d, C) / C**0.5 for _ in range(3))
 embedded = [einsum(flat(x), m, "b n c, d c -> b n d") for m in (theta, phi, g)]
-one = flat(x)[0]  # the first clip
-by_hand = {
-    "embedded_gaussian": lambda a, b: torch.exp((theta @ a) @ (phi @ b)),
-    "gaussian": lambda a, b: torch.exp(a @ b),
-    "dot_product": lambda a, b: (theta @ a) @ (phi @ b),
-    "concatenation": lambda a, b: (w @ torch.cat([theta @ a, phi @ b])).relu(),
-}
-for form, pair in by_hand.items():
+FORMS = "embedded_gaussian", "gaussian", "dot_product", "concatenation"
+for form in FORMS:
     q, k = (flat(x), flat(x)) if form == "gaussian" else embedded[:2]
     y = aggregate(form, q, k, embedded[2], w)
     for i in range(0, N, 11):
-        f_i = [pair(one[i], one[j]) for j in range(N)]
-        y_i = sum(f * (g @ x_j) for f, x_j in zip(f_i, one, strict=True))
-        off = error(y[0, i], y_i / (sum(f_i) if "gaussian" in form else N))
+        off = error(y[0, i], non_local_at(i, form, x, theta, phi, g, w))
         assert off < 1e-12
     print(f"{form:18} equals its loop; the last relative error: {off:.1e}")
 
@@ -309,6 +316,15 @@ def grow(y, k, like):
     return y[..., : like.shape[-2], : like.shape[-1]]
 
 
+# %% tags=["equation"]
+def region(k, i, j, H, W):
+    """The positions of one frame that region (i, j) of scale k covers."""
+    side = 2**k
+    rows = range(i * side, min((i + 1) * side, H))
+    columns = range(j * side, min((j + 1) * side, W))
+    return [*product(rows, columns)]
+
+
 # %%
 x, n = draw(B, C, T, H, W), 4
 parts = groups(x, n)
@@ -320,8 +336,7 @@ for k in range(n):
     largest, back = shrink(x, k, "max"), grow(X_k, k, x)
     assert X_k.shape == (B, C, T, ceil(H / side), ceil(W / side))
     for t, i, j in product(*map(range, X_k.shape[2:])):
-        rows, columns = (range(a * side, a * side + side) for a in (i, j))
-        inside = [(h, w) for h, w in product(rows, columns) if h < H and w < W]
+        inside = region(k, i, j, H, W)
         values = [x[0, 0, t, h, w] for h, w in inside]
         assert abs(X_k[0, 0, t, i, j] - sum(values) / len(values)) < 1e-12
         assert largest[0, 0, t, i, j] == max(values)
@@ -330,7 +345,7 @@ for k in range(n):
     print(f"k = {k}: {H} x {W} positions are {regions} regions of side {side} or less")
 
 # %% [markdown]
-# ## Equations (2) and (3): which scale to listen to
+# ### Equations (2) and (3): which scale to listen to
 #
 # :::{admonition} The paper
 # :class: paper
@@ -388,6 +403,24 @@ def mix(a, Y, x):
     return rearrange(y, "b k c t h w -> b (k c) t h w")[:, : x.shape[1]]
 
 
+# %% tags=["equation"]
+def weights_at(k, Y, p):
+    """Row k of a in Eq. (3) by hand, for the first clip."""
+    means = [torch.stack([channel.mean() for channel in Y_l[0]]) for Y_l in Y]
+    q, keys = (
+        [p[f"linear_{s}.weight"] @ m + p[f"linear_{s}.bias"] for m in means]
+        for s in "qk"
+    )
+    f = torch.stack([torch.exp(q[k] @ key / len(means[0]) ** 0.5) for key in keys])
+    return f / f.sum()
+
+
+def weighted_at(t, h, w, c, a_k, Y):
+    """Eq. (2) by hand: one number of scale k of the first clip, channel c."""
+    values = [Y_l[0, c, t, h // 2**k, w // 2**k] for k, Y_l in enumerate(Y)]
+    return sum(a_kl * value for a_kl, value in zip(a_k, values, strict=True))
+
+
 # %%
 Y = [shrink(part, k) for k, part in enumerate(groups(x, n))]
 width = Y[0].shape[1]
@@ -395,16 +428,10 @@ p = {f"linear_{s}.weight": draw(2, width) for s in "qk"}
 p |= {f"linear_{s}.bias": draw(2) for s in "qk"}
 a, y = weigh(Y, p), mix(weigh(Y, p), Y, x)
 
-means = [torch.stack([channel.mean() for channel in Y_k[0]]) for Y_k in Y]
-Q, K = (
-    [p[f"linear_{s}.weight"] @ m + p[f"linear_{s}.bias"] for m in means] for s in "qk"
-)
 k, c = 2, 1
-scores = [torch.exp(Q[k] @ K_l / width**0.5) for K_l in K]
-a_k = torch.stack(scores) / sum(scores)
+a_k = weights_at(k, Y, p)
 for t, h, w in product(range(T), range(H), range(W)):
-    values = [Y_l[0, c, t, h // 2**scale, w // 2**scale] for scale, Y_l in enumerate(Y)]
-    wanted = sum(a_kl * value for a_kl, value in zip(a_k, values, strict=True))
+    wanted = weighted_at(t, h, w, c, a_k, Y)
     assert abs(y[0, k * width + c, t, h, w] - wanted) < 1e-12
 assert error(a[0, k], a_k) < 1e-12 and error(a.sum(-1), torch.ones(B, n)) < 1e-12
 shown = np.round(a_k.numpy(), 3)
@@ -495,7 +522,6 @@ def pyramid(
 # `NonLocal` gives its output.
 
 # %%
-FORMS = "embedded_gaussian", "gaussian", "dot_product", "concatenation"
 SHAPES = [(2, 10, 3, 5, 6), (3, 7, 2, 9, 3)]
 cases = [*product((1, 2, 3, 4), FORMS, (True, False), ("attention", "concat"))]
 lines = []
@@ -561,38 +587,19 @@ pnl.figure_3(ran)
 #   layers are not zero, but the scores that they give are small.
 
 
-# %% tags=["hide-input"]
+# %%
 x = draw(2, 12, 4, 8, 8)
-t, h, w = x.shape[2:]
 fresh = [PyramidNonLocal(12, scales=n).double().eval() for n in (1, 2, 3, 4)]
 assert all(torch.equal(block(x), x) for block in fresh)  # the identity at the start
 
-rng, positions = np.random.default_rng(0), np.arange(t * h * w).reshape(t, h, w)
-at = {"t": t, "i": h // 4, "j": w // 4, "p": 2, "q": 2, "r": 2, "s": 2}
-inside, outside = "(t i j) (p q) (r s)", "t (i p r) (j q s)"
-nested = rearrange(positions, f"{outside} -> {inside}", **at)
-# Regions of side 4 go anywhere, those of side 2 stay in them, positions stay in those.
-nested = nested[rng.permutation(len(nested))]
-nested = np.take_along_axis(nested, rng.random((len(nested), 4, 1)).argsort(1), 1)
-nested = np.take_along_axis(nested, rng.random(nested.shape).argsort(2), 2)
-orders = {
-    "any permutation": rng.permutation(positions.size),
-    "regions kept together": rearrange(nested, f"{inside} -> {outside}", **at),
-    "frames permuted": positions[rng.permutation(t)],
-    "time reversed": positions[::-1],
-    "shifted by one": np.roll(positions, 1, axis=2),
-    "shifted by four": np.roll(positions, 4, axis=2),
-}
 
-
-# %%
 def permute(x, order):
     return x.flatten(2)[..., order.ravel().copy()].view_as(x)
 
 
-found = {}
-for n, (name, order) in product((1, 2, 3), orders.items()):
-    move = partial(permute, order=order)
+orders, found = order.of_regions(*x.shape[2:]), {}
+for n, (name, places) in product((1, 2, 3), orders.items()):
+    move = partial(permute, order=places)
     block = randomise(PyramidNonLocal(12, scales=n)).eval()
     found[name, n] = error(block(move(x)) - move(x), move(block(x) - x))
     may = n == 1 or name not in ("any permutation", "shifted by one")
@@ -616,6 +623,7 @@ print(
     "Fresh weights, random features: every a_kl lies between "
     f"{fresh.min():.5f} and {fresh.max():.5f}, 1/n being 0.25"
 )
+
 
 # %% [markdown]
 # The last property is how a module starts: the means of the fresh $\mathbf{Y}_k$ are small, the
@@ -674,17 +682,20 @@ print(
 # doubled: the convolutions cost *eight* times as much. The second cell asks the module, and asks
 # the paper's own Table 5, what one NL block costs.
 
+
 # %% tags=["equation"]
+def nl_cost_printed(C, N):
+    embs = 4 * C**2 * N * C / 2  # (4)
+    matmul = C / 2 * N * N  # (5)
+    return embs + 2 * matmul  # (6)
+
+
 C, N, n, k = sympy.symbols("C N n k", positive=True)
-embs_printed = 4 * C**2 * N * C / 2  # (4)
-matmul = C / 2 * N * N  # (5)
-nl_printed = embs_printed + 2 * matmul  # (6)
-N_k = N / 4**k  # (7)
 
 
 def scales_of(nl, scales, number=k):
     """The cost of one scale of several, when nl is that of the non-local block."""
-    narrow = nl.subs({C: C / scales, N: N_k}, simultaneous=True)
+    narrow = nl.subs({C: C / scales, N: N / 4**k}, simultaneous=True)  # (7)
     return narrow.subs(k, number)
 
 
@@ -692,13 +703,14 @@ def pyramid_cost(nl, scales):
     return sympy.expand(sum(scales_of(nl, scales, number) for number in range(scales)))
 
 
-# %%
 def follows(cost, printed):
-    """Whether a scale's cost is the printed one, at each of four scales."""
+    """Whether a scale's cost is the printed one, Eq. (8), at each of four scales."""
     left_over = scales_of(cost, n) - printed
     return all(sympy.simplify(left_over.subs(k, number)) == 0 for number in range(4))
 
 
+# %%
+nl_printed = nl_cost_printed(C, N)
 terms = 2 * C**3 * N, C * N**2
 assert nl_printed == sum(terms)
 assert follows(nl_printed, terms[0] / (n**3 * 4**k) + terms[1] / (n * 16**k))  # (8)
@@ -710,7 +722,8 @@ convs = {
     c: count(lambda c=c: NonLocal(c), (1, c, 2, 4, 4)).by_kind["conv"]
     for c in (64, 128)
 }
-says = (embs_printed.subs(C, 128) / embs_printed.subs(C, 64)).subs(N, 32)
+embs_printed = nl_printed.coeff(N, 1)
+says = embs_printed.subs(C, 128) / embs_printed.subs(C, 64)
 assert convs[128] / convs[64] == 4 and says == 8
 say(
     f"Doubling $C$ makes the convolutions of the module {convs[128] / convs[64]:g} "
@@ -747,40 +760,52 @@ say(
 # zeros, which the count then includes.)
 
 
-# %%
+# %% tags=["equation"]
 def layer(a, b, positions):
+    """A 1 x 1 x 1 convolution from a to b channels."""
     return a * b * positions
 
 
-embs = 3 * layer(C, C / 2, N) + layer(C / 2, C, N)  # (4), corrected
-nl = embs + 2 * matmul  # (6), corrected
+def embs_cost(C, N):
+    return 3 * layer(C, C / 2, N) + layer(C / 2, C, N)  # (4), corrected
+
+
+def matmul_cost(C, N):
+    return C / 2 * N * N  # (5)
+
+
+def nl_cost(C, N):
+    return embs_cost(C, N) + 2 * matmul_cost(C, N)  # (6), corrected
+
+
+def f_comb_cost(C, N, n):
+    width = C / n
+    scores = 2 * layer(width, width / 2, n) + n**2 * width / 2
+    return scores + n**2 * width * N
+
+
+def module_cost(C, t, h, w, n):
+    """With the regions that are really there."""
+    regions = [t * ceil(h / 2**k) * ceil(w / 2**k) for k in range(n)]
+    scales = sum(nl_cost(sympy.Integer(C) / n, N) for N in regions)
+    return scales + (f_comb_cost(sympy.Integer(C), t * h * w, n) if n > 1 else 0)
+
+
+# %%
+embs, nl, f_comb = embs_cost(C, N), nl_cost(C, N), f_comb_cost(C, N, n)
 eq_8 = 2 * C**2 * N / (n**2 * 4**k) + C * N**2 / (n * 16**k)
 assert follows(nl, eq_8)
-width = C / n
-f_comb = 2 * layer(width, width / 2, n) + n**2 * width / 2 + n**2 * width * N
 say(f"(4) ${sympy.latex(embs)}$, (6) ${sympy.latex(nl)}$, (8) ${sympy.latex(eq_8)}$")
 for scales in (2, 3, 4):
     new, printed = (sympy.latex(pyramid_cost(c, scales)) for c in (nl, nl_printed))
     say(f"(9), $n = {scales}$: ${new}$ instead of ${printed}$")
 
-
 # %%
-def exact(c, t, h, w, scales):
-    """MACs of the module by the corrected polynomials, with the regions that are really
-    there.
-    """
-    widths = {C: sympy.Integer(c) / scales}
-    regions = [t * ceil(h / 2**k) * ceil(w / 2**k) for k in range(scales)]
-    dependencies = sum(nl.subs({**widths, N: positions}) for positions in regions)
-    at = {C: c, n: scales, N: t * h * w}
-    return dependencies + (f_comb.subs(at) if scales > 1 else 0)
-
-
 sizes = product((192, 384), (2, 8), ((8, 16), (14, 14), (5, 7)))
 for scales, (c, t, (h, w)) in product((1, 2, 3, 4), [*sizes]):
     make = partial(PyramidNonLocal, c, scales=scales)
     counted = count(make, (1, c, t, h, w)).macs
-    assert counted == exact(c, t, h, w, scales)
+    assert counted == module_cost(c, t, h, w, scales)
     largest = 2 ** (scales - 1)
     if h % largest == w % largest == 0 and scales > 1:  # then Eqs. (7) to (9) hold
         cost = pyramid_cost(nl, scales) + f_comb
@@ -788,7 +813,9 @@ for scales, (c, t, (h, w)) in product((1, 2, 3, 4), [*sizes]):
 
 # %%
 two = pyramid_cost(nl, 2)
-shares_of_two = sympy.Rational(5, 16) * embs + sympy.Rational(17, 32) * 2 * matmul
+shares_of_two = sympy.Rational(5, 16) * embs + sympy.Rational(17, 32) * 2 * matmul_cost(
+    C, N
+)
 assert two == sympy.expand(shares_of_two)
 shares = [
     [
@@ -919,21 +946,18 @@ def in_words(claim, judgement):
 
 
 first = page.card.seeds[: page.ledger.seeds]  # without those that one claim got on top
-late = {
-    name: page.values(f"{name} long").values() for name in ("baseline", "NL", "PNL")
-}
-each = {name: " and ".join(f"{x:.1%}" for x in values) for name, values in late.items()}
-longer = ", ".join(f"{name} {values}" for name, values in each.items())
-further = (
-    [f"with three times the steps, exploratory: {longer}"] if all(late.values()) else []
-)
+each = {}
+for name in ("baseline", "NL", "PNL"):
+    late = page.values(f"{name} long").values()
+    each[name] = " and ".join(f"{accuracy:.1%}" for accuracy in late)
+longer = ", ".join(f"{name} {accuracies}" for name, accuracies in each.items())
+further = [f"with three times the steps, exploratory: {longer}"]
 page.claims(in_words, seeds=first, further=further)
-if further:
-    steps = next(row.steps for row in page.records if row.variant == "NL long")
-    say(
-        f"With more time, {steps} steps instead of {page.records[0].steps} (exploratory, "
-        f"each seed by itself): {longer.replace(', ', '; ')}."
-    )
+steps = next(row.steps for row in page.records if row.variant == "NL long")
+say(
+    f"With more time, {steps} steps instead of {page.records[0].steps} (exploratory, "
+    f"each seed by itself): {longer.replace(', ', '; ')}."
+)
 bare, nl_runs = page.values("baseline"), page.values("NL")
 gain = [100 * (nl_runs[seed] - bare[seed]) for seed in first]
 page.glue(nl_gain=f"{np.mean(gain):+.1f}")
@@ -956,18 +980,7 @@ trained = page.train("PNL")
 if "PNL" in trained:
     test = build_data(page.experiments["PNL", page.card.seeds[0]])[1]
     module = insertion(trained["PNL"], stage, number)
-    inputs = [
-        figures.capture(trained["PNL"], module, test[i][0][:1])
-        for i in range(min(32, len(test)))
-    ]
-    a = torch.cat([module.scale_weights(x) for x in inputs]).detach()
-    pairs = zip(a.mean(0).tolist(), a.std(0).tolist(), strict=True)
-    rows = [[f"{m:.3f} ± {s:.3f}" for m, s in zip(*row, strict=True)] for row in pairs]
-    scales = [f"scale {k}" for k in range(module.scales)]
-    columns = [f"takes from {name}" for name in scales]
-    weights = pd.DataFrame(rows, index=scales, columns=columns).style
-    caption = "a_kl of the live PNL module: mean and standard deviation over clips."
-    display(weights.set_caption(caption))
+    display(pnl.scale_weights(trained["PNL"], module, test, clips=32))
 page.live_table()
 
 # %% [markdown]
@@ -999,12 +1012,7 @@ page.live_table()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 1, computed: the positions (blue, above) and the regions of the largest scale (red, below) that a live PNL module correlates most with the place of the object (white). Each picture is the frame at which one frame of the feature map is centred.", "name": "fig-pnl-1"}, "image": {"alt": "Two rows of small frames of one clip. In each row a white box on the object and arrows from it to five numbered boxes in the same and in other frames; the boxes of the lower row are larger."}}
 results = {name: page.results[name, page.card.seeds[0]] for name in trained}
-right = {n: r.logits().argmax(1) == r.labels() for n, r in results.items()}
-wins = []
-if {"PNL", "baseline"} <= {*trained}:
-    wins = np.flatnonzero(right["PNL"] & ~right["baseline"])
-index = int(wins[0]) if len(wins) else 0
-
+index = pnl.first_win(results)
 if "PNL" in trained and page.synthetic:
     seen = clips.Seen(spec, index, frames=crop[2], crop=crop[-1])
     size = figures.capture(trained["PNL"], module, seen.clip).shape[2:]
@@ -1020,22 +1028,8 @@ if "PNL" in trained and page.synthetic:
 pnl.figure_4(page.records, spec.classes)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 5, remade: the three most probable classes of each live network, in percent; the true class is filled. Upper clips: the first two that PNL alone gets right; lower: the first two that PNL alone gets wrong, as far as there are any.", "name": "fig-pnl-examples"}, "image": {"alt": "For each clip one frame and, beside it, three small bar charts of class probabilities, one a network."}}
-others = [name for name in ("baseline", "NL") if name in trained]
-if "PNL" in trained and others:
-    ours, theirs = right["PNL"], np.array([right[name] for name in others])
-    alone = np.flatnonzero(ours & ~theirs.any(0))
-    against = np.flatnonzero(~ours & theirs.all(0))
-    print(
-        f"Of {len(ours)} test clips, PNL alone gets {len(alone)} right and "
-        f"{len(against)} wrong."
-    )
-    examples = [int(i) for i in (*alone[:2], *against[:2])] or [0, 1]
-    middle, names = [None] * len(examples), [str(i) for i in range(10**3)]
-    if page.synthetic:
-        middle = [render(spec, i).frames[spec.frames // 2] for i in examples]
-        names = spec.classes
-    shown = {name: results[name] for name in (*others, "PNL")}
-    display(pnl.figure_5(examples, middle, shown, names))
+if {"PNL"} < {*trained}:
+    display(pnl.figure_5(results, spec if page.synthetic else None))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Figure 6, remade: from the region that holds the object (white), the five others that a live PNL module correlates most with it at each scale, 1 the most. The clip is that of Figure 1.", "name": "fig-pnl-6"}, "image": {"alt": "A row of small frames for each scale. A white box marks the reference region and five numbered boxes the regions that it attends to most; boxes double in size from row to row."}}
 if "PNL" in trained and page.synthetic:
@@ -1169,7 +1163,7 @@ page.close()
 # ```bash
 # make notebook NB=pnl SCALE=smoke                                     # seconds
 # make notebook NB=pnl PARAMS='-p scales 2 -p combine concat -p seeds 2' # another module
-# make notebook NB=pnl SCALE=full PARAMS='-p data /data/mini-kinetics'  # the paper's network, on your clips
+# make notebook NB=pnl SCALE=full PARAMS='-p data /data/mini-kinetics' # the paper's, on your clips
 # make evidence                                                        # the recorded runs again
 # ```
 #

@@ -61,18 +61,13 @@ scale = "reduced"  # smoke | reduced | full
 kernel = [3, 3, 3]  # size of the region: frames, rows, columns; each odd
 form = "gaussian"  # f: gaussian | dot_product | cosine
 region = "conv"  # F_theta: conv | avg | max
-places = {
-    "res3": [2]
-}  # RNL blocks stand after these blocks of these stages, counted from 1
+# RNL blocks stand after these blocks of these stages, counted from 1.
+places = {"res3": [2]}
 backbone = "resnet_mini"  # resnet_mini | resnet50 | resnet101
 data = None  # a folder of video files with train.csv and val.csv; None: synthetic clips
 noise = [0.3]  # further pixel noise levels at which the live networks are tested
-variants = [
-    "baseline",
-    "NL",
-    "RNL 1x1x1",
-    "RNL",
-]  # networks that are trained live, by their names in the ledger
+# Networks that are trained live, by their names in the ledger.
+variants = ["baseline", "NL", "RNL 1x1x1", "RNL"]
 seeds = 1  # seeds of each
 epochs = 1  # passes over the training clips
 
@@ -122,8 +117,9 @@ page = Chapter("rnl", globals())
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Two clips of the task, time running to the right. Find the ring, remember its colour, follow the object that has it (dashed frame). In both clips the other object moves as well.", "name": "fig-rnl-task"}, "image": {"alt": "Two film strips of eight small frames. A coloured ring is visible in the first and last frames only; in between two coloured shapes move over a grey background, and a dashed frame marks the one that has the ring's colour."}}
 spec = SyntheticSpec(clips=100, seed=13, noise=0.1)
 apart = clips.gaps(spec, 40)
-page.glue(gap=f"{apart.min():.0f}", gap_median=f"{np.median(apart):.0f}")
-page.glue(side=spec.size)
+page.glue(
+    gap=f"{apart.min():.0f}", gap_median=f"{np.median(apart):.0f}", side=spec.size
+)
 page.glue(field=window(BACKBONES["resnet_mini"]()).pixels)
 clips.film_strips(spec, (2, 5), range(1, spec.frames, 3), height=2.3)
 
@@ -191,17 +187,22 @@ def non_local(x, theta, phi, W_g):
     return einsum(f / c, g, "b i j, b j d -> b i d")  # (1), (B, N, d)
 
 
+def non_local_at(i, x, theta, phi, W_g):
+    """Eq. (1) as it stands, at position i of the first clip."""
+    rows = flat(x)[0]  # (N, C)
+    f = [torch.exp((theta @ rows[i]) @ (phi @ row)) for row in rows]
+    return sum(f_j * (W_g @ row) for f_j, row in zip(f, rows, strict=True)) / sum(f)
+
+
 # %%
 B, C, T, H, W = 3, 8, 3, 5, 4  # all different, so that a swapped axis cannot hide
 d, N = C // 2, T * H * W
 x = draw(B, C, T, H, W)
 theta, phi, W_g = (draw(d, C) / C**0.5 for _ in range(3))
 
-y, rows = non_local(x, theta, phi, W_g), flat(x)[0]
+y = non_local(x, theta, phi, W_g)
 for i in range(N):
-    weights = [torch.exp((theta @ rows[i]) @ (phi @ rows[j])) for j in range(N)]
-    y_i = sum(weights[j] * (W_g @ rows[j]) for j in range(N)) / sum(weights)
-    off = error(y[0, i], y_i)
+    off = error(y[0, i], non_local_at(i, x, theta, phi, W_g))
     assert off < 1e-12
 print(
     f"Eq. (1) equals its double loop over {N} positions; the last relative error: "
@@ -271,6 +272,21 @@ def region_based(x, u):
     return einsum(f, flat(x), "b i j, b j c -> b i c") / r.shape[1]  # (4)
 
 
+def summary_at(t, h, w, x, u):
+    """Eq. (3) by hand, for a region of the first clip that lies inside."""
+    p, q, r = (s // 2 for s in u.shape[1:])
+    N_i = product(range(-p, p + 1), range(-q, q + 1), range(-r, r + 1))
+    return sum(
+        u[:, p + a, q + b, r + c] * x[0, :, t + a, h + b, w + c] for a, b, c in N_i
+    )
+
+
+def region_based_at(i, x, r):
+    """Eq. (4) by hand, at position i of the first clip."""
+    rows, r = flat(x)[0], flat(r)[0]
+    return sum((r[i] @ r_j) * x_j for r_j, x_j in zip(r, rows, strict=True)) / len(rows)
+
+
 # %%
 size = (3, 5, 3)
 u = draw(C, *size) / prod(size) ** 0.5
@@ -278,11 +294,7 @@ r, y = summarise(x, u), region_based(x, u)
 
 t, h, w = 1, 2, 2  # a position whose region lies inside
 i = (t * H + h) * W + w
-inside = product(range(-1, 2), range(-2, 3), range(-1, 2))
-r_i = sum(
-    u[:, 1 + a, 2 + b, 1 + c] * x[0, :, t + a, h + b, w + c] for a, b, c in inside
-)
-y_i = sum((r_i @ flat(r)[0, j]) * flat(x)[0, j] for j in range(N)) / N
+r_i, y_i = summary_at(t, h, w, x, u), region_based_at(i, x, r)
 channel_wise = F.conv3d(x, u[:, None], padding=[s // 2 for s in size], groups=C)
 off = error(flat(r)[0, i], r_i), error(y[0, i], y_i), error(r, channel_wise)
 assert max(off) < 1e-12
@@ -292,7 +304,7 @@ print(
 )
 
 # %% [markdown]
-# ## Equations (5) to (7): three ways to compare, two to divide
+# ### Equations (5) to (7): three ways to compare, two to divide
 #
 # :::{admonition} The paper
 # :class: paper
@@ -551,11 +563,8 @@ rnl.figure_3(dense, wise)
 # %%
 five = {"res3": (1, 3), "res4": (1, 3, 5)}
 paper = place(resnet50(temporal="tsm"), five, RegionNonLocal)
-of_this_run = place(
-    BACKBONES[page.backbone](temporal="tsm"),
-    page.places,
-    partial(RegionNonLocal, **page.options),
-)
+bare, block = BACKBONES[page.backbone], partial(RegionNonLocal, **page.options)
+of_this_run = place(bare(temporal="tsm"), page.places, block)
 side, short = 40 if page.synthetic else 224, {"RegionNonLocal": "RNL"}
 of_paper = "Table I: five RNL blocks in ResNet-50, 8 frames of 224 × 224"
 drawings.show_architecture(paper, 224, of_paper, short)
@@ -671,26 +680,40 @@ own.style.hide(axis="index").format(precision=3, subset=columns[2:]).format(
     "{:.0f}", subset=["input times"]
 )
 
+
 # %% [markdown]
 # ## Cost: what follows from the equations
 #
 # A multiply-add (MAC) is counted once. A $1 \times 1 \times 1$ convolution from $a$ to $b$ channels
 # costs $abN$; each of the two products of attention costs $N^2 d$; a channel-wise convolution with
-# $\kappa = \kappa_T \kappa_H \kappa_W$ places costs $\kappa d N$. The cell below adds them up with
-# sympy, then asks `vidattn.cost` to count the library's modules: the polynomials must give the same
-# integers. (The inner widths are multiples of 8; the fused kernel pads others with zeros, which the
-# count then includes.)
+# $\kappa = \kappa_T \kappa_H \kappa_W$ places costs $\kappa d N$. The first cell adds them up, the
+# second writes them out with sympy, the third asks `vidattn.cost` to count the library's modules:
+# the polynomials must give the same integers. (The inner widths are multiples of 8; the fused
+# kernel pads others with zeros, which the count then includes.)
 #
 # Notice two things. The difference of the two blocks, $dN(2C - \kappa)$, has no $N^2$ in it: **what
 # RNL saves is two of four projections; the attention itself costs the same.** And at `res3` the
 # attention is the larger part by far, because $N > 2C$ there.
 
+
+# %% tags=["equation"]
+def attention_cost(N, d):
+    return 2 * N**2 * d  # two products of all pairs
+
+
+def nl_cost(C, N):
+    d = C / 2
+    return 4 * C * d * N + attention_cost(N, d)  # theta, phi, g, W_z
+
+
+def rnl_cost(C, N, kappa):
+    d = C / 2
+    return 2 * C * d * N + kappa * d * N + attention_cost(N, d)  # W_g, W_z; F_theta
+
+
 # %%
 C, N, kappa = sympy.symbols("C N kappa", positive=True, integer=True)
-d = C / 2
-attention = 2 * N**2 * d
-nl = 4 * C * d * N + attention  # theta, phi, g, W_z
-with_regions = 2 * C * d * N + kappa * d * N + attention  # W_g, W_z, F_theta
+nl, with_regions = nl_cost(C, N), rnl_cost(C, N, kappa)
 difference = sympy.factor(nl - with_regions)
 say(
     f"NL: ${sympy.latex(nl)}$, RNL: ${sympy.latex(with_regions)}$, "
@@ -700,19 +723,15 @@ say(
 # %%
 sizes = product((16, 96, 512), (3, 8), (5, 28), (4, 14), ((1, 1, 1), (3, 7, 7)))
 for c, t, h, w, kernel in sizes:
-    at, shape = {C: c, N: t * h * w, kappa: prod(kernel)}, (1, c, t, h, w)
-    assert count(lambda c=c: NonLocal(c), shape).macs == nl.subs(at)
+    n, shape = t * h * w, (1, c, t, h, w)
+    assert count(lambda c=c: NonLocal(c), shape).macs == nl_cost(c, n)
     make = partial(RegionNonLocal, c, kernel=kernel)
-    assert count(make, shape).macs == with_regions.subs(at)
+    assert count(make, shape).macs == rnl_cost(c, n, prod(kernel))
 
-res3 = {C: 512, N: 8 * 28 * 28, kappa: 3 * 7 * 7}
-rows = [
-    [
-        name,
-        *(float(part.subs(res3)) / 1e9 for part in (all_ - attention, attention, all_)),
-    ]
-    for name, all_ in (("NL", nl), ("RNL 3x7x7", with_regions))
-]
+c, n = 512, 8 * 28 * 28
+attention, rows = attention_cost(n, c / 2), []
+for name, cost in {"NL": nl_cost(c, n), "RNL 3x7x7": rnl_cost(c, n, 147)}.items():
+    rows.append([name, *(x / 1e9 for x in (cost - attention, attention, cost))])
 where = "at res3, 8 x 28 x 28 x 512"
 columns = [where, "convolutions, GMAC", "attention, GMAC", "sum, GMAC"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(precision=2)
@@ -842,21 +861,14 @@ if looking and page.synthetic:
 # no region, stands beside it as the control.
 
 # %% tags=["hide-input"]
-from notebooks.kit.claims import mean_interval
-
-COLUMNS = {
-    "maps alike": "maps alike",
-    "maps alike without self": "own positions left out",
-    "own weight": "weight on own position",
-}
-lines = []
-for name in WITH_MAPS:
-    found = [mean_interval([*page.values(name, metric).values()]) for metric in COLUMNS]
-    lines.append(
-        [name, *(f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)]
-    )
-table = pd.DataFrame(lines, columns=["block", *COLUMNS.values()]).style
-table.hide(axis="index").set_caption("Mean and 95% interval over ten seeds.")
+page.intervals(
+    WITH_MAPS,
+    {
+        "maps alike": "maps alike",
+        "maps alike without self": "own positions left out",
+        "own weight": "weight on own position",
+    },
+).set_caption("Mean and 95% interval over ten seeds.")
 
 # %% [markdown]
 # ## What the paper leaves open, and what we chose

@@ -176,14 +176,10 @@ say(
 # %% tags=["hide-input"]
 METRICS = {
     "maps alike": "maps alike",
-    "own positions left out": "maps alike without self",
-    "weight on own position": "own weight",
+    "maps alike without self": "own positions left out",
+    "own weight": "weight on own position",
 }
-lines = [("block", *METRICS), ["---"] * 4]
-for name in ("NL", "RNL", "RNL 1x1x1"):
-    found = [page.interval(name, metric) for metric in METRICS.values()]
-    lines.append((name, *("{:.3f} ({:.3f} to {:.3f})".format(*of) for of in found)))
-say("\n".join(f"| {' | '.join(line)} |" for line in lines))
+page.intervals(("NL", "RNL", "RNL 1x1x1"), METRICS)
 
 # %% [markdown]
 # ## Are these the runs of this code?

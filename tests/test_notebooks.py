@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from notebooks.kit.notebook import TAG, Notebook, read_notebook
+from notebooks.kit.build import at_scale
+from notebooks.kit.notebook import TAG, Notebook, read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py"))
+PAGES = sorted(path.stem for path in (ROOT / "notebooks").glob("[!_]*.py"))
 CHAPTERS = ("rnl", "pnl", "rcca", "gta")
 DRAWS = re.compile(
     r"plt\.show\(\)|\.picture\(|figures\.(attention_figure|dot_plot|interval_plot|show_(?!table)\w+)\("
@@ -80,7 +81,12 @@ def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
     made = [
         re.sub(r"\{\w+\}", r"\\w+", text)
         for text in re.findall(r'glue\(f"([^"]+)"', code)
+    ] + [
+        re.sub(r"\{\w+\}", r"\\w+", text).replace("_", "-")
+        for call in re.findall(r"glue\(\*\*\{(.*?)\}\)", code)
+        for text in re.findall(r'f"([^"]+)": ', call)
     ]
+    made += [rf"{name}-\w+-clips" for name in re.findall(r'Evidence\("(\w+)"', code)]
     called = keywords(ast.parse(code))
     for method, names in of_chapter().items():
         called |= names if f"page.{method}(" in code else set()
@@ -92,13 +98,24 @@ def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
         ), glued
 
 
-def test_only_chapters_the_bench_and_the_row_take_parameters() -> None:
-    tagged = {
-        n
-        for n in PAGES
-        if any(TAG in c.metadata.get("tags", []) for c in page(n).node.cells)
-    }
-    assert tagged == {*CHAPTERS, "counting_blocks", "row"}
+def tags(name: str) -> set[str]:
+    return {tag for c in page(name).node.cells for tag in c.metadata.get("tags", [])}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if TAG in tags(name)])
+def test_the_parameters_of_a_page_s_scales_are_accepted(name: str) -> None:
+    for scale in ("smoke", "reduced"):
+        given = at_scale(ROOT, page(name), scale)
+        assert given.keys() <= resolve(page(name), given).keys()
+        assert given.get("scale", scale) == scale
+
+
+def test_a_page_without_parameters_has_no_files_of_them() -> None:
+    scales = "smoke", "reduced", "full"
+    files = {path.stem for path in (ROOT / "notebooks" / "params").glob("*.yaml")}
+    taking = [name for name in PAGES if TAG in tags(name)]
+    assert {*CHAPTERS} <= {*taking}
+    assert files <= {f"{name}_{scale}" for name in taking for scale in scales}
 
 
 def test_pages_need_no_network() -> None:

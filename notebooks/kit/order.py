@@ -1,4 +1,6 @@
-"""Who sees the order of frames: every kind of block, and a network as a whole."""
+"""Who sees the order of frames: every kind of block, and a network as a whole; and
+orders of positions that keep regions together.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
@@ -7,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from notebooks.kit.claims.probes import reversed_pairs
@@ -172,3 +175,29 @@ def _differences(
         z = block(x)
         off = {order: error(block(x[:, :, order]), z[:, :, order]) for order in orders}
         return off, error(network(clip.flip(2)), network(clip))
+
+
+def of_regions(t: int, h: int, w: int) -> dict[str, np.ndarray]:
+    """Return orders of a clip's positions, by what they keep together.
+
+    Args:
+        t: Frames.
+        h: Rows, a multiple of 4.
+        w: Columns, a multiple of 4.
+    """
+    rng, positions = np.random.default_rng(0), np.arange(t * h * w).reshape(t, h, w)
+    at = {"t": t, "i": h // 4, "j": w // 4, "p": 2, "q": 2, "r": 2, "s": 2}
+    inside, outside = "(t i j) (p q) (r s)", "t (i p r) (j q s)"
+    nested = rearrange(positions, f"{outside} -> {inside}", **at)
+    # Regions of side 4 go anywhere, those of side 2 stay in them, positions in those.
+    nested = nested[rng.permutation(len(nested))]
+    nested = np.take_along_axis(nested, rng.random((len(nested), 4, 1)).argsort(1), 1)
+    nested = np.take_along_axis(nested, rng.random(nested.shape).argsort(2), 2)
+    return {
+        "any permutation": rng.permutation(positions.size),
+        "regions kept together": rearrange(nested, f"{inside} -> {outside}", **at),
+        "frames permuted": positions[rng.permutation(t)],
+        "time reversed": positions[::-1],
+        "shifted by one": np.roll(positions, 1, axis=2),
+        "shifted by four": np.roll(positions, 4, axis=2),
+    }

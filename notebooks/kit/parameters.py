@@ -184,3 +184,17 @@ class CountingParameters(Part):
     """
 
     rounds: Annotated[int, Field(ge=0)]
+
+
+class OwnBlockParameters(Part):
+    """The parameters of the page *A block of your own*.
+
+    Args:
+        window: Frames on either side that its block looks at.
+        epochs: Passes over the training clips.
+        clips: Training clips; a quarter as many are tested.
+    """
+
+    window: Count
+    epochs: Count
+    clips: Annotated[int, Field(ge=64)]

@@ -89,15 +89,40 @@ class Recorded:
         kept = [x for seed, x in found.items() if seeds is None or seed in seeds]
         return float(np.mean(kept)) if kept else None
 
+    def interval(self, variant: str, metric: str) -> Interval:
+        """Return the mean of a metric over seeds and its 95% interval."""
+        return claims.mean_interval([*self.values(variant, metric).values()])
+
+    def intervals(
+        self, variants: Collection[str], metrics: Mapping[str, str]
+    ) -> Styler:
+        """Return a table of metrics of recorded runs: means and 95% intervals.
+
+        Args:
+            variants: Variants of the ledger, a row each.
+            metrics: What a column is called, by its metric.
+        """
+        rows = []
+        for name in variants:
+            found = (self.interval(name, metric) for metric in metrics)
+            spreads = (f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)
+            rows.append([name, *spreads])
+        return plain(rows, ["block", *metrics.values()])
+
     def claims_table(self, records: Sequence[Record] | None = None) -> None:
-        """Show the claims with their verdicts.
+        """Show the claims with their verdicts, or say that nothing is recorded.
 
         Args:
             records: Those of which it is said whether their code was committed;
                 default: the ledger's own.
         """
         shown = self.records if records is None else records
-        say(claims.claims_table(self.ledger, self.judged, self.card, shown))
+        say(
+            claims.claims_table(self.ledger, self.judged, self.card, shown)
+            if self.records
+            else "No runs are recorded yet: `make evidence` makes them, once the ledger "
+            "is committed."
+        )
 
 
 class Evidence(Recorded):
@@ -154,10 +179,6 @@ class Evidence(Recorded):
             else ("oracle" if name == "oracle" else "baseline")
             for name, placed in self.ledger.variants.items()
         }
-
-    def interval(self, variant: str, metric: str) -> Interval:
-        """Return the mean of a metric over seeds and its 95% interval."""
-        return claims.mean_interval([*self.values(variant, metric).values()])
 
     def claims_plot(
         self, label: str, kind: str, names: Mapping[str, str] | None = None

@@ -214,7 +214,8 @@ def whole_block(
 
 def pointwise(conv: nn.Conv3d, vector: Tensor) -> Tensor:
     """A 1x1x1 convolution at one position."""
-    return conv.weight[:, :, 0, 0, 0] @ vector + conv.bias
+    projected = conv.weight[:, :, 0, 0, 0] @ vector
+    return projected if conv.bias is None else projected + conv.bias
 
 
 def pointwise_rows(conv: nn.Conv3d, rows: Tensor) -> Tensor:

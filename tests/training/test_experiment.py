@@ -1,3 +1,4 @@
+import importlib
 import shutil
 from functools import partial
 from pathlib import Path
@@ -6,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from vidattn.blocks import BLOCKS
 from vidattn.errors import UserError
+from vidattn.training import key
 from vidattn.training.build import check
 from vidattn.training.experiment import (
     Experiment,
@@ -363,7 +366,8 @@ def test_a_run_is_keyed_by_the_code_of_its_own_blocks(
 ) -> None:
     asked: list[tuple[str, ...]] = []
     monkeypatch.setattr(
-        "vidattn.training.experiment.code_key", lambda *names: asked.append(names) or ""
+        "vidattn.training.experiment.code_key",
+        lambda *names, users: asked.append((*names, *users)) or "",
     )
     for blocks in ([], [BLOCK]):
         make_experiment({**description, "blocks": blocks}).key()
@@ -381,3 +385,80 @@ def test_a_text_that_is_no_docstring_counts() -> None:
         "def f():\n    return 'b'"
     )
     assert source_key("x = 1\n'a text'") != source_key("x = 1")
+
+
+BLOCK_FILE = """
+import torch
+from torch import nn
+
+from .helper import factor
+from vidattn.blocks._parts import batch_norm
+
+
+class Scaled(nn.Module):
+    \"\"\"Scale.\"\"\"
+
+    def __init__(self, channels):
+        super().__init__()
+        self.bn = batch_norm(channels, 0.0)
+
+    @torch.no_grad()
+    def forward(self, x):
+        return x + factor() * self.bn(x)  # why
+"""
+
+
+def test_a_users_block_outside_the_library_counts_with_what_it_uses(
+    description: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def key_of(version: str, block: str = BLOCK_FILE, factor: str = "2") -> str:
+        for name, text in {
+            "helper": f"def factor():\n    return {factor}\n",
+            "scaled": block,
+        }.items():
+            path = tmp_path / f"user_{version}" / f"{name}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        module = importlib.import_module(f"user_{version}.scaled")
+        monkeypatch.setitem(BLOCKS, "scaled", module.Scaled)
+        placed = [{"kind": "scaled", "places": {"res3": [1]}}]
+        return make_experiment(changed(description, "blocks", placed)).key()
+
+    plain = key_of("a")
+    assert key_of("b") == plain
+    assert key_of("c", BLOCK_FILE.replace("# why", "# because")) == plain
+    assert key_of("d", BLOCK_FILE.replace("Scale.", "Scale all.")) == plain
+    assert key_of("e", BLOCK_FILE.replace("x + factor", "x - factor")) != plain
+    assert key_of("f", factor="3") != plain
+
+
+def test_the_modules_of_the_library_that_a_users_block_uses_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Mine(BLOCKS["region"]):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            return 2 * super().forward(x)
+
+    seen: list[str] = []
+
+    def note(value: dict[str, str]) -> str:
+        seen.extend(value)
+        return ""
+
+    monkeypatch.setattr(key, "digest", note)
+    code_key.__wrapped__(users=[Mine])
+    assert {"blocks/region.py", "blocks/_parts.py"} <= {*seen}
+    assert len([name for name in seen if name.startswith("user ")]) == 1
+
+
+def test_a_block_without_a_source_is_refused(
+    description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed: dict[str, Any] = {}
+    exec("class Typed:\n    def forward(self, x):\n        return x", typed)
+    monkeypatch.setitem(BLOCKS, "typed", typed["Typed"])
+    placed = [{"kind": "typed", "places": {"res3": [1]}}]
+    with pytest.raises(UserError, match=r"Typed.*: define it in a file or a notebook"):
+        make_experiment(changed(description, "blocks", placed)).key()

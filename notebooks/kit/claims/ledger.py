@@ -259,12 +259,8 @@ def at_noise(experiment: Experiment, noise: float) -> Experiment:
 
 
 def ledgers(root: Path) -> list[str]:
-    """Return the names of the ledgers whose runs are recorded in the project's folder.
-
-    Those of the papers' own scale are left out.
-    """
-    names = sorted(path.stem for path in (root / "book" / "ledgers").glob("*.yaml"))
-    return [name for name in names if not name.endswith("_full")]
+    """Return the names of the ledgers in the project's folder."""
+    return sorted(path.stem for path in (root / "book" / "ledgers").glob("*.yaml"))
 
 
 def load_ledger(path: str | Path) -> Ledger:

@@ -6,8 +6,12 @@ from math import prod
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
+from pandas.io.formats.style import Styler
+from torch import nn
 
 from notebooks.kit.claims import Record, mean_interval
 from notebooks.kit.drawings.diagram import Ran, diagram, layers_that_ran
@@ -15,6 +19,8 @@ from vidattn import figures
 from vidattn.blocks import NonLocal, PyramidNonLocal
 from vidattn.figures.maps import Region
 from vidattn.training import Result
+from vidattn.video.datasets import VideoDataset
+from vidattn.video.synthetic import SyntheticSpec, render
 
 AFTER_RES3 = (1, 512, 8, 28, 28)
 SCALES = 4
@@ -181,21 +187,68 @@ def figure_4(records: Sequence[Record], classes: Sequence[str]) -> Figure:
     return fig
 
 
-def figure_5(
-    clips: Sequence[int],
-    pictures: Sequence[np.ndarray | None],
-    results: Mapping[str, Result],
-    classes: Sequence[str],
-) -> Figure:
-    """Draw the three most probable classes of each network, the true one filled.
+def scale_weights(
+    network: nn.Module, module: PyramidNonLocal, test: VideoDataset, clips: int
+) -> Styler:
+    """Return how much each scale of a trained module takes from each: mean and standard
+    deviation over some test clips.
+    """
+    inputs = [
+        figures.capture(network, module, test[i][0][:1])
+        for i in range(min(clips, len(test)))
+    ]
+    a = torch.cat([module.scale_weights(x) for x in inputs]).detach()
+    pairs = zip(a.mean(0).tolist(), a.std(0).tolist(), strict=True)
+    rows = [[f"{m:.3f} ± {s:.3f}" for m, s in zip(*row, strict=True)] for row in pairs]
+    scales = [f"scale {k}" for k in range(module.scales)]
+    columns = [f"takes from {name}" for name in scales]
+    return pd.DataFrame(rows, index=scales, columns=columns).style.set_caption(
+        "a_kl of the live PNL module: mean and standard deviation over clips."
+    )
+
+
+def _right(results: Mapping[str, Result]) -> dict[str, np.ndarray]:
+    return {name: x.logits().argmax(1) == x.labels() for name, x in results.items()}
+
+
+def first_win(results: Mapping[str, Result]) -> int:
+    """Return the first test clip that PNL gets right and the bare network wrong, or the
+    first clip if there is none.
+    """
+    right = _right(results)
+    if not {"PNL", "baseline"} <= {*right}:
+        return 0
+    wins = np.flatnonzero(right["PNL"] & ~right["baseline"])
+    return int(wins[0]) if len(wins) else 0
+
+
+def _examples(results: Mapping[str, Result]) -> list[int]:
+    """Return the first two test clips that PNL alone gets right, and the first two that
+    it alone gets wrong; the first two of all if there are none.
+    """
+    right = _right(results)
+    ours = right.pop("PNL")
+    theirs = np.array([*right.values()])
+    alone = np.flatnonzero(ours & ~theirs.any(0))
+    against = np.flatnonzero(~ours & theirs.all(0))
+    print(
+        f"Of {len(ours)} test clips, PNL alone gets {len(alone)} right and "
+        f"{len(against)} wrong."
+    )
+    return [int(i) for i in (*alone[:2], *against[:2])] or [0, 1]
+
+
+def figure_5(results: Mapping[str, Result], spec: SyntheticSpec | None) -> Figure:
+    """Draw the three most probable classes of each network, the true one filled, for
+    clips that PNL alone gets right or wrong.
 
     Args:
-        clips: Numbers of test clips.
-        pictures: A frame of each, if it is to be shown.
-        results: The networks' results, by name.
-        classes: Names of the classes.
+        results: The networks' results, by name; PNL's among them.
+        spec: Description of the test clips, if they are ours.
     """
+    clips = _examples(results)
     rows, columns = len(clips), len(results) + 1
+    classes = spec.classes if spec else [str(i) for i in range(10**3)]
     fig, axes = plt.subplots(
         rows,
         columns,
@@ -203,9 +256,9 @@ def figure_5(
         layout="constrained",
         squeeze=False,
     )
-    for row, i, picture in zip(axes, clips, pictures, strict=True):
-        if picture is not None:
-            row[0].imshow(picture)
+    for row, i in zip(axes, clips, strict=True):
+        if spec:
+            row[0].imshow(render(spec, i).frames[spec.frames // 2])
         row[0].set(xticks=[], yticks=[], ylabel=f"clip {i}")
         for axis, (name, result) in zip(row[1:], results.items(), strict=True):
             logits, colour = result.logits()[i], figures.COLOURS[KINDS[name]]
