@@ -86,6 +86,7 @@ def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
         for call in re.findall(r"glue\(\*\*\{(.*?)\}\)", code)
         for text in re.findall(r'f"([^"]+)": ', call)
     ]
+    made += [rf"{name}-\w+-clips" for name in re.findall(r'Evidence\("(\w+)"', code)]
     called = keywords(ast.parse(code))
     for method, names in of_chapter().items():
         called |= names if f"page.{method}(" in code else set()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from notebooks.kit.drawings.page import say, show_table
+from notebooks.kit.printed.audit import efficiency
 from notebooks.kit.printed.choices import TEXT, says
 from notebooks.kit.printed.tables import letters, shown
 from notebooks.kit.printed.verdict import PrintedCost, Verdict, agrees
@@ -26,6 +27,12 @@ def named(costs: Sequence[PrintedCost]) -> Named:
     return {(cost.table, cost.row, cost.metric): cost for cost in costs}
 
 
+def printed_costs(paper: str) -> tuple[list[PrintedCost], Named]:
+    """Return a paper's costs, as a list and by table, row and metric."""
+    costs = efficiency(paper)
+    return costs, named(costs)
+
+
 def agreements(costs: Sequence[PrintedCost]) -> tuple[int, int, int]:
     """Return how many costs agree with the text's network, how many under a fitted
     reading, and how many with none.
@@ -35,6 +42,20 @@ def agreements(costs: Sequence[PrintedCost]) -> tuple[int, int, int]:
         verdicts[Verdict.AGREES],
         verdicts[Verdict.FITTED],
         verdicts[Verdict.UNEXPLAINED],
+    )
+
+
+def say_agreements(costs: Sequence[PrintedCost], among: str = "") -> None:
+    """Say how many costs agree.
+
+    Args:
+        costs: Printed costs.
+        among: What stands behind those that agree with the text's network.
+    """
+    agreeing, by_fit, unexplained = agreements(costs)
+    say(
+        f"{agreeing} of {len(costs)} figures agree with the model that the text "
+        f"describes{among}, {by_fit} under a fitted reading, {unexplained} not at all."
     )
 
 
