@@ -191,12 +191,9 @@ class Evidence(Recorded):
             names: What the claims are called, by their ids; others are not drawn.
                 Default: which variant is better than which.
         """
-        if names is None:
-            pairs = {of.id: f"{of.better} over {of.worse}" for of in self.ledger.claims}
-            names = pairs
-        shown = [
-            of for of in self.ledger.claims if of.id in self.judged and of.id in names
-        ]
+        judged = [of for of in self.ledger.claims if of.id in self.judged]
+        names = names or {of.id: f"{of.better} over {of.worse}" for of in judged}
+        shown = [of for of in judged if of.id in names]
         return interval_plot(
             {names[of.id]: self.judged[of.id].interval for of in shown},
             f"{label}, positive as claimed",
