@@ -167,9 +167,8 @@ class Chapter:
         say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
         shown = dict.fromkeys(shown or (*self.ledger.primary, "oracle"))
         means = {name: self.mean(name, seeds) for name in self.ledger.variants}
-        line = [
-            f"{name} {means[name]:.1%}" for name in shown if means.get(name) is not None
-        ]
+        known = (name for name in shown if means.get(name) is not None)
+        line = [f"{name} {means[name]:.1%}" for name in known]
         if line:
             say(f"Mean top-1 accuracy: {', '.join(line)}.")
 
@@ -219,13 +218,10 @@ class Chapter:
         """
         rows = []
         for name in variants:
-            found = [
-                claims.mean_interval([*self.values(name, metric).values()])
-                for metric in metrics
-            ]
-            rows.append(
-                [name, *(f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)]
-            )
+            seeds = ([*self.values(name, metric).values()] for metric in metrics)
+            found = map(claims.mean_interval, seeds)
+            shown = (f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)
+            rows.append([name, *shown])
         table = pd.DataFrame(rows, columns=["block", *metrics.values()])
         return table.style.hide(axis="index")
 
@@ -287,10 +283,8 @@ class Chapter:
         lines = []
         for (name, seed), result in self.results.items():
             network = load_trained(str(result.folder))
-            tests = [
-                build_data(at_noise(self.experiments[name, seed], level))[1]
-                for level in levels
-            ]
+            run = self.experiments[name, seed]
+            tests = [build_data(at_noise(run, level))[1] for level in levels]
             tested = [result.top1 or 0, *(evaluate(network, x).top1 for x in tests)]
             accuracies = [100 * accuracy for accuracy in tested]
             lines.append([name, seed, result.steps, *accuracies, result.seconds])
@@ -306,14 +300,8 @@ class Chapter:
             blocks = {name: one.blocks for name, one in described.items()}
         else:
             blocks = dict(self.ledger.variants)
-        usual = next(
-            (
-                placed.places
-                for placed in blocks[next(iter(own))]
-                if placed.kind == page.block
-            ),
-            None,
-        )
+        first = blocks[next(iter(own))]
+        usual = next((x.places for x in first if x.kind == page.block), None)
 
         def follow(name: str, placed: Placed) -> Placed:
             options = page.options if name in own and placed.kind == page.block else {}
@@ -341,11 +329,8 @@ class Chapter:
             return copied
         study = self.ledger.model_copy(update={"variants": {name: blocks}})
         base: Any = study.base
-        replaced: dict[str, Any] = {
-            "optim": {"epochs": page.epochs},
-            "model": {"backbone": page.backbone},
-            **changes,
-        }
+        network: dict[str, Any] = {"backbone": page.backbone}
+        replaced = {"optim": {"epochs": page.epochs}, "model": network, **changes}
         if page.backbone != base["model"]["backbone"]:
             # the recorded weights fit the ledger's backbone
             replaced["model"]["pretrained"] = None
