@@ -106,11 +106,6 @@ class Chapter:
         return self._opened[0]
 
     @property
-    def study(self) -> Ledger:
-        """The ledger."""
-        return self._opened[0]
-
-    @property
     def test_clips(self) -> SyntheticSpec:
         """Description of the ledger's test clips."""
         base: Any = self.ledger.base
