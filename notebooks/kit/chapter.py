@@ -115,9 +115,8 @@ class Chapter(Recorded):
         self.claims_table()
         shown = dict.fromkeys(shown or (*self.ledger.primary, "oracle"))
         means = {name: self.mean(name, seeds) for name in self.ledger.variants}
-        line = [
-            f"{name} {means[name]:.1%}" for name in shown if means.get(name) is not None
-        ]
+        known = (name for name in shown if means.get(name) is not None)
+        line = [f"{name} {means[name]:.1%}" for name in known]
         if line:
             say(f"Mean top-1 accuracy: {', '.join(line)}.")
 
@@ -213,10 +212,8 @@ class Chapter(Recorded):
         lines = []
         for (name, seed), result in self.results.items():
             network = load_trained(str(result.folder))
-            tests = [
-                build_data(at_noise(self.experiments[name, seed], level))[1]
-                for level in levels
-            ]
+            run = self.experiments[name, seed]
+            tests = [build_data(at_noise(run, level))[1] for level in levels]
             tested = [result.top1 or 0, *(evaluate(network, x).top1 for x in tests)]
             accuracies = [100 * accuracy for accuracy in tested]
             lines.append([name, seed, result.steps, *accuracies, result.seconds])
@@ -232,14 +229,8 @@ class Chapter(Recorded):
             blocks = {name: one.blocks for name, one in described.items()}
         else:
             blocks = dict(self.ledger.variants)
-        usual = next(
-            (
-                placed.places
-                for placed in blocks[next(iter(own))]
-                if placed.kind == page.block
-            ),
-            None,
-        )
+        first = blocks[next(iter(own))]
+        usual = next((x.places for x in first if x.kind == page.block), None)
 
         def follow(name: str, placed: Placed) -> Placed:
             options = page.options if name in own and placed.kind == page.block else {}

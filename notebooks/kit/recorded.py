@@ -42,11 +42,6 @@ class Recorded:
         return self._opened[0]
 
     @property
-    def study(self) -> Ledger:
-        """The ledger."""
-        return self._opened[0]
-
-    @property
     def clips(self) -> dict[str, Any]:
         """Descriptions of the ledger's clips, by `train` and `test`."""
         base: Any = self.ledger.base

@@ -64,7 +64,6 @@ def printed_top1(paper: str, dataset: str | None = None) -> dict[tuple[str, str]
 def _read(name: str, paper: str | None) -> list[dict[str, str]]:
     if paper is not None and paper not in PAPERS:
         raise UserError(f"paper={paper!r} is unknown: allowed are {', '.join(PAPERS)}")
-    with (Path(__file__).parent / "data" / name).open(
-        newline="", encoding="utf-8"
-    ) as file:
+    path = Path(__file__).parent / "data" / name
+    with path.open(newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if paper in (None, row["paper"])]
