@@ -58,9 +58,9 @@ say(
 #   1.9 points after 50 epochs on Kinetics, are below it; about effects of that size only the
 #   intervals speak, and only for these clips. Nothing here confirms or refutes a number on
 #   Kinetics.
-# - The intervals are over training seeds. All runs share {glue:text}`rnl-train-clips` training clips,
-#   {glue:text}`rnl-test-clips` test clips and one backbone; each claim has its own 95%, uncorrected for
-#   there being four.
+# - The intervals are over training seeds. All runs share {glue:text}`rnl-train-clips` training
+#   clips, {glue:text}`rnl-test-clips` test clips and one backbone; each claim has its own 95%,
+#   uncorrected for there being four.
 # - The bare backbone can see the whole clip from its last stage, so it can learn the relation
 #   without a block, and partly does. Whether *any* block is worth something within this budget is
 #   seen in the row of NL, not assumed. {ref}`pnl-evidence` found later, on its own clips and
