@@ -114,8 +114,8 @@ def window_weights(q: Tensor, k: Tensor, b: Tensor) -> Tensor:
 # - it starts as the identity, so that it can enter a trained network: the normalisation's weight
 #   starts at zero, unless `start` says otherwise;
 # - an option that cannot work is refused in one line;
-# - `attention(x, queries)` writes the weights of a few positions out, `(B, Q, N)`: maps come from
-#   it;
+# - where it weighs positions, `attention(x, queries)` writes the weights of a few of them out,
+#   `(B, Q, N)`: maps come from it; a block without such weights goes without;
 # - the docstring says the equation, the options, what is raised and where it comes from.
 
 
@@ -451,7 +451,8 @@ figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
 # ```
 #
 # **3. The judge.** Save as `tests/blocks/test_window.py` a loop that uses the block's weights and
-# none of its code:
+# none of its code. `oracle.worst_errors` compares with the first of what the loop returns, always a
+# tuple: `(z,)` where there are no weights of positions. `tests/blocks/oracle.py` has the helpers:
 #
 # ```python
 # """Window attention equals its loop, and writes out the weights that the loop gives."""
@@ -517,13 +518,16 @@ figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
 # Then
 #
 # ```bash
-# .venv/bin/python -m pytest tests/blocks   # the loop, and what holds for every block
+# make setup                                               # once, for the environment
+# .venv/bin/python -m pytest tests/blocks/test_window.py   # the loop: seconds
+# .venv/bin/python -m pytest tests/blocks                  # and what holds for every block: minutes
 # .venv/bin/python -m vidattn cost window_attention --shape 1 512 8 28 28
 # ```
 #
-# The tests that ask every block ask yours, too: shape and layout, mixed precision, what a network
-# makes of the order of the frames, and that it needs torch and einops alone. From here on every
-# experiment can place it, `blocks: [{kind: window_attention, places: {res3: [1, 3]}}]`, and
+# The tests that ask every block ask yours, too: shape and layout, mixed precision, that a network
+# sees the order of the frames as the block does, and that it needs torch and einops alone. (A block
+# whose shape depends on the clip takes `frames`, as `GlobalTemporalAttention` does.) From here on
+# every experiment can place it, `blocks: [{kind: window_attention, places: {res3: [1, 3]}}]`, and
 # `make chapter NB=mine BLOCK=window_attention` starts a chapter about it.
 
 # %% tags=["remove-cell"]
