@@ -452,7 +452,8 @@ figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
 #
 # **3. The judge.** Save as `tests/blocks/test_window.py` a loop that uses the block's weights and
 # none of its code. `oracle.worst_errors` compares with the first of what the loop returns, always a
-# tuple: `(z,)` where there are no weights of positions. `tests/blocks/oracle.py` has the helpers:
+# tuple: `(z,)` where there are no weights of positions. The helpers are those
+# of the module `oracle` beside it:
 #
 # ```python
 # """Window attention equals its loop, and writes out the weights that the loop gives."""
