@@ -118,7 +118,8 @@ class Chapter(Recorded):
         known = (name for name in shown if means.get(name) is not None)
         line = [f"{name} {means[name]:.1%}" for name in known]
         if line:
-            say(f"Mean top-1 accuracy: {', '.join(line)}.")
+            over = f" over {len(seeds)} seeds" if seeds else ""
+            say(f"Mean top-1 accuracy{over}: {', '.join(line)}.")
 
         def told(id_: str, judgement: Judgement) -> str:
             if callable(words):
