@@ -28,8 +28,8 @@ from tests.house.measure import (
 
 # In lines of code, formatted at 88 columns.
 LIBRARY = 4_300
-# Library and notebooks together: what they have. The aim is 12,500; what is above it are
-# sentences with computed numbers on the pages of costs and errata, and the kit's types.
+# Library and notebooks together: what they have. The aim is 12,500; what is above it
+# are sentences with computed numbers on the pages of costs, and the kit's types.
 ALL = 14_600
 CHAPTER = 650
 VISIBLE = 30  # a cell whose code a reader sees
