@@ -78,7 +78,16 @@ def test_what_is_a_reader_s_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing of the book itself: a limit that counts nothing is none.
-    blocks = "cbam crisscross gta nonlocal_ pyramid region space_time squeeze".split()
+    blocks = [
+        "cbam",
+        "crisscross",
+        "gta",
+        "nonlocal_",
+        "pyramid",
+        "region",
+        "space_time",
+        "squeeze",
+    ]
     books = {Path("vidattn", "blocks", f"{name}.py") for name in blocks}
     books |= {Path("notebooks", f"{name}.py") for name in notebooks()[:4]}
     assert books <= sources().keys() and not books & readers_own().keys()
