@@ -96,7 +96,7 @@ dot_plot(
 
 # %% tags=["hide-input"]
 shares = 100 * np.array([value for name in blind for value in within[name]])
-clips = page.clips["test"]["clips"]
+clips = page.clips_described["test"]["clips"]
 say(
     f"{len(shares)} recorded runs are blind. Their accuracy within pairs has a mean of "
     f"{shares.mean():.1f}%, from {shares.min():.1f} to {shares.max():.1f}%; one run on "

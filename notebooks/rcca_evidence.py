@@ -74,7 +74,7 @@ page.claims_plot("difference of accuracies", "crisscross")
 # %% tags=["hide-input"]
 def largest_additive(task):
     """The share of the test clips outside the rarest of the four cases."""
-    spec = SyntheticSpec(**{**page.clips["test"], "task": task, "noise": 0.0})
+    spec = SyntheticSpec(**{**page.clips_described["test"], "task": task, "noise": 0.0})
     cases = []
     for index in range(spec.clips):
         scene = render(spec, index)

@@ -59,6 +59,8 @@ class Chapter(Recorded):
         notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
         if missing := [key for key in notebook.defaults if key not in names]:
             raise UserError(f"run the cell of the parameters first: no {missing[0]}")
+        if shadowed := [key for key in notebook.defaults if hasattr(type(self), key)]:
+            raise UserError(f"parameter {shadowed[0]!r}: a page has that name already")
         os.chdir(ROOT)
         given = {key: names.pop(key) for key in notebook.defaults}
         super().__init__(name)
@@ -137,7 +139,7 @@ class Chapter(Recorded):
             bare=bare,
             oracle=oracle,
             steps=self.records[0].steps if self.records else NOT_RECORDED,
-            clips=self.clips["train"]["clips"],
+            clips=self.clips_described["train"]["clips"],
         )
 
     def printed_costs(self) -> list[PrintedCost]:

@@ -42,7 +42,7 @@ class Recorded:
         return self._opened[0]
 
     @property
-    def clips(self) -> dict[str, Any]:
+    def clips_described(self) -> dict[str, Any]:
         """Descriptions of the ledger's clips, by `train` and `test`."""
         base: Any = self.ledger.base
         described: dict[str, Any] = base["data"]
@@ -51,7 +51,7 @@ class Recorded:
     @property
     def test_clips(self) -> SyntheticSpec:
         """Description of the ledger's test clips."""
-        return SyntheticSpec(**self.clips["test"])
+        return SyntheticSpec(**self.clips_described["test"])
 
     @property
     def card(self) -> Card:
@@ -140,7 +140,11 @@ class Evidence(Recorded):
         ]
         self.accuracies = claims.accuracies(self.ledger, self.compared)  # percent
         for part in ("train", "test"):
-            glue(f"{name}-{part}-clips", self.clips[part]["clips"], display=False)
+            glue(
+                f"{name}-{part}-clips",
+                self.clips_described[part]["clips"],
+                display=False,
+            )
 
     @property
     def seeds(self) -> int:

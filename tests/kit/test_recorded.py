@@ -80,4 +80,4 @@ def test_a_chapters_ledger_is_read_without_its_page() -> None:
     assert opened.mean("no such variant") is None
     found = opened.values("RNL")
     assert opened.mean("RNL", [min(found)]) == found[min(found)]
-    assert opened.test_clips.clips == opened.clips["test"]["clips"] == 400
+    assert opened.test_clips.clips == opened.clips_described["test"]["clips"] == 400
