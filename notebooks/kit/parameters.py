@@ -31,8 +31,8 @@ class ChapterParameters(Part):
         chapter: Name of the chapter, and of its ledger.
         block: The paper's block, a key of `vidattn.blocks.BLOCKS`.
         full: Who describes the chapter's networks at the paper's own scale:
-            'module:function', a function of the chapter's name and the data folder that
-            returns `Experiment`s by variant; None: nobody.
+            'module:function', a function of the chapter's name and the data folder
+            that returns an `Experiment` for each variant; None: nobody.
 
     Args:
         scale: `"smoke"`, `"reduced"` or `"full"`.

@@ -35,8 +35,7 @@ class Record(Part):
         described: In records without a description: a hash of it, which only tests can
             still read. The card's hash of the ledger vouches for them.
         metrics: What was measured, by the names of `ledger.METRICS`.
-        key, confusion, loss, first_losses, epoch_top1, steps, seconds, parameters,
-            threads, device, commit: As in `vidattn.training.result.Result`.
+        key: As in `vidattn.training.result.Result`, and so are all other fields.
     """
 
     variant: str
