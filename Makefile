@@ -131,10 +131,6 @@ lint: $(READY) ## layout (ruff format), ruff and mypy
 house: $(READY) ## measure the house: lines of code, cells, prose (tests/house holds the limits)
 	$(PYTHON) -m tests.house.measure
 
-.PHONY: house
-house: $(READY) ## how large the library and each page are, in lines of code
-	@$(PYTHON) -m tests.house.measure
-
 .PHONY: bench
 bench: $(READY) ## time and memory of every block on this machine
 	OMP_NUM_THREADS=1 $(PYTHON) -m notebooks bench

@@ -52,12 +52,13 @@ from collections import Counter
 
 import pandas as pd
 import torch
-from myst_nb import glue
 from ptflops import get_model_complexity_info
 
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.drawings import say, show_rows, show_table
 from notebooks.kit.drawings.costs import printed_against_recomputed
 from notebooks.kit.printed import (
+    PAPERS,
     Verdict,
     agrees,
     efficiency,
@@ -156,21 +157,20 @@ SEARCHES = {
     "GTA": (gta.conventions(), ["products"], "the text's"),
     "GTA ": (gta.conventions(likeliest=True), ["products"], "likeliest"),
 }
+
+
+def chosen_of(way):
+    """What a way counts, or how."""
+    choices = way.choices.items()
+    return [name if value is True else value for name, value in choices if value]
+
+
 lines, sharp = [], {}
 for paper, (ways, used, networks) in SEARCHES.items():
     ranked = sorted((way.agreeing for way in ways), reverse=True)
     most, alike = ranked[0], ranked.count(ranked[0])
     # the way that this book uses is among the best
-    (chosen,) = (
-        way
-        for way in ways
-        if [
-            name if value is True else value
-            for name, value in way.choices.items()
-            if value
-        ]
-        == used
-    )
+    (chosen,) = (way for way in ways if chosen_of(way) == used)
     assert chosen.agreeing == most
     best = f"{most} of {chosen.rows}", chosen.distinct, alike, ranked[alike]
     lines.append((paper, networks, len(ways), *best))
@@ -192,13 +192,9 @@ show_rows(lines, names)
 
 # %% tags=["hide-input"]
 assert sharp["RNL"] == (7, 1) and sharp["RCCA-3D"][1] == 1 and sharp["PNL"] == (3, 2)
-bare_rows = [
-    r
-    for r in printed_efficiency("GTA")
-    if r["table"] in ("Fig3", "Fig7")
-    and r["metric"] == "FLOPs G"
-    and "+" not in r["row"]
-]
+flops = [r for r in printed_efficiency("GTA") if r["metric"] == "FLOPs G"]
+own = [r for r in flops if r["table"] in ("Fig3", "Fig7")]
+bare_rows = [r for r in own if "+" not in r["row"]]
 assert sharp["GTA"][0] == len(bare_rows) == 3
 assert all(way.choices["products"] or way.agreeing <= 3 for way in SEARCHES["GTA "][0])
 counted = [way.choices for way in SEARCHES["GTA"][0] if way.agreeing == 3]
@@ -228,14 +224,9 @@ lines = [
     ("RCCA-3D, text", by_rcca, twice, how),
     ("this book", "", macs, "multiply-adds of everything"),
 ]
-table = pd.DataFrame(
-    lines, columns=["where", "printed, G", "recomputed, G", "what it is"]
-)
-table["recomputed, G"] = table["recomputed, G"].map("{:.2f}".format)
-show_table(table)
-for name, value in {"printed-rnl": by_rnl, "printed-rcca": by_rcca}.items():
-    glue(name, value, display=False)
-glue("one-network", f"{macs:.2f}", display=False)
+lines = [(where, of, f"{ours:.2f}", what) for where, of, ours, what in lines]
+show_rows(lines, ["where", "printed, G", "recomputed, G", "what it is"])
+Chapter.glue(printed_rnl=by_rnl, printed_rcca=by_rcca, one_network=f"{macs:.2f}")
 
 # %% [markdown]
 # So a figure of one paper must not be set beside a figure of another, and not even a block's beside
@@ -257,34 +248,19 @@ names = {
     Verdict.UNEXPLAINED: "not explained",
     Verdict.GIVEN: "quoted, or 100% of itself",
 }
-table = pd.DataFrame(
-    [(of.paper, of.verdict) for of in found], columns=["paper", "verdict"]
-)
-by_paper = pd.crosstab(table["paper"], table["verdict"])
-by_paper = by_paper.reindex(index=table["paper"].unique(), columns=names)
+verdicts = {of: Counter(c.verdict for c in found if c.paper == of) for of in PAPERS}
+by_paper = pd.DataFrame(verdicts).T.fillna(0).astype(int)[[*names]]
 by_paper.loc["all four"] = by_paper.sum()
 total = by_paper.loc["all four"]
 agree = len(found) - total[Verdict.UNEXPLAINED]
-by_fit = [
-    of
-    for of in found
-    if of.verdict is Verdict.FITTED
-    and any(CHOICES[choice].origin == "fit" for choice in of.reading)
-]
+by_reading = [of for of in found if of.verdict is Verdict.FITTED]
+origins = [{CHOICES[choice].origin for choice in of.reading} for of in by_reading]
+by_fit = sum("fit" in each for each in origins)
 assert len(found) == len(printed_efficiency()) == total.sum() and agree >= 200
-show_table(
-    by_paper.rename(columns=names).rename_axis(index=None, columns=None), index=True
-)
-for name, number in {
-    "printed": len(found),
-    "agree": agree,
-    "as-text": total[Verdict.AGREES],
-    "named": total[Verdict.FITTED],
-    "fitted": len(by_fit),
-    "given": total[Verdict.GIVEN],
-    "unexplained": total[Verdict.UNEXPLAINED],
-}.items():
-    glue(name, int(number), display=False)
+show_table(by_paper.rename(columns=names), index=True)
+as_text, by_name, unexplained, given = (int(total[verdict]) for verdict in names)
+Chapter.glue(printed=len(found), agree=int(agree), as_text=as_text, named=by_name)
+Chapter.glue(fitted=by_fit, given=given, unexplained=unexplained)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every printed figure that was recomputed. Above, against the recomputed one, on logarithmic axes. Below, how far apart they are, in units of the last printed digit: linear within one unit, logarithmic beyond; in the band they agree. The five quoted networks of GTA's Figure 4 that are not built here are missing.", "name": "fig-printed-recomputed"}, "image": {"alt": "Two panels that share a horizontal axis, the printed figure. Above, all points lie on the diagonal as far as the eye can tell, but for a handful of crosses. Below, circles and diamonds lie in a narrow band about zero, and crosses outside it, some by hundreds of units."}}
 printed_against_recomputed(found, names)
@@ -297,15 +273,13 @@ printed_against_recomputed(found, names)
 # of {doc}`counting_table` stands how many free choices explain how many distinct figures.
 
 # %% tags=["hide-input"]
-used = Counter(
-    choice for of in found if of.verdict is Verdict.FITTED for choice in of.reading
-)
+used = Counter(choice for of in by_reading for choice in of.reading)
 origin = Counter(CHOICES[choice].origin for choice in used)
 free = [choice for choice in used if CHOICES[choice].origin == "fit"]
 ones = [choice for choice in free if used[choice] == 1]
 say(
     f"{len(used)} readings beyond the texts' networks stand behind "
-    f"{total[Verdict.FITTED]} figures: {origin['code']} that public code shows, and "
+    f"{len(by_reading)} figures: {origin['code']} that public code shows, and "
     f"{origin['fit']} that nothing but the figures speaks for. Some of these are "
     f"several decisions in one; they are {decisions(free)}. To these come the ways of "
     f"counting. {len(ones)} of the fitted readings explain a single figure each, and "
@@ -397,9 +371,9 @@ say(
     f"{layer['attention'] / layer['MACs']:.0%} of them attention; counted as PNL's "
     f"tables are it would be {by_modules.macs / 1e9:.3f} G."
 )
-glue("seconds", f"{time.perf_counter() - started:.0f}", display=False)
 threads = torch.get_num_threads()
-glue("threads", f"{threads} thread{'s' * (threads > 1)}", display=False)
+Chapter.glue(threads=f"{threads} thread{'s' * (threads > 1)}")
+Chapter.glue(seconds=f"{time.perf_counter() - started:.0f}")
 
 # %% [markdown]
 # ## Exercises

@@ -89,14 +89,16 @@ def at(expression, size):
 for cost in COSTS.values():  # rows and columns are alike
     assert cost.subs({H: W, W: H}, simultaneous=True) == cost
 
+
 # %% tags=["hide-input"]
+def brace(what, term):
+    """A term with its name below it."""
+    return rf"$\underbrace{{{sympy.latex(term)}}}_{{\text{{{what}}}}}$"
+
+
 lines = ["| block | MACs |", "| --- | --- |"]
 for name, terms in TERMS.items():
-    braces = (
-        rf"$\underbrace{{{sympy.latex(term)}}}_{{\text{{{what}}}}}$"
-        for what, term in terms.items()
-    )
-    lines.append(f"| {name} | {' + '.join(braces)} |")
+    lines.append(f"| {name} | {' + '.join(brace(*of) for of in terms.items())} |")
 say("\n".join(lines))
 
 # %% [markdown]
@@ -147,13 +149,10 @@ for where in PLACES:
     lines = []
     for name in BLOCKS:
         cost, memory = counted[name, where], kept[name, where]
-        shares = (
-            f"{cost.macs / counted['NL', where].macs:.3f}",
-            f"{cost.by_kind['conv'] / cost.macs:.0%}",
-            f"{memory:.1f}",
-            f"{memory / kept['NL', where]:.2f}",
-        )
-        lines.append((name, f"{cost.params / 1e6:.3f}", millions(cost.macs), *shares))
+        work, conv = cost.macs / counted["NL", where].macs, cost.by_kind["conv"]
+        shares = f"{work:.3f}", f"{conv / cost.macs:.0%}", f"{memory:.1f}"
+        amounts = f"{cost.params / 1e6:.3f}", millions(cost.macs), *shares
+        lines.append((name, *amounts, f"{memory / kept['NL', where]:.2f}"))
     say(f"**{OF[where]}**")
     show_rows(lines, [*names, "kept, MiB", "NL = 1 "])
 
@@ -214,9 +213,8 @@ for name, terms in TERMS.items():
         ruling = max(values, key=values.get)
         row += [ruling, f"{float(values[ruling] / sum(values.values())):.0%}"]
     lines.append(row)
-show_rows(
-    lines, ["block", "res3: largest term", "share", "res4: largest term", "share "]
-)
+names = ["block", "res3: largest term", "share", "res4: largest term", "share "]
+show_rows(lines, names)
 
 
 # %% tags=["hide-input"]
@@ -312,15 +310,11 @@ say(
 # of which 8 reach the blocks), for 400 classes. Percentages are of the bare network.
 
 # %%
-TSM, AT = "TSM ResNet-50", ((1, 3), (1, 3, 5))
-NETWORKS = {  # backbone, options, places; frames of a clip; channels at the places
-    TSM: (
-        ("resnet50", {"temporal": "tsm"}, {"res3": AT[0], "res4": AT[1]}),
-        8,
-        (512, 1024),
-    ),
-    "MFNet": (("mfnet", {}, {"conv3": AT[0], "conv4": AT[1]}), 16, (192, 384)),
-}
+TSM, FIRST, LAST = "TSM ResNet-50", (1, 3), (1, 3, 5)
+# backbone, options, places; frames of a clip; channels at the places
+resnet = "resnet50", {"temporal": "tsm"}, {"res3": FIRST, "res4": LAST}
+own = "mfnet", {}, {"conv3": FIRST, "conv4": LAST}
+NETWORKS = {TSM: (resnet, 8, (512, 1024)), "MFNet": (own, 16, (192, 384))}
 
 
 def network(which, name=None):
@@ -338,24 +332,19 @@ def network(which, name=None):
 bare = {which: network(which) for which in NETWORKS}
 in_networks = {}
 for (which, (_, _, widths)), name in product(NETWORKS.items(), BLOCKS):
-    first, last = (
-        counted_at(name, (width, 8, side, side))
-        for width, side in zip(widths, (28, 14), strict=True)
-    )
-    in_networks[which, name] = (
-        bare[which].macs + 2 * first.macs + 3 * last.macs,
-        bare[which].params + 2 * first.params + 3 * last.params,
-    )
+    first = counted_at(name, (widths[0], 8, 28, 28))
+    last = counted_at(name, (widths[1], 8, 14, 14))
+    macs = bare[which].macs + 2 * first.macs + 3 * last.macs
+    params = bare[which].params + 2 * first.params + 3 * last.params
+    in_networks[which, name] = macs, params
 for which, name in ((TSM, "GTA"), ("MFNet", "PNL")):  # the same as counting the whole
     whole = network(which, name)
     assert in_networks[which, name] == (whole.macs, whole.params)
 
 # %% tags=["hide-input"]
 for which, plain in bare.items():
-    say(
-        f"**{which}**, bare: {plain.macs / 1e9:.2f} GMAC, {plain.params / 1e6:.2f} M "
-        "parameters."
-    )
+    amounts = f"{plain.macs / 1e9:.2f} GMAC, {plain.params / 1e6:.2f} M parameters"
+    say(f"**{which}**, bare: {amounts}.")
     lines = []
     for name in BLOCKS:
         macs, params = in_networks[which, name]
@@ -405,10 +394,8 @@ if "blocks" in tables:
     for where in PLACES:
         rows = [(counted[name, where].macs, *ratio[name, where]) for name in order]
         forward, _, training, memory = pd.DataFrame(rows).rank().corr()[0][1:]
-        found.append(
-            f"{forward:.2f} and {training:.2f} at {where}, with the memory of a "
-            f"training pass {memory:.2f}"
-        )
+        times = f"{forward:.2f} and {training:.2f} at {where}"
+        found.append(f"{times}, with the memory of a training pass {memory:.2f}")
     say(
         "Are multiply-adds time? Over all blocks but the gates the rank correlation of "
         "MACs with the time of a forward and of a training pass is "

@@ -76,11 +76,8 @@ assert sum(of.verdicts.total() for of in tables) == len(costs)
 names = ["table", *MARKS.values(), "free choices", "distinct figures"]
 names.append("which, and for how many figures")
 show_rows(lines, names)
-weak = [
-    f"{of.paper}, {of.table}"
-    for of in tables
-    if of.decisions and of.distinct <= of.decisions
-]
+few = [of for of in tables if of.decisions and of.distinct <= of.decisions]
+weak = [f"{of.paper}, {of.table}" for of in few]
 say(f"With no more distinct figures than free choices: {'; '.join(weak)}.")
 
 # %% [markdown]
@@ -112,20 +109,13 @@ show_rows(lines, ["from", "choice", "figures of a table that need it", "why not 
 
 # %% tags=["hide-input"]
 unexplained = [of for of in costs if of.verdict is Verdict.UNEXPLAINED]
-lines = [
-    (
-        f"{of.paper} {of.table}: {of.row}",
-        of.metric,
-        of.printed,
-        shown(of, of.computed),
-        says(of.reading),
-        len(of.others),
-    )
-    for of in unexplained
-]
-show_rows(
-    lines, ["row", "metric", "printed", "nearest", "under the reading", "others tried"]
-)
+lines = []
+for of in unexplained:
+    nearest = shown(of, of.computed), says(of.reading), len(of.others)
+    row = f"{of.paper} {of.table}: {of.row}"
+    lines.append((row, of.metric, of.printed, *nearest))
+names = ["row", "metric", "printed", "nearest", "under the reading", "others tried"]
+show_rows(lines, names)
 papers = Counter(of.paper for of in unexplained)
 by_paper = ", ".join(f"{number} of {paper}" for paper, number in papers.items())
 say(f"{len(unexplained)} of {len(costs)}: {by_paper}.")
@@ -138,14 +128,12 @@ say(f"{len(unexplained)} of {len(costs)}: {by_paper}.")
 
 # %% tags=["hide-input"]
 nl = readings("PNL")["5", "MFNet-NL"].text
-wanted = {
-    of.metric: of.printed for of in costs if (of.paper, of.row) == ("PNL", "MFNet-NL")
-}
+row = "PNL", "MFNet-NL"
+wanted = {of.metric: of.printed for of in costs if (of.paper, of.row) == row}
 half = nl.backbone.width * 2**4 // 2
 positions = nl.backbone.inner * (nl.backbone.side // 2**4) ** 2
-channel = (
-    4 * 2 * half + 3
-)  # four convolutions and three biases for each further channel
+# four convolutions and three biases for each further channel
+channel = 4 * 2 * half + 3
 fits = []
 for inner in range(half - 8, half + 17):
     macs, params = nl.amount()

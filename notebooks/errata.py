@@ -66,23 +66,28 @@ FIELD = re.compile(r"\{([a-z]\w+[^{}]*)\}")  # no braces of the formulas are lik
 COSTS = {(c.paper, c.table, c.row, c.metric): c for c in efficiency()}
 ACCURACY = printed_accuracy()
 SIDE = 224  # pixels of a frame in PNL and RCCA-3D
-METRICS = "params M", "FLOPs G"
 # RNL's network with five NL blocks
 NL_BLOCKS = readings("RNL")["III K400", "+5 NL"].text
 
 
 # %% tags=["hide-input"]
-def cost(paper, table, row, metric):
-    """A printed cost, recomputed."""
-    return COSTS[paper, table, row, metric]
+def costs(paper, metric, *rows):
+    """Printed costs, recomputed, by "table: row"."""
+    return [COSTS[paper, *row.split(": "), metric] for row in rows]
 
 
-def top1(paper, table):
-    """A table's accuracies, %, as printed, by row and dataset."""
+def both(paper, row):
+    """A row's parameters and FLOPs."""
+    return [*costs(paper, "params M", row), *costs(paper, "FLOPs G", row)]
+
+
+def top1(paper, table, dataset):
+    """A table's accuracies on a dataset, %, as printed, by row."""
+    wanted = (paper, table, dataset, "top1")
     return {
-        (r["row"], r["dataset"]): r["printed"]
+        r["row"]: r["printed"]
         for r in ACCURACY
-        if (r["paper"], r["table"], r["metric"]) == (paper, table, "top1")
+        if (r["paper"], r["table"], r["dataset"], r["metric"]) == wanted
     }
 
 
@@ -140,20 +145,10 @@ def shows(erratum, **computed):
 # ## All of them
 
 # %% tags=["hide-input"]
-lines = [
-    ("paper", "where", "kind", "known by", "printed"),
-    ["---"] * 5,
-    *(
-        (
-            of["paper"],
-            f'<a href="#{name}">{of["where"]}</a>',
-            of["kind"],
-            of["by"],
-            of["printed"],
-        )
-        for name, of in ERRATA.items()
-    ),
-]
+lines = [("paper", "where", "kind", "known by", "printed"), ["---"] * 5]
+for name, of in ERRATA.items():
+    link = f'<a href="#{name}">{of["where"]}</a>'
+    lines.append((of["paper"], link, of["kind"], of["by"], of["printed"]))
 say("\n".join(f"| {' | '.join(line)} |" for line in lines))
 ways = Counter(of["by"] for of in ERRATA.values())
 by_way = ", ".join(f"{number} by {way}" for way, number in ways.items())
@@ -179,14 +174,14 @@ shows("rnl_eq_12", numbers=x[0].numel(), channels=s.shape[1])
 
 # %% tags=["hide-input"]
 # erratum: rnl_flops
-nl = cost("RNL", "III K400", "+5 NL", "FLOPs G")
+(nl,) = costs("RNL", "FLOPs G", "III K400: +5 NL")
 products = replace(NL_BLOCKS, convention="all").by_kind()["attention"] / 1e9
 assert agrees(nl.printed, nl.text) and not agrees(nl.printed, nl.all_counted)
 shows("rnl_flops", nl=nl, products=products)
 
 # %% tags=["hide-input"]
 # erratum: rnl_more_than_nl
-ours, nl = (cost("RNL", "III K400", f"+5 {name}", "params M") for name in ("RNL", "NL"))
+ours, nl = costs("RNL", "params M", "III K400: +5 RNL", "III K400: +5 NL")
 held = {copies: rnl_params(147, 27, copies) for copies in (1, 32, 64)}
 assert float(ours.printed) > float(nl.printed) > ours.text > held[1]
 assert [copies for copies, value in held.items() if agrees(ours.printed, value)] == [64]
@@ -194,7 +189,7 @@ shows("rnl_more_than_nl", ours=ours, nl=nl, held=held)
 
 # %% tags=["hide-input"]
 # erratum: rnl_kernel
-ours = cost("RNL", "III K400", "+5 RNL", "params M")
+(ours,) = costs("RNL", "params M", "III K400: +5 RNL")
 tried = {of: rnl_params(*of) for of in product((27, 147), (27, 147), (1, 32, 64))}
 hits = [of for of, value in tried.items() if agrees(ours.printed, value)]
 assert hits == [(147, 27, 64)]
@@ -202,7 +197,7 @@ shows("rnl_kernel", ours=ours, tried=len(tried), everywhere=tried[147, 147, 64])
 
 # %% tags=["hide-input"]
 # erratum: rnl_reduction
-size, work = (cost("RNL", "III K400", "+5 [SE+RNL]", metric) for metric in METRICS)
+size, work = both("RNL", "III K400: +5 [SE+RNL]")
 gates = sum(n * params(AdditiveSqueezeExcite, c) for n, c in ((2, 512), (3, 1024)))
 wide = rnl_params(147, 27, 64) + gates / 1e6
 own = [of.others["reduction_16",] for of in (size, work)]
@@ -214,11 +209,8 @@ shows("rnl_reduction", size=size, work=work, wide=wide, own=own)
 
 # %% tags=["hide-input"]
 # erratum: rnl_classes
-base, something, nl, nl_something = (
-    cost("RNL", f"III {dataset}", row, "params M")
-    for row in ("baseline", "+5 NL")
-    for dataset in ("K400", "SSv1")
-)
+base, something = costs("RNL", "params M", "III K400: baseline", "III SSv1: baseline")
+nl, nl_something = costs("RNL", "params M", "III K400: +5 NL", "III SSv1: +5 NL")
 assert base.printed == something.printed and nl.printed == nl_something.printed
 assert not agrees(something.printed, something.text)
 fewer = base.text - something.text
@@ -226,10 +218,8 @@ shows("rnl_classes", base=base, something=something, fewer=fewer)
 
 # %% tags=["hide-input"]
 # erratum: rnl_165
-rows = [
-    cost("RNL", "II(c)", row, "GFLOPs")
-    for row in ("channel-wise conv", "average pooling", "max pooling")
-]
+names = "channel-wise conv", "average pooling", "max pooling"
+rows = costs("RNL", "GFLOPs", *(f"II(c): {name}" for name in names))
 one = replace(NL_BLOCKS, make=coded_region, at={"res3": (1,)}).amount().macs
 zero = replace(NL_BLOCKS, make=None).amount().macs
 block = one - zero
@@ -242,8 +232,8 @@ shows("rnl_165", **own, cut=cut, rounded=rounded)
 
 # %% tags=["hide-input"]
 # erratum: rnl_kernels
-printed = top1("RNL", "II(a)").items()
-kernels = {row.removeprefix("kernel "): float(of) for (row, _), of in printed}
+printed = top1("RNL", "II(a)", "kinetics400").items()
+kernels = {row.removeprefix("kernel "): float(of) for row, of in printed}
 below = sorted(k for k, v in kernels.items() if v < kernels["1x1x1"])
 assert len(below) == 3
 lower = ", ".join(f"{k} ({kernels[k]})" for k in below)
@@ -291,12 +281,10 @@ shows("pnl_sizes", conv4=", ".join(conv4), conv5=", ".join(conv5), rests=rests)
 
 # %% tags=["hide-input"]
 # erratum: pnl_tenth
-full, bare = (
-    cost("PNL", "3", row, "params M") for row in ("self-attention", "concatenation")
-)
-said, limit = (
-    cost("PNL", "text", "self-attn vs concat", metric)
-    for metric in ("params M", "param increase % (<)")
+full, bare = costs("PNL", "params M", "3: self-attention", "3: concatenation")
+step = "text: self-attn vs concat"
+(said,), (limit,) = (
+    costs("PNL", metric, step) for metric in ("params M", "param increase % (<)")
 )
 low, high = less(full.printed, bare.printed)
 share = 100 * float(said.printed) / float(bare.printed)
@@ -307,11 +295,8 @@ shows("pnl_tenth", **rows, low=low, high=high, share=share, step=step)
 
 # %% tags=["hide-input"]
 # erratum: pnl_gain
-rows = top1("PNL", "3")
-attention, concat = (
-    rows[row, "mini-kinetics"]
-    for row in ("self-attention mechanism", "vanilla concatenation")
-)
+rows = top1("PNL", "3", "mini-kinetics")
+attention, concat = rows["self-attention mechanism"], rows["vanilla concatenation"]
 low, high = less(attention, concat)
 (said,) = quoted("pnl_gain")
 assert high < bounds(said)[0]
@@ -320,22 +305,16 @@ shows("pnl_gain", **pair, low=low, high=high, gain=float(attention) - float(conc
 
 # %% tags=["hide-input"]
 # erratum: pnl_baseline
-five, one, bare = (
-    top1("PNL", "5")[row, "mini-kinetics"]
-    for row in ("MFNet-PNL(x5)", "MFNet-NL [26]", "MFNet [38]")
-)
+rows = top1("PNL", "5", "mini-kinetics")
+five, one, bare = (rows[n] for n in ("MFNet-PNL(x5)", "MFNet-NL [26]", "MFNet [38]"))
 nl, baseline = (f"{float(five) - float(other):.2f}" for other in (one, bare))
 assert quoted("pnl_baseline") == [nl] != [baseline]
 shows("pnl_baseline", five=five, one=one, bare=bare, nl=nl, baseline=baseline)
 
 # %% tags=["hide-input"]
 # erratum: pnl_caption
-five, six = (
-    sorted(
-        {r["metric"] for r in ACCURACY if (r["paper"], r["table"]) == ("PNL", table)}
-    )
-    for table in "56"
-)
+pnl = [r for r in ACCURACY if r["paper"] == "PNL"]
+five, six = (sorted({r["metric"] for r in pnl if r["table"] == t}) for t in "56")
 assert (five, six) == (["top1"], ["top1", "top5"])
 metrics = five[0].replace("top", "top-")
 shows("pnl_caption", five=five[0], six=" and ".join(six), metrics=metrics)
@@ -343,15 +322,9 @@ shows("pnl_caption", five=five[0], six=" and ".join(six), metrics=metrics)
 # %% tags=["hide-input"]
 # erratum: pnl_nl_row
 apart, lines = [], []
-for metric in METRICS:
-    nl, ours, said = (
-        cost("PNL", table, row, metric).printed
-        for table, row in (
-            ("5", "MFNet-NL"),
-            ("5", "MFNet-PNL(x1)"),
-            ("text", "NL - PNL (MFNet)"),
-        )
-    )
+for metric in ("params M", "FLOPs G"):
+    names = "5: MFNet-NL", "5: MFNet-PNL(x1)", "text: NL - PNL (MFNet)"
+    nl, ours, said = (of.printed for of in costs("PNL", metric, *names))
     (low, high), (least, most) = less(nl, ours), bounds(said)
     if high <= least or most <= low:
         apart.append(metric)
@@ -364,35 +337,27 @@ shows("pnl_nl_row", lines="; ".join(lines), low=low, high=high)
 
 # %% tags=["hide-input"]
 # erratum: pnl_cut
-three, five = (
-    cost("PNL", *row, "FLOPs G") for row in (("3", "MFNet baseline"), ("5", "MFNet"))
-)
+three, five = costs("PNL", "FLOPs G", "3: MFNet baseline", "5: MFNet")
 rounded = f"{float(three.printed):.2f}"
 assert five.printed != rounded and three.printed.startswith(five.printed)
 shows("pnl_cut", three=three, five=five, rounded=rounded)
 
 # %% tags=["hide-input"]
 # erratum: pnl_table_6
-size, work = (cost("PNL", "6", "R-50", metric) for metric in METRICS)
+size, work = both("PNL", "6: R-50")
 assert size.reading == ("classes_200_101",)
 assert work.reading == ("classes_200_101", "frames_16")
 assert agrees(size.printed, size.computed) and not agrees(size.printed, size.text)
 assert agrees(work.printed, work.text / 2) and not agrees(work.printed, work.text)
-others = [cost("PNL", "6", f"R-50+{x}", "FLOPs G") for x in ("NL", "CGNL", "PNL(x1)")]
+others = costs("PNL", "FLOPs G", "6: R-50+NL", "6: R-50+CGNL", "6: R-50+PNL(x1)")
 assert all(of.verdict is Verdict.UNEXPLAINED for of in others)
 rest = ", ".join(f"{of.row} {of.printed} G" for of in others)
 shows("pnl_table_6", size=size, work=work, rest=rest)
 
 # %% tags=["hide-input"]
 # erratum: pnl_shared
-rows = [
-    cost("PNL", table, row, "params M")
-    for table, row in (
-        ("3", "self-attention"),
-        ("5", "MFNet-PNL(x5)"),
-        ("6", "R-50+PNL(x1)"),
-    )
-]
+names = "3: self-attention", "5: MFNet-PNL(x5)", "6: R-50+PNL(x1)"
+rows = costs("PNL", "params M", *names)
 # Table 6 with the classes that fit
 rest = replace(readings("PNL")["6", "R-50+PNL(x1)"].text, classes=200).amount().params
 shared = [rows[0].text, rows[1].text, rest]
@@ -408,14 +373,14 @@ for row, value in zip(rows, shared, strict=True):
 half = [row.others["unshared",] for row in rows[:2]]
 assert min(short) > 0
 assert not any(agrees(row.printed, h) for row, h in zip(rows[:2], half, strict=True))
-bare = cost("PNL", "3", "concatenation", "params M")
+(bare,) = costs("PNL", "params M", "3: concatenation")
 assert bounds(bare.printed)[0] > bare.text and not agrees(bare.printed, bare.computed)
 ends = {"least": min(short), "most": max(short)}
 shows("pnl_shared", lines="; ".join(lines), half=half, bare=bare, **ends)
 
 # %% tags=["hide-input"]
 # erratum: pnl_five
-five, nl = (cost("PNL", "5", f"MFNet-{x}", "FLOPs G") for x in ("PNL(x5)", "NL"))
+five, nl = costs("PNL", "FLOPs G", "5: MFNet-PNL(x5)", "5: MFNet-NL")
 assert float(five.printed) < float(nl.printed) and five.all_counted > nl.all_counted
 shows("pnl_five", five=five, nl=nl)
 
@@ -431,9 +396,8 @@ module.gamma, module.crisscross = g, F
 printed_5 = g * F(g * F(X) + X) + X + X
 assert (printed_5.count(F), module(X).count(F), module.passes) == (2, 3, 3)
 base = rcca.bare(rcca.TSM).macs
-each = [
-    float(cost("RCCA-3D", "IV", f"R={r}", "FLOPs G").printed) - base for r in (1, 2, 3)
-]
+passes = costs("RCCA-3D", "FLOPs G", "IV: R=1", "IV: R=2", "IV: R=3")
+each = [float(of.printed) - base for of in passes]
 assert all(abs(total - r * each[0]) < 0.2 for r, total in enumerate(each, start=1))
 two, three = sympy.latex(printed_5), sympy.latex(module(X))
 shows("rcca_eq_5", two=two, three=three, each=each)
@@ -482,9 +446,8 @@ shows("rcca_complexity", lines=lines, least=least, most=most)
 
 # %% tags=["hide-input"]
 # erratum: rcca_units
-three, base = (
-    cost("RCCA-3D", "VI", row, "FLOPs G").printed for row in ("TSM+RCCA*1", "TSM")
-)
+rows = costs("RCCA-3D", "FLOPs G", "VI: TSM+RCCA*1", "VI: TSM")
+three, base = (of.printed for of in rows)
 own, macs = rcca.added(rcca.ROWS["R=3"]).macs, rcca.bare(rcca.TSM, rcca.UCF101).macs
 totals = {(a, b): a * float(base) + b * own for a, b in product((1, 2), repeat=2)}
 assert [units for units, total in totals.items() if agrees(three, total)] == [(1, 2)]
@@ -494,7 +457,7 @@ shows("rcca_units", three=three, base=base, own=own, macs=macs, **units)
 
 # %% tags=["hide-input"]
 # erratum: rcca_backbone
-size, work = (cost("RCCA-3D", "VI", "TSM", metric).printed for metric in METRICS)
+size, work = (of.printed for of in both("RCCA-3D", "VI: TSM"))
 macs, ucf101 = rcca.bare(rcca.TSM, rcca.UCF101)
 kinetics = rcca.bare(rcca.TSM, rcca.KINETICS).params
 giga, millions = work.removesuffix(".0"), size.removesuffix("0")  # as the text has them
@@ -506,20 +469,12 @@ shows("rcca_backbone", work=work, size=size, giga=giga, millions=millions, **cou
 
 # %% tags=["hide-input"]
 # erratum: rcca_two_percentages
-places = {"I": "a", "III": "conv3_3", "IV": "R=3", "V": "C_d=0.25", "VI": "TSM+RCCA*1"}
-totals, shares = (
-    {
-        table: cost("RCCA-3D", table, row, metric).printed
-        for table, row in places.items()
-    }
-    for metric in ("FLOPs G", "FLOPs %")
-)
-base = cost("RCCA-3D", "VI", "TSM", "FLOPs G").printed
-(total,) = set(totals.values())
-assert len(set(shares.values())) == 2
-lines = "; ".join(
-    f"Table {table}: {total} G, {share}%" for table, share in shares.items()
-)
+rows = "I: a", "III: conv3_3", "IV: R=3", "V: C_d=0.25", "VI: TSM+RCCA*1"
+shares = costs("RCCA-3D", "FLOPs %", *rows)
+(total,) = {of.printed for of in costs("RCCA-3D", "FLOPs G", *rows)}
+base = both("RCCA-3D", "VI: TSM")[1].printed
+assert len({of.printed for of in shares}) == 2
+lines = "; ".join(f"Table {of.table}: {total} G, {of.printed}%" for of in shares)
 ratio = 100 * float(total) / float(base)
 shows("rcca_two_percentages", lines=lines, total=total, base=base, ratio=ratio)
 
@@ -527,33 +482,29 @@ shows("rcca_two_percentages", lines=lines, total=total, base=base, ratio=ratio)
 # erratum: rcca_structure_c
 described = {name: rcca.added(rcca.ROWS[name]) for name in "ac"}
 base = rcca.bare(rcca.TSM).macs
-printed = {
-    name: float(cost("RCCA-3D", "I", name, "FLOPs G").printed) - base for name in "ac"
-}
+rows = costs("RCCA-3D", "FLOPs G", "I: a", "I: c")
+printed = {of.row: float(of.printed) - base for of in rows}
 work, weights = (
     1 - ours / other for ours, other in zip(described["c"], described["a"], strict=True)
 )
 assert 1 - printed["c"] / printed["a"] < 0.03 < 0.3 < min(work, weights)
-(same,) = {cost("RCCA-3D", "I", name, "params M").printed for name in "ac"}
+(same,) = {of.printed for of in costs("RCCA-3D", "params M", "I: a", "I: c")}
 sizes = {"printed": printed, "described": described, "same": same}
 shows("rcca_structure_c", **sizes, work=work, weights=weights)
 
+
 # %% tags=["hide-input"]
 # erratum: rcca_abstract
-extra = {}
-for table, row, base in (
-    ("VI", "MF-Net+NL*5", "MF-Net"),
-    ("VI", "MF-Net+RCCA*5", "MF-Net"),
-    ("VI", "TSM+NL*1", "TSM"),
-    ("VI", "TSM+RCCA*1", "TSM"),
-    ("III", "conv4_5", "TSM"),
-):
-    of = [("RCCA-3D", table, row), ("RCCA-3D", "VI", base)]
-    whole, bare = ([float(cost(*key, m).printed) for m in METRICS] for key in of)
-    extra[row] = [a - b for a, b in zip(whole, bare, strict=True)]
-pairs = zip(extra["MF-Net+RCCA*5"], extra["MF-Net+NL*5"], strict=True)
-weights, work = (1 - ours / nl for ours, nl in pairs)
-nl, there, ours = (extra[row][1] for row in ("TSM+NL*1", "conv4_5", "TSM+RCCA*1"))
+def extra(row, base):
+    """What a row adds to another one's parameters and FLOPs, as printed."""
+    rows = zip(both("RCCA-3D", row), both("RCCA-3D", base), strict=True)
+    return [float(whole.printed) - float(bare.printed) for whole, bare in rows]
+
+
+five = (extra(f"VI: MF-Net+{name}*5", "VI: MF-Net") for name in ("RCCA", "NL"))
+weights, work = (1 - ours / nl for ours, nl in zip(*five, strict=True))
+rows = "VI: TSM+NL*1", "III: conv4_5", "VI: TSM+RCCA*1"
+nl, there, ours = (extra(row, "VI: TSM")[1] for row in rows)
 same, best = there / nl - 1, ours / nl - 1
 assert f"{weights:.0%}" == "25%" and 0.11 < work < 0.12 and min(same, best) > 0.1
 added = {"nl": nl, "there": there, "ours": ours}
@@ -561,13 +512,16 @@ shows("rcca_abstract", weights=weights, work=work, **added, same=same, best=best
 
 # %% tags=["hide-input"]
 # erratum: rcca_splits
-average, split = top1("RCCA-3D", "XI"), top1("RCCA-3D", "VI")
+average, split = (
+    {data: top1("RCCA-3D", table, data) for data in ("ucf101", "hmdb51")}
+    for table in ("XI", "VI")
+)
 pairs = {
-    dataset: (average["TSM + NL [12]", dataset], split[f"TSM+NL*{blocks}", dataset])
-    for dataset, blocks in (("ucf101", 5), ("hmdb51", 1))
+    data: (average[data]["TSM + NL [12]"], split[data][f"TSM+NL*{blocks}"])
+    for data, blocks in (("ucf101", 5), ("hmdb51", 1))
 }
 assert all(agrees(mean, float(first)) for mean, first in pairs.values())
-bare = average["TSM [11]", "ucf101"], split["TSM", "ucf101"]
+bare = average["ucf101"]["TSM [11]"], split["ucf101"]["TSM"]
 assert not agrees(bare[0], float(bare[1]))
 shows("rcca_splits", **pairs, bare=bare)
 
@@ -576,15 +530,8 @@ shows("rcca_splits", **pairs, bare=bare)
 
 # %% tags=["hide-input"]
 # erratum: gta_widths
-rows = [
-    cost("GTA", table, row, "params M")
-    for table, row in (
-        ("Fig3", "R2D+NL"),
-        ("Fig7", "+SA"),
-        ("Fig7", "+TA"),
-        ("Fig3", "R2D+DNL"),
-    )
-]
+names = "Fig3: R2D+NL", "Fig7: +SA", "Fig7: +TA", "Fig3: R2D+DNL"
+rows = costs("GTA", "params M", *names)
 for of in rows:
     assert of.reading[0] == "narrow" and agrees(of.printed, of.computed)
     assert not agrees(of.printed, of.text)
@@ -598,11 +545,9 @@ shows("gta_widths", lines=lines, wide=rows[0].text)
 # %% tags=["hide-input"]
 # erratum: gta_two_nl
 lines = []
-for row, right, wrong in (
-    ("R2D+NL", "after", "before"),
-    ("SlowFast+NL", "before", "after"),
-):
-    of = cost("GTA", "Fig3", row, "FLOPs G")
+orders = ("R2D+NL", "after", "before"), ("SlowFast+NL", "before", "after")
+for row, right, wrong in orders:
+    (of,) = costs("GTA", "FLOPs G", f"Fig3: {row}")
     other = of.others["narrow", wrong]
     assert of.reading == ("narrow", right) and agrees(of.printed, of.computed)
     assert not agrees(of.printed, other)
@@ -614,7 +559,7 @@ shows("gta_two_nl", lines="; ".join(lines))
 
 # %% tags=["hide-input"]
 # erratum: gta_three_blocks
-of = cost("GTA", "Fig4", "SlowFast-R101+NL", "GFLOPs")
+(of,) = costs("GTA", "GFLOPs", "Fig4: SlowFast-R101+NL")
 five = of.others["narrow", "before"]
 assert of.reading == ("narrow", "before", "three") and agrees(of.printed, of.computed)
 assert not agrees(of.printed, five)
@@ -622,16 +567,16 @@ shows("gta_three_blocks", three=of, five=five)
 
 # %% tags=["hide-input"]
 # erratum: gta_ccmh
-cells = [*top1("GTA", "Fig5 components").values()]
+cells = [*top1("GTA", "Fig5 components", "ssv1").values()]
 pixels = "49.6", "49.1"  # named in section 4.3, with and without cross-channel heads
 gains = 1.0, 0.3  # there, too: of both paths over the pixels
-both = [f"{float(cell) + gain:.1f}" for cell, gain in zip(pixels, gains, strict=True)]
-full, bare = sorted(set(cells).difference(pixels, both), reverse=True)
+paths = [f"{float(cell) + gain:.1f}" for cell, gain in zip(pixels, gains, strict=True)]
+full, bare = sorted(set(cells).difference(pixels, paths), reverse=True)
 low, high = less(full, bare)
 (said,) = quoted("gta_ccmh")
 assert low > bounds(said)[1] - 1e-9
 pair = {"full": full, "bare": bare, "low": low, "high": high}
-named = {"pixels": pixels, "gains": gains, "both": both}
+named = {"pixels": pixels, "gains": gains, "both": paths}
 shows("gta_ccmh", **named, **pair, gain=float(full) - float(bare))
 
 # %% [markdown]

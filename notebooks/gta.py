@@ -1135,11 +1135,11 @@ page.glue(matrices_told=told, spread_chance=f"{(np.pi / 2 - 1) ** 0.5:.2f}")
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The paper's Figures 8 and 16: the two regions whose weights vary most, on three test clips (two rows a clip; red positive, blue negative, each row with its own scale).", "name": "fig-gta-8"}, "image": {"alt": "Six rows of eight frames of clips in which an object moves, tinted red and blue where a region has large weights."}}
 told = "not shown (no live GTA with a region path, or no masks)"
 if "GTA" in trained and "region" in page.paths and page.synthetic:
-    ours, fresh = blocks[own], blocks["untrained"]
-    regions, at_random = drawings.regions(trained["GTA"], (ours, fresh), seen[:16])
-    display(drawings.show_two_regions(seen[:3], regions[:3]))
-    level = drawings.level_on(regions, seen), drawings.level_on(at_random, seen)
-    told = "{:.2f} trained, {:.2f} untrained".format(*level)
+    first, two = seen[:16], (blocks[own], blocks["untrained"])
+    learned, drawn = drawings.regions(trained["GTA"], two, first)
+    display(drawings.show_two_regions(first[:3], learned[:3]))
+    levels = [drawings.level_on(each, first) for each in (learned, drawn)]
+    told = "{:.2f} trained, {:.2f} untrained".format(*levels)
 page.glue(regions_told=told)
 
 # %% [markdown]
@@ -1283,7 +1283,7 @@ page.close()
 #
 # ```bash
 # make notebook NB=gta SCALE=smoke # seconds
-# make notebook NB=gta PARAMS='-p groups 4 -p cross_channel False -p seeds 2' # plain heads
+# make notebook NB=gta PARAMS='-p groups 4 -p cross_channel False -p seeds 2' # plain heads, two seeds
 # make notebook NB=gta SCALE=full PARAMS='-p data /data/something-v1' # the paper's, on your clips
 # make evidence LEDGER=gta # the recorded runs again
 # ```

@@ -29,23 +29,14 @@ from itertools import product
 from math import isnan
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from notebooks.kit import drawings
 from notebooks.kit.bench import ratios
-from notebooks.kit.drawings import (
-    parts_of_costs,
-    say,
-    show_rows,
-    show_table,
-    stacked_bars,
-)
-from notebooks.kit.printed import Verdict, agrees, efficiency, report, says
-from notebooks.kit.printed.compositions import (
-    OPTIONS,
-    PLACES,
-    Composition,
-    compositions,
-)
+from notebooks.kit.drawings import say, show_rows, show_table
+from notebooks.kit.printed import Verdict, agrees, compositions, report, says
+from notebooks.kit.printed.compositions import OPTIONS, PLACES, Composition
 from notebooks.kit.printed.networks import Bottlenecked
 from notebooks.kit.printed.readings import readings
 from notebooks.kit.printed.tables import letters, shown
@@ -76,8 +67,7 @@ KEYS = {"R2D": "after", "SlowFast": "before"}  # which keys are pooled
 # counted otherwise.
 
 # %% tags=["hide-input"]
-printed = efficiency("GTA")
-cost = report.named(printed)
+printed, cost = report.printed_costs("GTA")
 
 
 def cell(of):
@@ -90,26 +80,19 @@ def cell(of):
 
 rows = {}
 for of in printed:
-    if of.table != "text":
-        name, key = (
-            f"{of.table}: {of.row}",
-            "params, M" if of.unit == "M" else "FLOPs, G",
-        )
-        line = rows.setdefault(name, {"row": name, "FLOPs, G": "", "params, M": ""})
-        line[key] = cell(of)
-        line[f"text's {key}"] = "" if isnan(of.text) else f"{of.text:.2f}"
-show_table(pd.DataFrame(list(rows.values())).fillna(""))
+    if of.table == "text":
+        continue
+    name, key = f"{of.table}: {of.row}", "params, M" if of.unit == "M" else "FLOPs, G"
+    line = rows.setdefault(name, {"row": name, "FLOPs, G": "", "params, M": ""})
+    line[key] = cell(of)
+    line[f"text's {key}"] = "" if isnan(of.text) else f"{of.text:.2f}"
+show_table(pd.DataFrame([*rows.values()]).fillna(""))
 for of in printed:
     if of.table == "text":
-        say(
-            f"Text, {of.row}: {cell(of)} ({of.metric}); the text's models "
-            f"{of.text:.1f}."
-        )
-over = [
-    of.text / float(of.printed)
-    for of in printed
-    if of.unit == "GMAC" and of.verdict is Verdict.FITTED and not isnan(of.text)
-]
+        ours = f"the text's models {of.text:.1f}"
+        say(f"Text, {of.row}: {cell(of)} ({of.metric}); {ours}.")
+fitted = [of for of in report.fitted(printed) if of.unit == "GMAC"]
+over = [of.text / float(of.printed) for of in fitted if not isnan(of.text)]
 assert min(over) > 1.5
 say(
     f"With blocks as the text has them the networks would cost {min(over):.1f} to "
@@ -143,11 +126,9 @@ choices = {
     "tens": "a percentage rounded to tens",
     "seen": "TSM's row, quoted: 16 frames of 256 pixels, counted as RNL's tables are",
 }
+pooled = ("narrow", "after"), ("narrow", "before")
 for of in report.fitted(printed):
-    assert of.row == "TSM" or of.reading[:2] in (
-        ("narrow", "after"),
-        ("narrow", "before"),
-    )
+    assert of.row == "TSM" or of.reading[:2] in pooled
 report.show_choices(printed, choices)
 
 # %% [markdown]
@@ -212,10 +193,9 @@ for over in product((1, 2, 4, 8), (1, 2, 4)):
     by_keys = (hits[name, keys] for name in MAPS for keys in TREATMENTS)
     lines.append((f"C/{over[1]}, C/{over[0]}", hits["params"], *by_keys))
 names = ["NL, SA and TA at", "params, of 6"]
-for name, number in (("R2D", 4), ("SlowFast", 2)):
-    names += [
-        f"{name} FLOPs, keys {k}" for k in (f"all, of {number}", "after", "before")
-    ]
+for name in ("R2D FLOPs, keys all, of 4", "SlowFast FLOPs, keys all, of 2"):
+    flops, _, _ = name.rpartition(" all")
+    names += [name, f"{flops} after", f"{flops} before"]
 tried = pd.DataFrame(lines, columns=names)
 tried = tried.sort_values(names[1], ascending=False, kind="stable")
 assert tuple(tried.iloc[0]) == ("C/2, C/4", 6, 1, 4, 1, 0, 0, 2)
@@ -234,12 +214,10 @@ show_table(tried)
 four = 4 * (2 * 512 * 128 + 3 * 1024 * 256) / 1e6
 w_g = (2 * 512 * 64 + 3 * 1024 * 128) / 1e6
 m = {t: 5 * 2 * 64 * t * t / 1e6 for t in (8, 16)}
-SPATIAL = {
-    name: replace(
-        ROWS["Fig3", f"{name}+NL"].text, make=partial(SpatialAttention, pool_keys=keys)
-    ).amount()
-    for name, keys in KEYS.items()
-}
+SPATIAL = {}
+for name, keys in KEYS.items():
+    make = partial(SpatialAttention, pool_keys=keys)
+    SPATIAL[name] = replace(ROWS["Fig3", f"{name}+NL"].text, make=make).amount()
 left = [
     float(cost["Fig3", "R2D+GTA", metric].printed) - amount
     for metric, amount in zip(METRICS, SPATIAL["R2D"], strict=True)
@@ -277,7 +255,7 @@ goal = {
     for name in PLACES
 }
 searched, by_flops, found, nearest = 0, 0, {}, {}
-for way in compositions():
+for way in compositions.compositions():
     searched += 1
     r2d = network("R2D", way)
     if r2d is None or abs(r2d[0] - float(goal["R2D"][0])) > 0.15:
@@ -303,8 +281,8 @@ say(
 # %% tags=["hide-input"]
 assert found and all(way.g == (way.over if way.pixel else way.first) for way in found)
 lines = [
-    (*way, *(f"{network(name, way)[0]:.2f}" for name in PLACES), len(found[way]))
-    for way in found
+    (*way, *(f"{network(name, way)[0]:.2f}" for name in PLACES), len(ways))
+    for way, ways in found.items()
 ]
 show_rows(lines, [*OPTIONS, "R2D, G", "SlowFast, G", "ways to share or normalise"])
 
@@ -327,21 +305,16 @@ guess = Composition(4, 4, True, "X", "on regions", "C/8", 4, "pair", "two")
 library = Composition(0, 4, True, "X", "on places", "C/8", 8, "pair", "two")
 as_text = [way for way in found if (way.reads, way.k) == ("X", "C/8")]
 assert guess in as_text and len({network("R2D", way) for way in as_text}) == 1
-for (name, keys), (choice, way) in product(
-    KEYS.items(), {"guess": guess, "library": library}.items()
-):
+choices = {"guess": guess, "library": library}
+for (name, keys), (choice, way) in product(KEYS.items(), choices.items()):
     counted = ROWS["Fig3", f"{name}+GTA"].others["narrow", keys, choice].amount()
     assert abs(network(name, way)[0] - counted.macs) < 1e-9
-lines = [
-    (
-        groups,
-        f"{away:.3f}",
-        ", ".join(f"{k} {v}" for k, v in zip(OPTIONS, way, strict=True) if k != "G"),
-        f"{a:.2f}, {p:.2f}",
-        f"{b:.2f}, {q:.2f}",
-    )
-    for groups, (away, way, a, p, b, q) in sorted(nearest.items())
-]
+lines = []
+for groups, (away, way, a, p, b, q) in sorted(nearest.items()):
+    options = zip(OPTIONS, way, strict=True)
+    named = ", ".join(f"{key} {value}" for key, value in options if key != "G")
+    ours = f"{a:.2f}, {p:.2f}", f"{b:.2f}, {q:.2f}"
+    lines.append((groups, f"{away:.3f}", named, *ours))
 names = ["G", "farthest figure is off by", "nearest composition"]
 names += ["R2D: G, M", "SlowFast: G, M"]
 show_rows(lines, names)
@@ -351,13 +324,11 @@ show_rows(lines, names)
 
 # %% tags=["hide-input"]
 lines = []
-for table, row in (
-    ("Fig3", "R2D+GTA"),
-    ("Fig3", "SlowFast+GTA"),
-    ("Fig4", "R2D-R50+GTA"),
-    ("Fig4", "SlowFast-R101+GTA"),
-):
-    for reading, net in ((), ROWS[table, row].text), *ROWS[table, row].others.items():
+own = {
+    key: of for key, of in ROWS.items() if key[1].endswith("+GTA") and key[0] != "Fig7"
+}
+for (_, row), of in own.items():
+    for reading, net in ((), of.text), *of.others.items():
         macs, params = net.amount()
         lines.append((row, says(reading), f"{macs:.2f}", f"{params:.2f}"))
 show_rows(lines, ["row", "reading", "GMAC", "M"])
@@ -371,11 +342,8 @@ show_rows(lines, ["row", "reading", "GMAC", "M"])
 # the widths were chosen so.
 
 # %% tags=["hide-input"]
-for name, metric, keys in (
-    ("2D", "saving % (low)", "after"),
-    ("3D", "saving % (high)", "before"),
-):
-    of = cost["text", f"DNL vs NL {name}", metric]
+for name, end, keys in (("2D", "low", "after"), ("3D", "high", "before")):
+    of = cost["text", f"DNL vs NL {name}", f"saving % ({end})"]
     whole, alone = of.tried["narrow", keys], of.tried["narrow", keys, "alone"]
     assert alone > 2 * whole
     say(
@@ -406,15 +374,13 @@ for row in ("R2D+NL", "R2D+DNL", "SlowFast+NL", "SlowFast+DNL"):
 # there.
 
 # %% tags=["hide-input"]
-for kind, reading in (
-    ("NL", ("narrow", "before")),
-    ("GTA", ("narrow", "before", "guess")),
-):
+for kind, guess in {"NL": (), "GTA": ("guess",)}.items():
     of = cost["Fig4", f"SlowFast-R101+{kind}", "GFLOPs"]
-    assert agrees("137", of.computed) and of.tried[reading] > 140
+    five = of.tried["narrow", "before", *guess]
+    assert agrees("137", of.computed) and five > 140
     say(
         f"SlowFast-R101+{kind}: {of.printed} printed, {of.computed:.2f} with three "
-        f"blocks, {of.tried[reading]:.2f} with five."
+        f"blocks, {five:.2f} with five."
     )
 tsm = cost["Fig4", "TSM", "GFLOPs"]
 everything = tsm.others["tsm_16_256",]
@@ -441,33 +407,19 @@ BLOCKS = {
     "GTA, the guess": partial(Bottlenecked, pool_keys="after"),
 }
 SHAPES = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
-counted = {
-    place: {
-        name: count(lambda b=block, s=shape: b(s[1]), shape)
-        for name, block in BLOCKS.items()
-    }
-    for place, shape in SHAPES.items()
-}
-panels = {
-    "GMAC, 8 × {} × {} × {}".format(*shape[3:], shape[1]): parts_of_costs(
-        counted[place]
-    )
-    for place, shape in SHAPES.items()
-}
-stacked_bars(panels, ["temporal", "nonlocal"], height=2.4)
+counted, panels = {}, {}
+for place, shape in SHAPES.items():
+    costs = {name: count(partial(of, shape[1]), shape) for name, of in BLOCKS.items()}
+    label = "GMAC, 8 × {} × {} × {}".format(*shape[3:], shape[1])
+    counted[place], panels[label] = costs, drawings.parts_of_costs(costs)
+drawings.stacked_bars(panels, ["temporal", "nonlocal"], height=2.4)
 
 # %% tags=["hide-input"]
-lines = [
-    (
-        place,
-        name,
-        f"{c.macs / 1e9:.3f}",
-        f"{c.by_kind['conv'] / c.macs:.0%}",
-        f"{c.params / 1e6:.3f}",
-    )
-    for place in SHAPES
-    for name, c in counted[place].items()
-]
+lines = []
+for place, name in product(SHAPES, BLOCKS):
+    c = counted[place][name]
+    shares = f"{c.macs / 1e9:.3f}", f"{c.by_kind['conv'] / c.macs:.0%}"
+    lines.append((place, name, *shares, f"{c.params / 1e6:.3f}"))
 show_rows(lines, ["place", "block", "GMAC", "of which convolutions", "parameters, M"])
 nl, sa, _, dnl, gta, guessed = (
     [c[n].macs / 1e9 for c in counted.values()] for n in BLOCKS
@@ -496,17 +448,11 @@ recorded = Path("book/results/gta/bench.md").read_text()
 say(recorded)
 ratio = ratios(recorded)
 # time and memory forward, time and memory in training, beside NL's
-(time3, memory3, train3, kept3), (time4, memory4, train4, kept4) = (
-    [
-        ours / theirs
-        for ours, theirs in zip(
-            ratio["GTA, keys pooled after", place],
-            ratio["NL, keys pooled after", place],
-            strict=True,
-        )
-    ]
-    for place in SHAPES
+ours, theirs = (
+    np.array([ratio[f"{block}, keys pooled after", place] for place in SHAPES])
+    for block in ("GTA", "NL")
 )
+(time3, memory3, train3, kept3), (time4, memory4, train4, kept4) = ours / theirs
 assert max(time3, train3, time4, train4) < 1 < min(memory3, kept3, memory4, kept4)
 say(
     "**Fewer multiply-adds are less time here, but more memory:** beside NL with "

@@ -30,37 +30,22 @@
 
 # %% tags=["hide-input"]
 import numpy as np
-import pandas as pd
-from IPython.display import Markdown, display
-from myst_nb import glue
+from IPython.display import display
 from scipy.stats import binomtest
 
-from notebooks.kit import claims, drawings
 from notebooks.kit.claims import mean_interval
-from notebooks.kit.drawings import say
+from notebooks.kit.drawings import dot_plot, say
 from notebooks.kit.order import predicted
-from notebooks.kit.parameters import ROOT
-from notebooks.kit.printed import printed_accuracy
-from vidattn import figures
+from notebooks.kit.printed import printed_top1
+from notebooks.kit.printed.choices import DATA
+from notebooks.kit.recorded import Evidence, plain
 from vidattn.yamlfile import read_yaml
 
-figures.use_style()
-study, card, rows = claims.open_records(ROOT, "gta")
-judged = claims.judge(study, rows, card)
-accuracy = claims.accuracies(study, rows)
-within = {
-    name: [*claims.values(rows, name, "within pairs").values()] for name in accuracy
-}
+page = Evidence("gta")
+accuracy = page.accuracies
+within = {name: [*page.values(name, "within pairs").values()] for name in accuracy}
 within = {name: found for name, found in within.items() if found}
-for part in ("train", "test"):
-    glue(f"gta-{part}-clips", study.base["data"][part]["clips"], display=False)
-missing = [name for name in study.variants if name not in accuracy]
-seeds = [len(accuracy.get(name, ())) for name in study.primary]
-Markdown(
-    f"{len(rows)} runs are recorded: {min(seeds)} seeds or more of each primary "
-    f"variant, and {len(rows) - sum(seeds)} exploratory runs."
-    + (f" Not run: {', '.join(missing)}." if missing else "")
-)
+page.say_recorded()
 
 # %% [markdown]
 # ## The four primary claims
@@ -74,21 +59,10 @@ Markdown(
 # the other's reversal, accuracy is accuracy within pairs.
 
 # %% tags=["hide-input"]
-Markdown(
-    claims.claims_table(study, judged, card, rows)
-    if judged
-    else f"**No verdict yet**: {min(seeds)} of {study.seeds} seeds are recorded."
-)
+page.claims_table()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims: mean paired difference in the claimed direction and its 95% interval over the seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-gta-claims"}, "image": {"alt": "Horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
-shown = [claim for claim in study.claims if claim.id in judged]
-named = {claim.id: f"{claim.better} over {claim.worse}" for claim in shown}
-drawings.interval_plot(
-    {named[claim.id]: judged[claim.id].interval for claim in shown},
-    "difference, positive as claimed",
-    kinds=dict.fromkeys(named.values(), "temporal"),
-    predicted={named[claim.id]: claim.effect for claim in shown},
-)
+page.claims_plot("difference", "temporal")
 
 # %% [markdown]
 # ## Who tells a clip from its reversal
@@ -102,35 +76,33 @@ drawings.interval_plot(
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy within pairs on the test clips: how often the right one of a class and its reversal scores higher. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below GTA multi-head are exploratory. The line: chance.", "name": "fig-gta-within"}, "image": {"alt": "A row of dots for each variant against the accuracy within pairs. The networks that are blind to order lie near fifty percent."}}
 blind = [
     name
-    for name, blocks in study.variants.items()
+    for name, blocks in page.ledger.variants.items()
     if all(predicted(b.kind, b.options) == "every permutation" for b in blocks)
     and name != "oracle"  # whose backbone looks along time
 ]
 told = [
-    share
-    for name in blind
-    for share in claims.values(rows, name, "within reversals").values()
+    share for name in blind for share in page.values(name, "within reversals").values()
 ]
 assert len(told) == sum(len(within[name]) for name in blind) > len(blind)
 assert max(abs(share - 0.5) for share in told) < 0.005
-drawings.dot_plot(
+dot_plot(
     {name: [100 * value for value in found] for name, found in within.items()},
     "accuracy within pairs (%)",
-    kinds=dict.fromkeys(study.variants, "temporal")
+    kinds=dict.fromkeys(within, "temporal")
     | dict.fromkeys(blind, "baseline")
     | {"oracle": "oracle"},
     reference=50,
 )
 
 # %% tags=["hide-input"]
-shares = np.array([value for name in blind for value in within[name]])
-clips = study.base["data"]["test"]["clips"]
-Markdown(
+shares = 100 * np.array([value for name in blind for value in within[name]])
+clips = page.clips_described["test"]["clips"]
+say(
     f"{len(shares)} recorded runs are blind. Their accuracy within pairs has a mean of "
-    f"{100 * shares.mean():.1f}%, from {100 * shares.min():.1f} to "
-    f"{100 * shares.max():.1f}%; one run on {clips} clips that says nothing of the "
-    f"direction has a standard deviation of {100 * (0.25 / clips) ** 0.5:.1f} points. "
-    "(The runs share their clips, so they do not stray independently.)"
+    f"{shares.mean():.1f}%, from {shares.min():.1f} to {shares.max():.1f}%; one run on "
+    f"{clips} clips that says nothing of the direction has a standard deviation of "
+    f"{100 * (0.25 / clips) ** 0.5:.1f} points. (The runs share their clips, so they do "
+    "not stray independently.)"
 )
 
 # %% [markdown]
@@ -142,20 +114,17 @@ Markdown(
 # above asserts of all recorded runs of blind networks.
 
 # %% tags=["hide-input"]
-metrics = {
+METRICS = {
     "top-1, %": "top1",
     "within pairs, %": "within pairs",
     "with reversals, %": "within reversals",
 }
 lines = []
-for name in ("baseline", *study.primary, "oracle"):
-    line = {"network": name, "seeds": len(accuracy[name])}
-    for column, metric in metrics.items():
-        found = claims.values(rows, name, metric)
-        assert len(found) == line["seeds"]
-        line[column] = 100 * np.mean([*found.values()])
-    lines.append(line)
-display(pd.DataFrame(lines).style.hide(axis="index").format(precision=1))
+for name in ("baseline", *page.ledger.primary, "oracle"):
+    found = [[*page.values(name, metric).values()] for metric in METRICS.values()]
+    (seeds,) = {len(one) for one in found}
+    lines.append((name, seeds, *(100 * np.mean(one) for one in found)))
+display(plain(lines, ["network", "seeds", *METRICS]))
 named = ["GTA", "GTA multi-head", "SA+TAPE", "DNL", "pixel", "region"]
 learned = [
     f"{name} {sum(value > 95 for value in accuracy[name])} of {len(accuracy[name])}"
@@ -175,11 +144,9 @@ say(f"Runs above 95%: {', '.join(learned)}.")
 
 # %% tags=["hide-input"]
 top1 = {
-    (cell["table"].split()[0], cell["row"]): cell["printed"]
-    for cell in printed_accuracy("GTA")
-    if cell["metric"] == "top1" and cell["dataset"] == "ssv1"
+    (table.split()[0], row): printed
+    for (table, row), printed in printed_top1("GTA", "ssv1").items()
 }
-VARIANTS = ROOT / "notebooks/kit/printed/data/gta_variants.yaml"
 
 
 def interval(found):
@@ -195,23 +162,16 @@ def table(caption, variants):
     """A table of some variants; each with the paper's table and row, or without."""
     lines = []
     for name, row in variants.items():
-        found = within[name]
-        low, high = interval(found)
-        lines.append(
-            {
-                "variant": name,
-                "seeds": len(found),
-                "within pairs, %": 100 * np.mean(found),
-                "95% interval": f"{100 * low:.1f} to {min(100 * high, 100):.1f}",
-                "top-1, %": np.mean(accuracy[name]),
-                "printed top-1, %": top1[tuple(row)] if row else "",
-            }
-        )
-    shown = pd.DataFrame(lines).style.hide(axis="index").format(precision=1)
-    display(shown.set_caption(caption))
+        found, tested = within[name], np.mean(accuracy[name])
+        low, high = (100 * end for end in interval(found))
+        ends = f"{low:.1f} to {min(high, 100):.1f}"
+        printed = top1[tuple(row)] if row else ""
+        lines.append((name, len(found), 100 * np.mean(found), ends, tested, printed))
+    columns = ["variant", "seeds", "within pairs, %", "95% interval", "top-1, %"]
+    display(plain(lines, [*columns, "printed top-1, %"]).set_caption(caption))
 
 
-for caption, variants in read_yaml(VARIANTS).items():
+for caption, variants in read_yaml(DATA / "gta_variants.yaml").items():
     table(caption, variants)
 
 # %% [markdown]
@@ -229,9 +189,8 @@ say(
     f"- Neither: {', '.join(neither)}."
 )
 say(f"{between} of {len(runs)} runs lie between 60 and 90%.")
-if {"pixel", "pixel w/o CCMH"} <= {*always} and {"region", "region w/o CCMH"} <= {
-    *never
-}:
+pixel, region = ({path, f"{path} w/o CCMH"} for path in ("pixel", "region"))
+if pixel <= {*always} and region <= {*never}:
     say(
         "So the pixel path alone learns the order here, and the region path alone did "
         "not in these runs, with or without cross-channel heads. Then the rows of Figure "
@@ -253,7 +212,7 @@ table(
     {"GTA": None, "GTA mirrored": None},
 )
 colours = [f"GTA colours: {value:.1f}% top-1" for value in accuracy["GTA colours"]]
-Markdown("; ".join(colours))
+say("; ".join(colours))
 
 # %% [markdown]
 # ## What the regions cover
@@ -267,26 +226,24 @@ Markdown("; ".join(colours))
 # nearly 1.
 
 # %% tags=["hide-input"]
-names = "object overlap", "object overlap, untrained"
-trained, drawn = (claims.values(rows, "GTA", name) for name in names)
-gains = [trained[seed] - drawn[seed] for seed in trained]
-found = dict(zip(names, ([*trained.values()], [*drawn.values()]), strict=True))
-lines = [
-    (name, len(values), *mean_interval(values))
-    for name, values in (found | {"difference": gains}).items()
-]
+found = {
+    name: page.values("GTA", name)
+    for name in ("object overlap", "object overlap, untrained")
+}
+trained, drawn = found.values()
+found["difference"] = {seed: trained[seed] - drawn[seed] for seed in trained}
+intervals = {name: mean_interval([*of.values()]) for name, of in found.items()}
+lines = [(name, len(found[name]), *of) for name, of in intervals.items()]
 columns = ["GTA", "seeds", "mean IoU", "low", "high"]
-display(
-    pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=3)
-)
-_, low, high = mean_interval(gains)
-said = (
+display(plain(lines, columns).format(precision=3))
+_, low, high = intervals["difference"]
+outcome = (
     "excludes zero"
     if low > 0 or high < 0
     else "holds zero: nothing says that training found the object as a region; what is "
     "found, the features had"
 )
-display(Markdown(f"The interval of the difference {said}."))
+say(f"The interval of the difference {outcome}.")
 
 # %% [markdown]
 # ## Are these the runs of this code?
@@ -298,13 +255,7 @@ display(Markdown(f"The interval of the difference {said}."))
 # bytes). The commit on the card is the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
-Markdown(claims.still_true(study, rows))
+page.still_true()
 
 # %% tags=["hide-input"]
-data = study.experiment("GTA", 0).data.key()
-drawings.run_card(
-    rows,
-    data=f"synthetic, key {data[:12]} (GTA colours: its own)",
-    versions=card.versions,
-    parameters={"ledger": card.ledger_commit[:12]},
-)
+page.run_card("GTA", "GTA colours: its own")

@@ -30,7 +30,7 @@ from torch import nn
 
 from notebooks.kit.drawings import gta as drawings
 from notebooks.kit.drawings import say
-from notebooks.kit.printed import printed_accuracy
+from notebooks.kit.printed import printed_top1
 from notebooks.kit.proof import error, randomise
 from vidattn import figures
 from vidattn.backbones import BACKBONES, insertion, place
@@ -150,24 +150,25 @@ glue("spread-chance", f"{chance:.2f}", display=False)
 
 # %%
 top1 = {
-    (cell["table"].split()[0], cell["row"], cell["dataset"]): float(cell["printed"])
-    for cell in printed_accuracy("GTA")
-    if cell["metric"] == "top1" and cell["printed"] not in ("", "-")
+    data: {(table.split()[0], row): of for (table, row), of in printed.items()}
+    for data in ("ssv1", "ssv2")
+    for printed in [printed_top1("GTA", data)]
 }
 
 
-def gain(a, b, table="Fig3", dataset="ssv1"):
+def gain(a, b, table="Fig3", data="ssv1"):
     """Points that one row of a table is above another."""
-    return top1[table, a, dataset] - top1[table, b, dataset]
+    return float(top1[data][table, a]) - float(top1[data][table, b])
 
 
 nl, dnl, ours = (f"R2D-50 + {name}" for name in ("NL", "DNL", "GTA"))
+heads = "cross-channel multi-head", "multi-head"
 # Of Figure 5, rows 2 and 5 are the pixel path, 3 and 6 the region path.
 said = {
     "DNL over NL, SSv1": (7.6, gain(dnl, nl)),
-    "DNL over NL, SSv2": (4.8, gain(dnl, nl, dataset="ssv2")),
+    "DNL over NL, SSv2": (4.8, gain(dnl, nl, data="ssv2")),
     "GTA over DNL, SSv1": (11.8, gain(ours, dnl)),
-    "GTA over DNL, SSv2": (8.0, gain(ours, dnl, dataset="ssv2")),
+    "GTA over DNL, SSv2": (8.0, gain(ours, dnl, data="ssv2")),
     "TA alone": (20.6, gain("+TA", "R2D-50", "Fig7")),
     "positions": (9.6, gain("+SA+TAPE", "+SA+TA", "Fig7")),
     "GTA over TAPE": (2.2, gain("+SA+GTA", "+SA+TAPE", "Fig7")),
@@ -176,10 +177,7 @@ said = {
     "SA alone": (0.9, gain("+SA", "R2D-50", "Fig7")),
     "both paths, with CCMH": (1.0, gain("row1", "row2", "Fig5")),
     "both paths, without": (0.3, gain("row4", "row5", "Fig5")),
-    "CCMH over plain heads": (
-        0.5,
-        gain("cross-channel multi-head", "multi-head", "Fig14"),
-    ),
+    "CCMH over plain heads": (0.5, gain(*heads, "Fig14")),
 }
 columns = ["the text says of", "points", "from the cells"]
 table = pd.DataFrame([(n, *both) for n, both in said.items()], columns=columns)
@@ -190,22 +188,20 @@ table.style.hide(axis="index").format(precision=1)
 
 
 # %%
-def standard_error(
-    points, disagree=None, clips=11_522, best=top1["Fig7", "+SA+GTA", "ssv1"]
-):
+CLIPS, BEST = 11_522, float(top1["ssv1"]["Fig7", "+SA+GTA"])
+
+
+def standard_error(points, disagree=None):
     """Of a difference in points; independent answers unless they are said to disagree."""
-    p, q = best / 100, (best - points) / 100
+    p, q = BEST / 100, (BEST - points) / 100
     disagree = p * (1 - q) + q * (1 - p) if disagree is None else disagree
-    return 100 * np.sqrt((disagree - (p - q) ** 2) / clips)
+    return 100 * np.sqrt((disagree - (p - q) ** 2) / CLIPS)
 
 
 small = table["from the cells"][table["from the cells"] < 2]
 low, high = standard_error(0.5, disagree=0.1), standard_error(0.5)
-regions = [
-    value
-    for (where, row, _), value in top1.items()
-    if where == "Fig13" and row.startswith("K=")
-]
+cells = top1["ssv1"].items()
+regions = [float(v) for (t, row), v in cells if t == "Fig13" and row.startswith("K=")]
 assert len(regions) == 6
 say(
     f"A difference of half a point has a standard error of {low:.2f} points if the two "

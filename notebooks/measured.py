@@ -26,20 +26,18 @@
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from notebooks.full import batch
 from notebooks.full import rows as full
+from notebooks.kit.drawings import say
 from notebooks.kit.printed import PAPERS
 
 records = batch.gathered(Path("book/results/full"))
 lines = {paper: full.accuracies(paper, records) for paper in PAPERS}
 filled = sum(bool(line["measured"]) for each in lines.values() for line in each)
-display(
-    Markdown(
-        f"{len(full.lines())} rows, {sum(map(len, lines.values()))} printed cells, {filled} of them measured."
-    )
-)
+cells = sum(map(len, lines.values()))
+say(f"{len(full.lines())} rows, {cells} printed cells, {filled} of them measured.")
 
 
 def show(paper):
@@ -80,16 +78,11 @@ show("GTA")
 
 # %% tags=["hide-input"]
 ours = [
-    {
-        "paper": line["paper"],
-        "field": field,
-        "value": str(pair[0]),
-        "source": pair[1],
-        "row": name,
-    }
-    for name, line in full.lines().items()
+    (line["paper"], field, str(pair[0]), pair[1])
+    for line in full.lines().values()
     for field, pair in line.items()
     if isinstance(pair, list) and len(pair) == 2 and str(pair[1]).startswith("ours")
 ]
-grouped = pd.DataFrame(ours).groupby(["paper", "field", "value", "source"]).size()
+columns = ["paper", "field", "value", "source"]
+grouped = pd.DataFrame(ours, columns=columns).groupby(columns).size()
 display(grouped.rename("rows").reset_index().style.hide(axis="index"))

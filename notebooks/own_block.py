@@ -114,8 +114,8 @@ def window_weights(q: Tensor, k: Tensor, b: Tensor) -> Tensor:
 # - it starts as the identity, so that it can enter a trained network: the normalisation's weight
 #   starts at zero, unless `start` says otherwise;
 # - an option that cannot work is refused in one line;
-# - `attention(x, queries)` writes the weights of a few positions out, `(B, Q, N)`: maps come from
-#   it;
+# - where it weighs positions, `attention(x, queries)` writes the weights of a few of them out,
+#   `(B, Q, N)`: maps come from it; a block without such weights goes without;
 # - the docstring says the equation, the options, what is raised and where it comes from.
 
 
@@ -402,7 +402,9 @@ tilt = (block.b - block.b.flip(0)).abs().max().item()
 page.glue(tilt=f"{tilt:.2f}", numbers=len(block.b))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Where two positions (dots) look: one on the object, one on the background. Brighter is more weight; all of it lies at the position's own place, in the frames of its window.", "name": "fig-own-map"}, "image": {"alt": "Two rows of eight small frames with heat overlays: in each row only the cell at the dot's own place is bright, in the frames around the dot's frame."}}
-on_object = seen[0].position(seen[0].scene.target, features.shape[2:])
+target = seen[0].scene.target.copy()
+target[: len(target) // 2] = False  # from the middle of the clip on
+on_object = seen[0].position(target, features.shape[2:])
 queries = {"object": on_object, "background": (4, 1, 1)}
 maps = figures.attention_maps(trained, "res3", 1, seen[0].clip, queries.values())
 figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
@@ -449,7 +451,9 @@ figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
 # ```
 #
 # **3. The judge.** Save as `tests/blocks/test_window.py` a loop that uses the block's weights and
-# none of its code:
+# none of its code. `oracle.worst_errors` compares with the first of what the loop returns, always a
+# tuple: `(z,)` where there are no weights of positions. The helpers are those
+# of the module `oracle` beside it:
 #
 # ```python
 # """Window attention equals its loop, and writes out the weights that the loop gives."""
@@ -501,6 +505,11 @@ figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
 #     torch.testing.assert_close(got, want)
 #
 #
+# def test_a_fresh_block_is_the_identity():
+#     x = oracle.clip_like(2, 6, 4, 3, 2, seed=1)
+#     assert torch.equal(WindowAttention(6).double()(x), x)
+#
+#
 # @pytest.mark.parametrize("window", [0, 1.5, True])
 # def test_a_window_is_a_whole_number(window):
 #     with pytest.raises(UserError, match="allowed: a whole number of at least 1"):
@@ -510,13 +519,16 @@ figures.show_maps(seen[0].pictures, maps, [*queries.values()], [*queries])
 # Then
 #
 # ```bash
-# .venv/bin/python -m pytest tests/blocks   # the loop, and what holds for every block
+# make setup                                               # once, for the environment
+# .venv/bin/python -m pytest tests/blocks/test_window.py   # the loop: seconds
+# .venv/bin/python -m pytest tests/blocks                  # and what holds for every block: minutes
 # .venv/bin/python -m vidattn cost window_attention --shape 1 512 8 28 28
 # ```
 #
-# The tests that ask every block ask yours, too: shape and layout, mixed precision, what a network
-# makes of the order of the frames, and that it needs torch and einops alone. From here on every
-# experiment can place it, `blocks: [{kind: window_attention, places: {res3: [1, 3]}}]`, and
+# The tests that ask every block ask yours, too: shape and layout, mixed precision, that a network
+# sees the order of the frames as the block does, and that it needs torch and einops alone. (A block
+# whose shape depends on the clip takes `frames`, as `GlobalTemporalAttention` does.) From here on
+# every experiment can place it, `blocks: [{kind: window_attention, places: {res3: [1, 3]}}]`, and
 # `make chapter NB=mine BLOCK=window_attention` starts a chapter about it.
 
 # %% tags=["remove-cell"]

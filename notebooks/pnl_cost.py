@@ -31,13 +31,7 @@ import pandas as pd
 import torch
 
 from notebooks.kit.drawings import say, show_rows, show_table, stacked_bars
-from notebooks.kit.printed import (
-    agrees,
-    efficiency,
-    printed_accuracy,
-    printed_efficiency,
-    report,
-)
+from notebooks.kit.printed import agrees, printed_top1, report
 from notebooks.kit.printed.networks import narrow_pyramid, quartered
 from notebooks.kit.printed.pnl import IMAGENET, ROWS, conventions
 from notebooks.kit.printed.thop import count
@@ -58,8 +52,7 @@ figures.use_style()
 # are quoted from other papers.
 
 # %% tags=["hide-input"]
-printed = efficiency("PNL")
-cost = report.named(printed)
+printed, cost = report.printed_costs("PNL")
 report.show_costs(printed)
 
 # %% [markdown]
@@ -70,15 +63,10 @@ report.show_costs(printed)
 # section 3.2, which shares the convolutions; it carries most.
 
 # %% tags=["hide-input"]
-agreeing, by_fit, unexplained = report.agreements(printed)
-say(
-    f"{agreeing} of {len(printed)} figures agree with the model that the text "
-    f"describes, {by_fit} under a fitted reading, {unexplained} not at all."
-)
+report.say_agreements(printed)
+own = "convolutions of its own for each scale, linear layers from C' to C'/8"
 choices = {
-    "narrow_linear": (
-        "convolutions of its own for each scale, linear layers from C' to C'/8"
-    ),
+    "narrow_linear": own,
     "classes_200_101": "UCF101 with a classifier for 200 classes (it has 101)",
     "frames_16": "16 frames for Table 6 (the text: 32)",
     "classes_1000": "quoted networks with a classifier for 1000 classes",
@@ -100,12 +88,10 @@ report.show_choices(printed, choices)
 # %%
 ways = conventions()
 best = [way.choices for way in ways if way.agreeing == max(w.agreeing for w in ways)]
-assert len(best) == 2 and all(
-    way["batch normalisation"]
-    and not way["linear layers twice"]
-    and not way["products"]
-    for way in best
-)
+assert len(best) == 2
+for way in best:
+    assert way["batch normalisation"]
+    assert not way["linear layers twice"] and not way["products"]
 report.show_ways(ways, "FLOPs of MFNet's rows that agree")
 
 # %% [markdown]
@@ -247,16 +233,8 @@ for row in ("Res50-NL", "Res50-CGD", "Res50-CGNL"):
     hit = "✓" if agrees(of.printed, once) else "✗"
     lines.append((row, of.printed, f"{of.text:.3f}", f"{once:.3f}", hit))
 assert [hit for *_, hit in lines] == ["✗", "✗", "✓"]
-show_rows(
-    lines,
-    [
-        "row",
-        "printed, G",
-        "PNL's ResNet-50",
-        "T quartered in pool1, 1000 classes",
-        "hit",
-    ],
-)
+tried = "T quartered in pool1, 1000 classes"
+show_rows(lines, ["row", "printed, G", "PNL's ResNet-50", tried, "hit"])
 
 # %% [markdown]
 # ## Everything counted
@@ -267,13 +245,9 @@ show_rows(
 # five stand at `conv3`, where the first scale alone relates four times as many positions.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Where the multiply-adds go (16 frames of 224 x 224), everything counted. Five PNL modules do more than one NL block: nearly all of it attention, most of that in the two modules at conv3.", "name": "fig-pnl-cost"}, "image": {"alt": "Four horizontal stacked bars. MFNet has about 11 GMAC of convolutions. One NL block adds about half a GMAC of convolutions and one of attention; one PNL module adds a thin slice; five PNL modules add nearly five GMAC of attention."}}
-rows = {
-    "MFNet": "MFNet",
-    "+1 NL": "MFNet-NL",
-    "+1 PNL": "MFNet-PNL(x1)",
-    "+5 PNL": "MFNet-PNL(x5)",
-}
-networks = {name: ROWS["5", row].text for name, row in rows.items()}
+rows = "MFNet", "MFNet-NL", "MFNet-PNL(x1)", "MFNet-PNL(x5)"
+texts = [ROWS["5", row].text for row in rows]
+networks = dict(zip(("MFNet", "+1 NL", "+1 PNL", "+5 PNL"), texts, strict=True))
 kinds = pd.DataFrame(
     {name: count(n.build, n.clip).by_kind for name, n in networks.items()}
 ).T
@@ -281,13 +255,9 @@ at_conv3 = kinds["attention"]["+5 PNL"] - 3 * kinds["attention"]["+1 PNL"]
 assert at_conv3 > 0.8 * kinds["attention"]["+5 PNL"]
 backbone = kinds.loc["MFNet"]
 products = kinds["attention"] + kinds["matmul"] - backbone["matmul"]
-parts = pd.DataFrame(
-    {
-        "backbone": backbone["conv"],
-        "blocks' convolutions": kinds["conv"] - backbone["conv"],
-        "blocks' products": products,
-    }
-)
+parts = pd.DataFrame({"backbone": backbone["conv"]}, index=kinds.index)
+parts["blocks' convolutions"] = kinds["conv"] - backbone["conv"]
+parts["blocks' products"] = products
 colours = ["baseline", "pyramid", "nonlocal"]
 stacked_bars({"multiply-adds, GMAC": parts / 1e9}, colours, height=2.2)
 
@@ -311,40 +281,37 @@ say(
 # do the scales share their weights, and how wide are the linear layers of $f_{comb}$?
 
 # %% tags=["hide-input"]
-costs = {
-    (c["table"], c["row"], c["metric"]): float(c["printed"])
-    for c in printed_efficiency("PNL")
-}
-top1 = {
-    (c["table"], c["row"]): float(c["printed"])
-    for c in printed_accuracy("PNL")
-    if c["metric"] == "top1"
-}
-params, flops = (
-    {row: v for (t, row, m), v in costs.items() if t in ("5", "6") and m == metric}
-    for metric in ("params M", "FLOPs G")
-)
-one, five = (top1["5", f"MFNet-PNL(x{modules})"] for modules in (1, 5))
-nl_net, bare = top1["5", "MFNet-NL [26]"], top1["5", "MFNet [38]"]
-on_r50 = top1["6", "R-50 + PNL(x1)"] - top1["6", "R-50 + NL"]
+top1 = {row: float(printed) for row, printed in printed_top1("PNL").items()}
+
+
+def points(row, other, table="5"):
+    """Points that one row of a table is above another."""
+    return top1[table, row] - top1[table, other]
+
+
+def more(metric, row, other, table="5"):
+    """What one row of a table is printed with more than another."""
+    a, b = (float(cost[table, name, metric].printed) for name in (row, other))
+    return a - b
+
+
+one, five, bare, nl = "MFNet-PNL(x1)", "MFNet-PNL(x5)", "MFNet [38]", "MFNet-NL [26]"
 words = "self-attention mechanism", "vanilla concatenation"
-combined = top1["3", words[0]] - top1["3", words[1]]
-attention, concat = (
-    costs["3", how, "params M"] for how in ("self-attention", "concatenation")
-)
-M, G, TWO = "M parameters", "G", ("MFNet-NL", "MFNet-PNL(x1)")
-R50 = "R-50+NL", "R-50+PNL(x1)"
+on_r50 = points("R-50 + PNL(x1)", "R-50 + NL", "6")
+step = more("params M", "self-attention", "concatenation", "3")
+R50 = "R-50+NL", "R-50+PNL(x1)", "6"
+M, G = "params M", "FLOPs G"
 said = [
-    ("one module over MFNet, points", 3.81, one - bare, 2),
-    ("five modules over MFNet, points", 3.35, five - bare, 2),
-    ("the same over MFNet-NL", 3.35, five - nl_net, 2),
+    ("one module over MFNet, points", 3.81, points(one, bare), 2),
+    ("five modules over MFNet, points", 3.35, points(five, bare), 2),
+    ("the same over MFNet-NL", 3.35, points(five, nl), 2),
     ("PNL over NL, ResNet-50, points", 2.34, on_r50, 2),
-    ("attention over concatenation, points", 0.26, combined, 2),
-    ("parameters of that attention, M", 0.09, attention - concat, 3),
-    (f"NL less PNL, MFNet, {M}", 0.22, params[TWO[0]] - params[TWO[1]], 2),
-    (f"NL less PNL, MFNet, {G}", 0.42, flops[TWO[0]] - flops[TWO[1]], 2),
-    (f"NL less PNL, ResNet-50, {M}", 1.92, params[R50[0]] - params[R50[1]], 2),
-    (f"NL less PNL, ResNet-50, {G}", 5.41, flops[R50[0]] - flops[R50[1]], 2),
+    ("attention over concatenation, points", 0.26, points(*words, "3"), 2),
+    ("parameters of that attention, M", 0.09, step, 3),
+    ("NL less PNL, MFNet, M parameters", 0.22, more(M, "MFNet-NL", one), 2),
+    ("NL less PNL, MFNet, G", 0.42, more(G, "MFNet-NL", one), 2),
+    ("NL less PNL, ResNet-50, M parameters", 1.92, more(M, *R50), 2),
+    ("NL less PNL, ResNet-50, G", 5.41, more(G, *R50), 2),
 ]
 lines = [
     [what, text, f"{cell:.{digits}f}", "✓" if abs(text - cell) < 1e-6 else "✗"]
@@ -366,14 +333,16 @@ def millions(make, **options):
 bare = partial(mfnet, num_classes=200)
 shared, own = (millions(bare, shared=yes) for yes in (True, False))
 linears = own - millions(bare, shared=False, combine="concat")
+attention = float(cost["3", "self-attention", "params M"].printed)
 r50 = {c: f"{millions(partial(resnet50, num_classes=c)):.2f}" for c in (200, 101)}
 assert f"{millions(bare):.3f}" == "7.843"
 assert abs(own - attention) < abs(shared - attention) / 5
-assert f"{linears:.3f}" == f"{attention - concat:.3f}"
-assert r50[200] == "23.92" != r50[101]
+assert f"{linears:.3f}" == f"{step:.3f}"
+printed_r50 = float(cost["6", "R-50", "params M"].printed)
+assert r50[200] == f"{printed_r50}" != r50[101]
 say(
     f"MFNet with one module: {shared:.3f} M parameters if the scales share them, "
     f"{own:.3f} M if not, {attention} M printed: nearer to not shared, and neither. The "
-    f"linear layers make {linears:.4f} M of them. ResNet-50's printed {params['R-50']} M "
+    f"linear layers make {linears:.4f} M of them. ResNet-50's printed {printed_r50} M "
     f"are those of 200 classes; UCF101 has 101, {r50[101]} M."
 )

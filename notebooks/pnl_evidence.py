@@ -28,41 +28,23 @@
 # yet recorded.
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
-from IPython.display import Markdown
+import torch
 from myst_nb import glue
 
-from notebooks.kit import claims, drawings
-from notebooks.kit.claims import mean_interval
-from notebooks.kit.printed import printed_accuracy
-from vidattn import figures
+from notebooks.kit.claims.probes import relation
+from notebooks.kit.drawings import dot_plot, say
+from notebooks.kit.recorded import Evidence, plain
+from vidattn.training import build_model
 
-figures.use_style()
-study, card, rows = claims.open_records(Path("."), "pnl")
-c2d_study, c2d_card, c2d_rows = claims.open_records(Path("."), "pnl_c2d")
-axes_study, axes_card, axes_rows = claims.open_records(Path("."), "pnl_c2d_axes")
-judged = claims.judge(study, rows, card)
-paired = [
-    row for row in rows if row.seed in card.seeds[: study.seeds]
-]  # without one claim's more
-accuracy = claims.accuracies(study, paired)
-KINDS = {
-    name: placed[0].kind if placed else "oracle" if name == "oracle" else "baseline"
-    for name, placed in study.variants.items()
-}
-for part in ("train", "test"):
-    glue(f"pnl-{part}-clips", study.base["data"][part]["clips"], display=False)
-glue("pnl-more", len(card.seeds), display=False)
-missing = [name for name in study.variants if name not in accuracy]
-primary = sum(len(accuracy[name]) for name in study.primary if name in accuracy)
-more = len(rows) - len(paired)
-Markdown(
-    f"{len(rows)} runs on MFNet's sibling are recorded: {len(accuracy['baseline'])} seeds or more of each primary variant, {len(paired) - primary} exploratory runs and {more} on more seeds; "
-    f"{len(c2d_rows) + len(axes_rows)} more on C2D's."
-    + (f" Not run: {', '.join(missing)}." if missing else "")
+page = Evidence("pnl", promised_only=True)  # without one claim's more
+c2d, axes = Evidence("pnl_c2d"), Evidence("pnl_c2d_axes")
+glue("pnl-more", len(page.card.seeds), display=False)
+say(
+    f"{len(page.records)} runs on MFNet's sibling are recorded: {page.seeds} seeds or "
+    f"more of each primary variant, {page.exploratory} exploratory runs and "
+    f"{len(page.records) - len(page.compared)} on more seeds; "
+    f"{len(c2d.records) + len(axes.records)} more on C2D's.{page.not_run}"
 )
 
 # %% [markdown]
@@ -96,8 +78,7 @@ Markdown(
 # The measure stays as it was claimed; read the rows, not the mean.
 
 # %% tags=["hide-input"]
-every = [*rows, *c2d_rows, *axes_rows]
-Markdown(claims.claims_table(study, judged, card, every))
+page.claims_table([*page.records, *c2d.records, *axes.records])
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The three claims about accuracy: mean paired difference in the claimed direction and its 95% interval over ten seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-pnl-claims"}, "image": {"alt": "Three horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 SHORT = {
@@ -105,13 +86,7 @@ SHORT = {
     "over-non-local": "PNL over NL",
     "attention-over-concatenation": "scale attention over concatenation",
 }
-shown = [claim for claim in study.claims if claim.id in judged and claim.id in SHORT]
-drawings.interval_plot(
-    {SHORT[claim.id]: judged[claim.id].interval for claim in shown},
-    "difference of accuracies, positive as claimed",
-    kinds={name: "pyramid" for name in SHORT.values()},
-    predicted={SHORT[claim.id]: claim.effect for claim in shown},
-)
+page.claims_plot("difference of accuracies", "pyramid", SHORT)
 
 # %% [markdown]
 # ## Relating object and ring, scale by scale
@@ -122,49 +97,37 @@ drawings.interval_plot(
 # from the object, over that from the background: mean and 95% interval over the seeds, on 64 clips;
 # for the untrained blocks mean and range over three seeds, on 16 clips.
 
+
 # %% tags=["hide-input"]
-import torch
-
-from notebooks.kit.claims.probes import relation
-from vidattn.training import build_model
-
-
 def untrained(variant, seeds=3):
     """The ratio of fresh blocks on the pre-trained backbone, scale by scale, for a few
     seeds.
     """
     found = []
     for seed in range(seeds):
-        experiment = study.experiment(variant, seed)
+        experiment = page.ledger.experiment(variant, seed)
         torch.manual_seed(seed)
         found.append(relation(build_model(experiment), experiment, 16))
     return np.array(found).T
 
 
+SCALES = {f"scale {k}": f"relation {k}" for k in range(4)}
+OVER_SCALES = {"mean over scales": "relation"} | SCALES
+BLOCKS = {
+    "NL": {"positions": "relation"},
+    "PNL": OVER_SCALES,
+    "PNL concat": OVER_SCALES,
+}
 lines = []
-for name in ("NL", "PNL", "PNL concat"):
-    metrics = ["relation"] + [f"relation {k}" for k in range(4) if name != "NL"]
-    for metric in metrics:
-        spread = mean_interval(list(claims.values(rows, name, metric).values()))
-        what = {"relation": "mean over scales" if name != "NL" else "positions"}.get(
-            metric, f"scale {metric[-1]}"
-        )
-        lines.append(
-            (name, what, f"{spread.mean:.2f} ({spread.low:.2f} to {spread.high:.2f})")
-        )
-for name in ("NL", "PNL"):
-    for k, numbers in enumerate(untrained(name)):
-        what = "positions" if name == "NL" else f"scale {k}"
-        lines.append(
-            (
-                f"{name}, untrained",
-                what,
-                f"{numbers.mean():.2f} ({numbers.min():.2f} to {numbers.max():.2f}, 3 seeds)",
-            )
-        )
-pd.DataFrame(lines, columns=["block", "at", "weight on the ring"]).style.hide(
-    axis="index"
-)
+for name, metrics in BLOCKS.items():
+    for what, metric in metrics.items():
+        found = page.interval(name, metric)
+        lines.append((name, what, "{:.2f} ({:.2f} to {:.2f})".format(*found)))
+for name, scales in {"NL": ["positions"], "PNL": SCALES}.items():
+    for what, found in zip(scales, untrained(name), strict=True):
+        spread = f"{found.min():.2f} to {found.max():.2f}, 3 seeds"
+        lines.append((f"{name}, untrained", what, f"{found.mean():.2f} ({spread})"))
+plain(lines, ["block", "at", "weight on the ring"])
 
 # %% [markdown]
 # ## All variants
@@ -174,43 +137,14 @@ pd.DataFrame(lines, columns=["block", "at", "weight on the ring"]).style.hide(
 # as many steps. The oracle is the bare backbone on clips without a distractor.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below PNL concat are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-pnl-variants"}, "image": {"alt": "A row of dots for each variant against top-1 accuracy."}}
-drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
+dot_plot(page.accuracies, "top-1 accuracy (%)", kinds=page.kinds, reference=50)
 
 # %% [markdown]
 # The same numbers, with the paper's beside them. Its networks, data and places differ: only the
 # *order* within a table could ever agree.
 
 # %% tags=["hide-input"]
-PRINTED = {
-    "baseline": ("1", "MFNet baseline"),
-    "NL": ("5", "MFNet-NL [26]"),
-    "PNL": ("5", "MFNet-PNL(x1)"),
-    "PNL concat": ("3", "vanilla concatenation"),
-    "PNL x5": ("5", "MFNet-PNL(x5)"),
-    "PNL Gaussian": ("1", "gaussian"),
-    "PNL dot product": ("1", "dot product"),
-    "PNL concatenation": ("1", "concatenation"),
-    "PNL n=2": ("4", "n=2"),
-    "PNL n=3": ("4", "n=3"),
-    "PNL n=2 conv2": ("2", "conv2"),
-    "PNL n=2 conv4": ("2", "conv4"),
-    "PNL n=2 conv5": ("2", "conv5"),
-}
-C2D = {
-    "R-50": "R-50",
-    "R-50 + NL": "R-50 + NL",
-    "R-50 + CGNL": "R-50 + CGNL",
-    "R-50 + PNL": "R-50 + PNL(x1)",
-}
-top1 = {
-    (cell["table"], cell["row"]): cell["printed"]
-    for cell in printed_accuracy("PNL")
-    if cell["metric"] == "top1"
-}
-beside = {name: f"{top1[place]} (Table {place[0]})" for name, place in PRINTED.items()}
-claims.accuracy_table(study, paired, beside).style.hide(axis="index").format(
-    precision=1
-)
+page.table()
 
 # %% [markdown]
 # ## Does more time change it?
@@ -224,24 +158,17 @@ claims.accuracy_table(study, paired, beside).style.hide(axis="index").format(
 # is a question for runs that are claimed at that length.
 
 # %% tags=["hide-input"]
+steps = {row.variant: row.steps for row in page.records}
 lines = []
 for name in ("baseline", "NL", "PNL"):
-    for length in ("", " long"):
-        found = [100 * value for value in claims.values(paired, name + length).values()]
+    for variant in (name, f"{name} long"):
+        found = page.accuracies.get(variant)
         if found:
-            steps = next(row.steps for row in rows if row.variant == name + length)
-            low, high, count = min(found), max(found), len(found)
-            lines.append(
-                (
-                    name,
-                    steps,
-                    count,
-                    f"{np.mean(found):.1f}",
-                    f"{low:.1f} to {high:.1f}",
-                )
-            )
+            spread = f"{min(found):.1f} to {max(found):.1f}"
+            mean = np.mean(found)
+            lines.append((name, steps[variant], len(found), mean, spread))
 columns = ["network", "steps", "seeds", "mean top-1, %", "lowest and highest seed"]
-pd.DataFrame(lines, columns=columns).style.hide(axis="index")
+plain(lines, columns)
 
 # %% [markdown]
 # ## Table 6's rows on C2D
@@ -253,10 +180,7 @@ pd.DataFrame(lines, columns=columns).style.hide(axis="index")
 # judge nothing ({doc}`ledgers/pnl_c2d`).
 
 # %% tags=["hide-input"]
-beside = {name: f"{top1['6', row]} (Table 6, UCF101)" for name, row in C2D.items()}
-claims.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").format(
-    precision=1
-)
+c2d.table(words="{} (Table {}, UCF101)")
 
 # %% [markdown]
 # So the same four networks were run once more on clips whose class is an *axis*, horizontal or
@@ -266,9 +190,7 @@ claims.accuracy_table(c2d_study, c2d_rows, beside).style.hide(axis="index").form
 # before blocks are compared, so that these rows are weak evidence, too.
 
 # %% tags=["hide-input"]
-claims.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").format(
-    precision=1
-)
+axes.table(words="{} (Table {}, UCF101)")
 
 # %% [markdown]
 # ## Are these the runs of this code?
@@ -280,15 +202,7 @@ claims.accuracy_table(axes_study, axes_rows, beside).style.hide(axis="index").fo
 # bytes). The commit on the card is the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
-Markdown(claims.still_true(study, rows))
+page.still_true()
 
 # %% tags=["hide-input"]
-data = study.experiment("PNL", 0).data.key()
-drawings.run_card(
-    [*rows, *c2d_rows, *axes_rows],
-    data=f"synthetic, key {data[:12]} (oracle: its own)",
-    versions=card.versions,
-    parameters={
-        "ledgers": f"{card.ledger_commit[:12]}, {c2d_card.ledger_commit[:12]}, {axes_card.ledger_commit[:12]}"
-    },
-)
+page.run_card("PNL", "oracle: its own", c2d, axes)

@@ -29,25 +29,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from notebooks.kit import drawings
 from notebooks.kit.bench import SUITES, build, ratios
-from notebooks.kit.drawings import (
-    parts_of_costs,
-    say,
-    show_rows,
-    show_table,
-    stacked_bars,
-)
-from notebooks.kit.printed import Verdict, agrees, efficiency, report, says
-from notebooks.kit.printed.rcca import (
-    KINETICS,
-    MFNET,
-    ROWS,
-    TSM,
-    UCF101,
-    added,
-    bare,
-    conventions,
-)
+from notebooks.kit.drawings import say, show_rows, show_table
+from notebooks.kit.printed import Verdict, agrees, report, says
+from notebooks.kit.printed import rcca as recount
+from notebooks.kit.printed.rcca import KINETICS, MFNET, ROWS, TSM, UCF101, added, bare
 from notebooks.kit.printed.recount import RowNetwork
 from notebooks.kit.printed.tables import letters, shown
 from vidattn import figures
@@ -68,8 +55,7 @@ figures.use_style()
 # five tables, and is shown once.
 
 # %% tags=["hide-input"]
-printed = efficiency("RCCA-3D")
-cost = report.named(printed)
+printed, cost = report.printed_costs("RCCA-3D")
 METRICS = ["FLOPs G", "FLOPs %", "params M", "params %"]
 TABLES = ["I", "III", "IV", "V", "VI"]
 
@@ -96,16 +82,9 @@ assert len({(*line.values(),)[1:] for line in bare_rows}) == 1
 show_table(pd.DataFrame([line for line in lines if line not in bare_rows[1:]]))
 
 # %% tags=["hide-input"]
-lines = [
-    {
-        "where: what": f"{c.table}: {c.row}",
-        "figure": c.metric,
-        "printed | text's model": cell(c),
-    }
-    for c in printed
-    if c.table not in TABLES
-]
-show_table(pd.DataFrame(lines))
+others = [c for c in printed if c.table not in TABLES]
+lines = [(f"{c.table}: {c.row}", c.metric, cell(c)) for c in others]
+show_rows(lines, ["where: what", "figure", "printed | text's model"])
 report.show_readings(printed)
 
 # %% [markdown]
@@ -116,15 +95,10 @@ report.show_readings(printed)
 # the way of counting is known; it is a fit itself, and the next section shows how sharp.
 
 # %% tags=["hide-input"]
-agreeing, by_fit, unexplained = report.agreements(printed)
 hundreds = [c for c in printed if c.printed == "100.0"]
 assert len(hundreds) == 12
 assert all(c.agreement is Verdict.AGREES for c in hundreds)
-say(
-    f"{agreeing} of {len(printed)} figures agree with the model that the text "
-    f"describes ({len(hundreds)} of them by definition), {by_fit} under a fitted "
-    f"reading, {unexplained} not at all."
-)
+report.say_agreements(printed, f" ({len(hundreds)} of them by definition)")
 choices = {
     "quoted": "TSM's figures taken from elsewhere: the text has them with a reference",
     "quoted_too": "MF-Net's figures taken from elsewhere, too",
@@ -150,18 +124,12 @@ report.show_choices(printed, choices)
 # products out: what it does is the third count.
 
 # %% tags=["hide-input"]
-ways = conventions()
+ways = recount.conventions()
 best = max(ways, key=lambda way: way.agreeing)
 assert [*best.choices.values()] == ["quoted", 2, "itself once"]
 assert sum(way.agreeing == best.agreeing for way in ways) == 1
-left_out = [
-    c.row
-    for c in printed
-    if c.metric == "FLOPs G"
-    and c.table in TABLES
-    and ROWS[c.row].at
-    and not agrees(c.printed, c.text)
-]
+flops = [c for c in printed if c.metric == "FLOPs G" and c.table in TABLES]
+left_out = [c.row for c in flops if ROWS[c.row].at and not agrees(c.printed, c.text)]
 assert left_out == ["c", "TSM+NL*5", "TSM+RCCA*5"]
 assert best.rows - best.agreeing == len(left_out)
 report.show_ways(ways, "FLOPs that agree")
@@ -339,14 +307,13 @@ SPOTS = {
 RIVALS = {"all keys": NonLocal, "pooled": partial(NonLocal, pool_keys="after")}
 saved, lines = {}, []
 for spot, (backbone, at) in SPOTS.items():
+    flops = []
     for (rival, make), itself in product(RIVALS.items(), (1, 3)):
-        ours, nl = (
-            added(RowNetwork(backbone, block, at), itself)
-            for block in (RecurrentCrissCross3d, make)
-        )
-        saved[spot, rival, itself] = 1 - ours.macs / nl.macs
+        ours = added(RowNetwork(backbone, RecurrentCrissCross3d, at), itself)
+        nl = added(RowNetwork(backbone, make, at), itself)
+        flops.append(1 - ours.macs / nl.macs)
+        saved[spot, rival, itself] = flops[-1]
         weights = 1 - ours.params / nl.params  # the same beside either rival
-    flops = [saved[spot, rival, itself] for rival in RIVALS for itself in (1, 3)]
     lines.append((spot, *(f"{share:.1%}" for share in (weights, *flops))))
 ways = ["FLOPs, paper's", "MACs, all"]
 names = [f"{way}; NL {rival}" for rival in RIVALS for way in ways]
@@ -391,40 +358,23 @@ say(
 # than three times $1.5\, C^2 N$; where it is small and wide they are not.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-adds of one block at the two places of TSM, everything counted: convolutions and products. RCCA-3D has hardly any products, and pays its convolutions three times.", "name": "fig-rcca-cost"}, "image": {"alt": "Two panels of horizontal stacked bars, one for a map of 8 x 28 x 28 with 512 channels, one for 8 x 14 x 14 with 1024. In the first NL is by far the longest bar, nearly all products; NL with pooled keys and RCCA-3D with three passes are about a third as long, and about equal. In the second RCCA-3D with three passes is the longest bar."}}
-suite = SUITES["rcca"]
-maps = {
-    place: "8 × {} × {} × {}".format(*shape[3:], shape[1])
-    for place, shape in suite.shapes.items()
-}
-counted = {
-    (place, label): count(build(wanted, shape[1]), shape)
-    for place, shape in suite.shapes.items()
-    for label, wanted in suite.blocks.items()
-}
-panels = {
-    f"GMAC, {maps[place]}": parts_of_costs(
-        {label: counted[place, label] for label in suite.blocks}
-    )
-    for place in maps
-}
-stacked_bars(panels, ["crisscross", "nonlocal"], height=1.9)
+blocks, maps, counted, panels = SUITES["rcca"].blocks, {}, {}, {}
+for place, shape in SUITES["rcca"].shapes.items():
+    costs = {name: count(build(of, shape[1]), shape) for name, of in blocks.items()}
+    maps[place] = "8 × {} × {} × {}".format(*shape[3:], shape[1])
+    counted |= {(place, name): of for name, of in costs.items()}
+    panels[f"GMAC, {maps[place]}"] = drawings.parts_of_costs(costs)
+drawings.stacked_bars(panels, ["crisscross", "nonlocal"], height=1.9)
 
 # %% tags=["hide-input"]
-lines = [
-    (
-        maps[place],
-        label,
-        f"{c.macs / 1e9:.2f}",
-        f"{c.by_kind['conv'] / c.macs:.0%}",
-        f"{c.macs / counted[place, 'NL'].macs:.2f}",
-        f"{c.params / 1e6:.3f}",
-    )
-    for (place, label), c in counted.items()
-]
-show_rows(
-    lines, ["map", "block", "GMAC", "of which convolutions", "NL = 1", "parameters, M"]
-)
-NL, POOLED, ONE, THREE = suite.blocks
+lines = []
+for (place, label), c in counted.items():
+    beside_nl = f"{c.macs / counted[place, 'NL'].macs:.2f}"
+    shares = f"{c.macs / 1e9:.2f}", f"{c.by_kind['conv'] / c.macs:.0%}", beside_nl
+    lines.append((maps[place], label, *shares, f"{c.params / 1e6:.3f}"))
+names = ["map", "block", "GMAC", "of which convolutions", "NL = 1", "parameters, M"]
+show_rows(lines, names)
+NL, POOLED, ONE, THREE = blocks
 g = {key: c.macs / 1e9 for key, c in counted.items()}
 assert g["res3", THREE] < g["res3", POOLED] < g["res3", NL]
 assert g["res4", POOLED] < g["res4", NL] < g["res4", THREE]
@@ -464,10 +414,8 @@ for where, (c, side) in PLACES.items():
     nl = sum(modules["NL"][:2])
     for module, (convs, products, weights) in modules.items():
         macs = convs + products
-        shares = (convs / macs, macs / nl)
-        table.append(
-            [f"{where}, C = {c}", module, macs / 1e9, *shares, n * weights / 1e6]
-        )
+        shares = macs / 1e9, convs / macs, macs / nl, n * weights / 1e6
+        table.append([f"{where}, C = {c}", module, *shares])
 FORMATS = {
     "GMAC": "{:.2f}",
     "convolutions' share": "{:.0%}",

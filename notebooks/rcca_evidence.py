@@ -30,37 +30,18 @@
 
 # %% tags=["hide-input"]
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
-from myst_nb import glue
 
-from notebooks.kit import claims, drawings
-from notebooks.kit.drawings import say, show_table
-from notebooks.kit.printed import printed_accuracy
-from vidattn import figures
+from notebooks.kit.drawings import dot_plot, say, show_rows, show_table
+from notebooks.kit.printed import printed_top1
+from notebooks.kit.recorded import Evidence, plain
+from vidattn.video.synthetic import SyntheticSpec, render
 
-figures.use_style()
-study, card, rows = claims.open_records(Path("."), "rcca")
-judged = claims.judge(study, rows, card)
-accuracy = claims.accuracies(study, rows)
-KINDS = dict.fromkeys(study.variants, "baseline") | {"oracle": "oracle"}
-for name, placed in study.variants.items():
-    if placed:
-        KINDS[name] = placed[0].kind.removeprefix("recurrent_")
-shared = card.seeds[: study.seeds]  # that all primary variants have
-for part in ("train", "test"):
-    glue(f"rcca-{part}-clips", study.base["data"][part]["clips"], display=False)
-missing = [name for name in study.variants if name not in accuracy]
-seeds = [len(accuracy.get(name, ())) for name in study.primary]
-primary = sum(seeds)
-Markdown(
-    f"{len(rows)} runs are recorded: {min(seeds)} seeds or more of each primary "
-    f"variant, and {len(rows) - primary} exploratory runs."
-    + (f" Not run: {', '.join(missing)}." if missing else "")
-)
+page = Evidence("rcca")
+accuracy = page.accuracies
+page.say_recorded()
 
 # %% [markdown]
 # ## The three primary claims
@@ -73,21 +54,10 @@ Markdown(
 # training clips, {glue:text}`rcca-test-clips` test clips and one backbone.
 
 # %% tags=["hide-input"]
-Markdown(
-    claims.claims_table(study, judged, card, rows)
-    if judged
-    else f"**No verdict yet**: {min(seeds)} of {study.seeds} seeds are recorded."
-)
+page.claims_table()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims: mean paired difference of accuracies in the claimed direction and its 95% interval over the seeds (0.01 is one point). Open diamonds: the effect predicted beforehand.", "name": "fig-rcca-claims"}, "image": {"alt": "Horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
-shown = [claim for claim in study.claims if claim.id in judged]
-named = {claim.id: f"{claim.better} over {claim.worse}" for claim in shown}
-drawings.interval_plot(
-    {named[claim.id]: judged[claim.id].interval for claim in shown},
-    "difference of accuracies, positive as claimed",
-    kinds={name: "crisscross" for name in named.values()},
-    predicted={named[claim.id]: claim.effect for claim in shown},
-)
+page.claims_plot("difference of accuracies", "crisscross")
 
 # %% [markdown]
 # ## What the number of passes may do, and does
@@ -100,13 +70,11 @@ drawings.interval_plot(
 # near-ties happen to fall, not necessarily at one half. The bound is one on average, and the runs
 # lie far below it.
 
+
 # %% tags=["hide-input"]
-from vidattn.video.synthetic import SyntheticSpec, render
-
-
 def largest_additive(task):
     """The share of the test clips outside the rarest of the four cases."""
-    spec = SyntheticSpec(**{**study.base["data"]["test"], "task": task, "noise": 0.0})
+    spec = SyntheticSpec(**{**page.clips_described["test"], "task": task, "noise": 0.0})
     cases = []
     for index in range(spec.clips):
         scene = render(spec, index)
@@ -118,37 +86,32 @@ def largest_additive(task):
 
 
 bounds = {task: largest_additive(task) for task in ("apart", "aligned")}
+tasks = {name: "aligned" if "aligned" in name else "apart" for name in accuracy}
 bounded = [
     name
-    for name, placed in study.variants.items()
-    if name in accuracy and name != "oracle"
-    if not placed or (placed[0].options.get("passes") == 1 and "aligned" not in name)
+    for name in accuracy
+    for placed in [page.ledger.variants[name]]
+    if name != "oracle"
+    if not placed or (placed[0].options.get("passes"), tasks[name]) == (1, "apart")
 ]
 lines = []
 for name in bounded:
-    bound = bounds["aligned" if "aligned" in name else "apart"]
-    assert max(accuracy[name]) < bound - 10
-    lines.append(
-        (name, len(accuracy[name]), min(accuracy[name]), max(accuracy[name]), bound)
-    )
-columns = ["variant", "seeds", "lowest, %", "highest, %", "additive at most, %"]
-pd.DataFrame(lines, columns=columns).style.hide(axis="index").format(precision=1)
+    found, bound = accuracy[name], bounds[tasks[name]]
+    assert max(found) < bound - 10
+    lines.append((name, len(found), min(found), max(found), bound))
+plain(lines, ["variant", "seeds", "lowest, %", "highest, %", "additive at most, %"])
 
 # %% [markdown]
 # And the runs that are not bounded: is there a run above the bound? In *aligned* one pass lifts it.
 
 # %% tags=["hide-input"]
 lines = []
-for name in accuracy:
-    if name not in bounded and name != "oracle":
-        task = "aligned" if "aligned" in name else "apart"
-        over = sum(value > bounds[task] for value in accuracy[name])
-        lines.append((task, name, len(accuracy[name]), over, max(accuracy[name])))
+for name, found in accuracy.items():
+    if name not in (*bounded, "oracle"):
+        over = sum(value > bounds[tasks[name]] for value in found)
+        lines.append((tasks[name], name, len(found), over, max(found)))
 columns = ["clips", "variant", "seeds", "of them above the bound", "highest, %"]
-frame = pd.DataFrame(lines, columns=columns).sort_values(
-    ["clips", "variant"], kind="stable"
-)
-frame.style.hide(axis="index").format(precision=1)
+plain(sorted(lines), columns)
 
 # %% [markdown]
 # ## All variants
@@ -158,34 +121,14 @@ frame.style.hide(axis="index").format(precision=1)
 # clips without a second object.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips after the last epoch. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below RCCA gamma=0 are exploratory. The line: one half.", "name": "fig-rcca-variants"}, "image": {"alt": "A row of dots for each variant against top-1 accuracy."}}
-drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
+dot_plot(accuracy, "top-1 accuracy (%)", kinds=page.kinds, reference=50)
 
 # %% [markdown]
 # The same numbers, with the paper's beside them. Its networks, data and places differ: only the
 # *order* within a table could ever agree.
 
 # %% tags=["hide-input"]
-PRINTED = {
-    "baseline": "VI: TSM",
-    "NL": "VI: TSM+NL*1",
-    "RCCA": "VI: TSM+RCCA*1",
-    **{f"RCCA R={R}": f"IV: R={R}" for R in (1, 2, 4)},
-    **{f"RCCA {of}": f"I: structure {of}" for of in "bcd"},
-    **{f"RCCA gamma={start}": f"II: gamma0={start}" for start in ("0", "0.5")},
-    **{f"RCCA C_d=1/{part}": f"V: Cd=1/{part}" for part in (2, 8, 16)},
-    "RCCA res4": "III: conv4_5",
-}
-top1 = {
-    (cell["table"], cell["row"], cell["dataset"]): cell["printed"]
-    for cell in printed_accuracy("RCCA-3D")
-    if cell["metric"] == "top1"
-}
-beside = {}
-for name, place in PRINTED.items():
-    table, row = place.split(": ")
-    beside[name] = f"{top1[table, row, 'ucf101']} (Table {table})"
-table = claims.accuracy_table(study, rows, beside)
-table.style.hide(axis="index").format(precision=1)
+page.table("ucf101")
 
 # %% [markdown]
 # ## What the paper's accuracies can bear
@@ -198,20 +141,17 @@ table.style.hide(axis="index").format(precision=1)
 
 # %%
 VARIED = ("I", "II", "III", "IV", "V")
-tables = pd.Series(
-    {key[:2]: float(value) for key, value in top1.items() if key[0] in VARIED}
-)
+top1 = {name: printed_top1("RCCA-3D", name) for name in ("ucf101", "hmdb51")}
+tables = pd.Series(top1["ucf101"]).loc[[*VARIED]].astype(float)
 best, bare = tables.max(), tables["I", "TSM"]
 assert all(tables[table].max() == best for table in VARIED)
-others = tables[
-    (tables < best) & (tables.index.get_level_values(1) != "TSM")
-].to_numpy()
+others = tables[tables < best].drop("TSM", level=1).to_numpy()
 assert len(others) == 13 and abs(others.mean() - bare) < abs(others.mean() - best)
 # Table XI: "the average accuracy on the three splits". Its NL row equals, rounded,
 # split 1 of Table VI, of two different networks.
 for data, blocks in {"ucf101": 5, "hmdb51": 1}.items():
-    rounded = f"{float(top1['VI', f'TSM+NL*{blocks}', data]):.1f}"
-    assert rounded == top1["XI", "TSM + NL [12]", data]
+    rounded = f"{float(top1[data]['VI', f'TSM+NL*{blocks}']):.1f}"
+    assert rounded == top1[data]["XI", "TSM + NL [12]"]
 
 # %% [markdown]
 # So is the chosen one a better network, or the best of fourteen runs of networks that are about
@@ -249,29 +189,28 @@ say(
 # than for another.
 
 # %% tags=["hide-input"]
-EPOCHS = [f"epoch {n}" for n in range(1, study.base["optim"]["epochs"] + 1)]
-tested = pd.DataFrame(
-    [[row.variant, row.seed, *row.epoch_top1] for row in rows],
-    columns=["variant", "seed", *EPOCHS],
-)
-curves = 100 * tested[EPOCHS]
-tested[EPOCHS] = curves
-tested["best epoch"] = curves.max(axis=1)
-tested["last epoch"] = curves[EPOCHS[-1]]
-tested["last two"] = curves[EPOCHS[-2:]].mean(axis=1)
+epochs = [f"epoch {n + 1}" for n in range(page.ledger.base["optim"]["epochs"])]
 RULES = {
     "last": "last epoch",
     "best epoch": "best epoch",
     "mean of the last two": "last two",
 }
+rules = [*RULES.values()]
+tested = pd.DataFrame(
+    [[row.variant, row.seed, *row.epoch_top1] for row in page.records],
+    columns=["variant", "seed", *epochs],
+)
+tested[epochs] *= 100
+tested["best epoch"] = tested[epochs].max(axis=1)
+tested["last epoch"] = tested[epochs[-1]]
+tested["last two"] = tested[epochs[-2:]].mean(axis=1)
 
 groups = tested.groupby("variant")
-means = groups[[*EPOCHS, *RULES.values()]].mean().loc[[*accuracy]]
-ranks = means[[*RULES.values()]].rank(ascending=False, method="min").astype(int)
-table = means[EPOCHS].copy()
+means = groups[[*epochs, *rules]].mean().loc[[*accuracy]]
+ranks = means[rules].rank(ascending=False, method="min").astype(int)
+table = means.drop(columns="last epoch")  # the last is the last column
 table.insert(0, "seeds", groups.size())
-for name in ("best epoch", "mean of the last two"):  # the last is the last column
-    table[name] = means[RULES[name]]
+table = table.rename(columns={"last two": "mean of the last two"})
 for name, rule in RULES.items():
     table[f"rank: {name}"] = ranks[rule]
 table = table.reset_index()
@@ -279,19 +218,20 @@ show_table(table.map(lambda cell: f"{cell:.1f}" if isinstance(cell, float) else 
 
 # %% tags=["hide-input"]
 lines = []
-for claim in study.claims:
-    line = {"difference, points": f"{claim.better} over {claim.worse}"}
-    for name, rule in RULES.items():
-        by_seed = tested.pivot(index="seed", columns="variant", values=rule)
-        line[name] = f"{(by_seed[claim.better] - by_seed[claim.worse]).mean():+.1f}"
-    lines.append(line)
-show_table(pd.DataFrame(lines))
-moved = ranks[["best epoch", "last two"]].sub(ranks["last epoch"], axis=0).abs()
+for claim in page.ledger.claims:
+    by_seed = tested.pivot(index="seed", columns="variant", values=rules)
+    gained = by_seed.xs(claim.better, level=1, axis=1).sub(
+        by_seed.xs(claim.worse, level=1, axis=1)
+    )
+    gained = [f"{gained[rule].mean():+.1f}" for rule in rules]
+    lines.append((f"{claim.better} over {claim.worse}", *gained))
+show_rows(lines, ["difference, points", *RULES])
+moved = ranks.sub(ranks["last epoch"], axis=0).abs()
 farthest = moved["best epoch"].idxmax()
 lift = (means["best epoch"] - means["last epoch"]).mean()
 say(
     f"Judged by its best epoch instead of its last, a network of {farthest!r} moves "
-    f"{moved.loc[farthest, 'best epoch']} ranks of {len(table)}, and "
+    f"{moved['best epoch'].max()} ranks of {len(table)}, and "
     f"{(moved['best epoch'] > 0).sum()} variants move at all; by the mean of the last "
     f"two epochs {(moved['last two'] > 0).sum()} do. The best epoch is {lift:.1f} points "
     "above the last on average, chosen on the very clips that it is judged by. Ranks of "
@@ -314,20 +254,19 @@ say(
 
 # %% tags=["hide-input"]
 rules = ["best epoch", "last epoch", "last two"]
-compared = tested[tested.variant.isin(study.primary) & tested.seed.isin(shared)]
+primary = tested.variant.isin(page.ledger.primary)
+compared = tested[primary & tested.seed.isin(page.promised)]
 average = compared.groupby("variant", sort=False)[rules].mean()
 average.index.name = "network"
 lift = (average["best epoch"] - average["last epoch"]).rename("best less last")
 by_rule = average.rank(ascending=False).astype(int).add_prefix("rank, ")
-table = pd.concat([average, lift, by_rule], axis=1)
-display(
-    table.style.format(precision=1).set_caption(
-        "Top-1 accuracy in percent by the epoch that is reported, mean over the "
-        f"ledger's {len(shared)} seeds, and the ranks that follow."
-    )
+pd.concat([average, lift, by_rule], axis=1).style.format(precision=1).set_caption(
+    "Top-1 accuracy in percent by the epoch that is reported, mean over the ledger's "
+    f"{len(page.promised)} seeds, and the ranks that follow."
 )
 
 
+# %% tags=["hide-input"]
 def share_of_wins(ours, bare):
     return (np.array(ours)[:, None] > np.array(bare)).mean()
 
@@ -353,13 +292,7 @@ pd.DataFrame(wins).T.style.format("{:.0%}").set_caption(
 # bytes). The commit on the card is the one that was checked out when a run *ended*.
 
 # %% tags=["hide-input"]
-Markdown(claims.still_true(study, rows))
+page.still_true()
 
 # %% tags=["hide-input"]
-data = study.experiment("RCCA", 0).data.key()
-drawings.run_card(
-    rows,
-    data=f"synthetic, key {data[:12]} (oracle, aligned: their own)",
-    versions=card.versions,
-    parameters={"ledger": card.ledger_commit[:12]},
-)
+page.run_card("RCCA", "oracle, aligned: their own")

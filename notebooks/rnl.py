@@ -829,7 +829,7 @@ looking = {
     for name in WITH_MAPS
     if name in trained and (name != "RNL" or fits)
 }
-fooled, crop = 1, page.study.experiment("RNL", 0).sampling.size
+fooled, crop = 1, page.ledger.experiment("RNL", 0).sampling.size
 if "baseline" in trained and page.synthetic:
     bare = page.results["baseline", page.card.seeds[0]]
     guesses, truth = bare.logits().argmax(1), bare.labels()

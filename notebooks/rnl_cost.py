@@ -28,7 +28,7 @@ from pathlib import Path
 import pandas as pd
 
 from notebooks.kit.drawings import say, stacked_bars
-from notebooks.kit.printed import efficiency, report
+from notebooks.kit.printed import report
 from notebooks.kit.printed.networks import channel_wise_region
 from notebooks.kit.printed.rnl import conventions, network
 from vidattn import figures
@@ -54,8 +54,7 @@ def counted(make):
 # product is counted: no figure of the paper is meant to equal it.
 
 # %% tags=["hide-input"]
-printed = efficiency("RNL")
-cost = report.named(printed)
+printed, cost = report.printed_costs("RNL")
 report.show_costs(printed)
 
 # %% [markdown]
@@ -66,11 +65,7 @@ report.show_costs(printed)
 # Kinetics' classes) and which carry one or two.
 
 # %% tags=["hide-input"]
-agreeing, by_fit, unexplained = report.agreements(printed)
-say(
-    f"{agreeing} of {len(printed)} figures agree with the model that the text "
-    f"describes, {by_fit} under a fitted reading, {unexplained} not at all."
-)
+report.say_agreements(printed)
 choices = {
     "coded": "F_theta as a masked convolution, the mask counted; 3×3×3 in res4",
     "classes_400_174": "Something-Something with a classifier for 400 classes",
@@ -79,9 +74,10 @@ choices = {
     "cbam_gate": "CBAM with that gate and a batch normalisation (a guess)",
     "bare_context": "GC without its layer normalisation (a guess)",
 }
-distinct = {(c.row, c.metric.split()[0], c.printed) for c in report.fitted(printed)}
+fitted = report.fitted(printed)
+distinct = {(c.row, c.metric.split()[0], c.printed) for c in fitted}
 say(
-    f"{len(choices)} choices stand behind {by_fit} fitted figures, {len(distinct)} of "
+    f"{len(choices)} choices stand behind {len(fitted)} fitted figures, {len(distinct)} of "
     "them distinct: the rows on Something-Something repeat those on Kinetics digit for "
     "digit."
 )
@@ -144,13 +140,9 @@ say(
 networks = {"baseline": None, "+5 NL": NonLocal, "+5 RNL": RegionNonLocal}
 kinds = pd.DataFrame({name: counted(make).by_kind for name, make in networks.items()}).T
 backbone = kinds["conv"]["baseline"]
-parts = pd.DataFrame(
-    {
-        "backbone": backbone,
-        "blocks' convolutions": kinds["conv"] - backbone,
-        "blocks' attention": kinds["attention"],
-    }
-)
+parts = pd.DataFrame({"backbone": backbone}, index=kinds.index)
+parts["blocks' convolutions"] = kinds["conv"] - backbone
+parts["blocks' attention"] = kinds["attention"]
 colours = ["baseline", "region", "nonlocal"]
 stacked_bars({"multiply-adds, GMAC": parts / 1e9}, colours, height=1.9)
 
@@ -158,11 +150,8 @@ stacked_bars({"multiply-adds, GMAC": parts / 1e9}, colours, height=1.9)
 full = {name: cost["III K400", name, "FLOPs G"] for name in networks}
 totals = kinds.sum(axis=1) / 1e9
 assert all(abs(totals[name] - full[name].all_counted) < 1e-9 for name in full)
-nl, rnl, claim = (
-    full["+5 NL"],
-    full["+5 RNL"],
-    cost["text", "RNL vs NL", "FLOPs saved G"],
-)
+nl, rnl = full["+5 NL"], full["+5 RNL"]
+claim = cost["text", "RNL vs NL", "FLOPs saved G"]
 saved = nl.all_counted - rnl.all_counted
 say(
     f"As printed, RNL saves {claim.printed} of {nl.printed} G, "

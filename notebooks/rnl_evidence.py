@@ -28,42 +28,20 @@
 # recorded.
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from IPython.display import Markdown
-from myst_nb import glue
 
-from notebooks.kit import claims, drawings
 from notebooks.kit.claims import mean_interval, paired_interval
-from notebooks.kit.printed import printed_accuracy
+from notebooks.kit.drawings import dot_plot, say
+from notebooks.kit.recorded import Evidence
 from vidattn import figures
 
-figures.use_style()
-study, card, rows = claims.open_records(Path("."), "rnl")
-judged = claims.judge(study, rows, card)
-KINDS = {
-    "NL": "nonlocal",
-    "NL twice": "nonlocal",
-    "SE": "squeeze_excite",
-    "CBAM": "cbam",
-    "GC": "global_context",
-    "SE+RNL": "chain",
-    "oracle": "oracle",
-    "baseline": "baseline",
-}
-KINDS |= {name: "region" for name in study.variants if name.startswith("RNL")}
-for part in ("train", "test"):
-    glue(f"{part}-clips", study.base["data"][part]["clips"], display=False)
-counts = pd.Series([row.variant for row in rows]).value_counts()
-missing = [name for name in study.variants if name not in counts]
-note = f" Not run: {', '.join(missing)}." if missing else ""
-Markdown(
-    f"{len(rows)} runs are recorded: {counts.get('RNL', 0)} seeds of each primary variant, "
-    f"{counts.drop(list(study.primary), errors='ignore').sum()} exploratory runs.{note}"
+page = Evidence("rnl")
+say(
+    f"{len(page.records)} runs are recorded: {page.seeds} seeds of each primary "
+    f"variant, {page.exploratory} exploratory runs.{page.not_run}"
 )
 
 # %% [markdown]
@@ -80,9 +58,9 @@ Markdown(
 #   1.9 points after 50 epochs on Kinetics, are below it; about effects of that size only the
 #   intervals speak, and only for these clips. Nothing here confirms or refutes a number on
 #   Kinetics.
-# - The intervals are over training seeds. All runs share {glue:text}`train-clips` training clips,
-#   {glue:text}`test-clips` test clips and one backbone; each claim has its own 95%, uncorrected for
-#   there being four.
+# - The intervals are over training seeds. All runs share {glue:text}`rnl-train-clips` training
+#   clips, {glue:text}`rnl-test-clips` test clips and one backbone; each claim has its own 95%,
+#   uncorrected for there being four.
 # - The bare backbone can see the whole clip from its last stage, so it can learn the relation
 #   without a block, and partly does. Whether *any* block is worth something within this budget is
 #   seen in the row of NL, not assumed. {ref}`pnl-evidence` found later, on its own clips and
@@ -93,7 +71,7 @@ Markdown(
 #   kept.
 
 # %% tags=["hide-input"]
-Markdown(claims.claims_table(study, judged, card, rows))
+page.claims_table()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The primary claims: mean paired difference in the claimed direction and its 95% interval over ten seeds. Open diamonds: the effect predicted beforehand. The first three are differences of accuracies (0.1 is ten points), the last a difference of cosines.", "name": "fig-rnl-claims"}, "image": {"alt": "Four horizontal intervals, one a claim, beside a line at zero and open diamonds for the predicted effects."}}
 short = {
@@ -102,13 +80,7 @@ short = {
     "regions-against-noise": "RNL over RNL 1x1x1, noise 0.2",
     "query-specific-maps": "NL's maps more alike than RNL's",
 }
-shown = [claim for claim in study.claims if claim.id in judged]
-drawings.interval_plot(
-    {short[claim.id]: judged[claim.id].interval for claim in shown},
-    "difference, positive as claimed",
-    kinds={name: "region" for name in short.values()},
-    predicted={short[claim.id]: claim.effect for claim in shown},
-)
+page.claims_plot("difference", "region", short)
 
 # %% [markdown]
 # ## All variants
@@ -120,8 +92,7 @@ drawings.interval_plot(
 # lack to it is the relation.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top-1 accuracy on the test clips. Faint dots are seeds, strong ones means, with 95% intervals where there are three seeds or more. Rows below RNL 1x1x1 are exploratory. The line: guessing between the directions of the two objects.", "name": "fig-rnl-variants"}, "image": {"alt": "A row of dots for each variant. The oracle lies alone at the right end, CBAM alone at the left; all others overlap."}}
-accuracy = claims.accuracies(study, rows)
-drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
+dot_plot(page.accuracies, "top-1 accuracy (%)", kinds=page.kinds, reference=50)
 
 # %% [markdown]
 # The same numbers, with the paper's beside them. Its networks are far larger, its data are real and
@@ -134,29 +105,7 @@ drawings.dot_plot(accuracy, "top-1 accuracy (%)", kinds=KINDS, reference=50)
 # mechanism; it was not tested.
 
 # %% tags=["hide-input"]
-PRINTED = {
-    "baseline": ("III", "baseline"),
-    "NL": ("III", "+ 5 NL"),
-    "RNL": ("III", "+ 5 RNL"),
-    "SE": ("III", "+ 5 SE"),
-    "CBAM": ("III", "+ 5 CBAM"),
-    "GC": ("III", "+ 5 GC"),
-    "SE+RNL": ("III", "+ 5 [SE+RNL]"),
-    "RNL dot product": ("II(b)", "1 dot-product"),
-    "RNL cosine": ("II(b)", "1 cosine"),
-    "RNL average": ("II(c)", "average pooling"),
-    "RNL max": ("II(c)", "max pooling"),
-}
-PRINTED |= {
-    f"RNL {k}": ("II(a)", f"kernel {k}") for k in ("1x1x1", "3x1x1", "1x3x3", "3x5x5")
-}
-cells = {
-    (cell["table"], cell["row"]): cell["printed"]
-    for cell in printed_accuracy("RNL")
-    if cell["dataset"] == "kinetics400" and cell["metric"] == "top1"
-}
-beside = {name: f"{cells[place]} ({place[0]})" for name, place in PRINTED.items()}
-claims.accuracy_table(study, rows, beside).style.hide(axis="index").format(precision=1)
+page.table("kinetics400", "{} ({})")
 
 # %% [markdown]
 # ## At growing noise
@@ -165,8 +114,8 @@ claims.accuracy_table(study, rows, beside).style.hide(axis="index").format(preci
 # at pixel noise 0.1. Here they are tested at other levels, without further training.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy at growing test noise: mean and pointwise 95% band over ten seeds. The networks were trained at 0.1.", "name": "fig-rnl-noise"}, "image": {"alt": "Four lines of accuracy against pixel noise with overlapping bands."}}
-TRAINED_AT = study.experiment("RNL", 0).data.test.noise
-metrics = {level: f"noise {level:g}" for level in study.measures.noise} | {
+TRAINED_AT = page.ledger.experiment("RNL", 0).data.test.noise
+metrics = {level: f"noise {level:g}" for level in page.ledger.measures.noise} | {
     TRAINED_AT: "top1"
 }
 noise, top1 = (
@@ -175,9 +124,9 @@ noise, top1 = (
 )
 tested = pd.DataFrame(
     {"network": name, noise: level, top1: 100 * share}
-    for name in study.primary
+    for name in page.ledger.primary
     for level, metric in metrics.items()
-    for share in claims.values(rows, name, metric).values()
+    for share in page.values(name, metric).values()
 )
 fig, axis = plt.subplots(figsize=(figures.WIDTH, 3.4), layout="constrained")
 sns.lineplot(
@@ -188,7 +137,7 @@ sns.lineplot(
     style="network",
     dashes=False,
     markers=True,
-    palette={name: figures.COLOURS[KINDS[name]] for name in study.primary},
+    palette={name: figures.COLOURS[page.kinds[name]] for name in page.ledger.primary},
     errorbar=lambda seeds: mean_interval(list(seeds))[1:],
     err_kws={"alpha": 0.16, "linewidth": 0},
     ax=axis,
@@ -199,19 +148,20 @@ plt.show()
 
 
 # %% tags=["hide-input"]
-def lost(name):  # accuracy that doubling the noise costs, by seed
-    before, after = (
-        claims.values(rows, name, metric) for metric in ("top1", "noise 0.2")
-    )
-    return [before[seed] - after[seed] for seed in before]
+def lost(name):  # accuracy that doubling the noise costs, by seed, in points
+    before, after = (page.values(name, metric) for metric in ("top1", "noise 0.2"))
+    return [100 * (before[seed] - after[seed]) for seed in before]
 
 
-difference = paired_interval(lost("RNL 1x1x1"), lost("RNL"))
-Markdown(
-    "The claim compares accuracies at noise 0.2. Robustness in the narrower sense is what doubling the noise costs: "
-    f"{100 * np.mean(lost('RNL')):.1f} points for RNL, {100 * np.mean(lost('RNL 1x1x1')):.1f} for RNL 1x1x1, "
-    f"{100 * np.mean(lost('NL')):.1f} for NL, {100 * np.mean(lost('baseline')):.1f} for the bare network. Regions save "
-    f"{100 * difference.mean:+.1f} points ({100 * difference.low:+.1f} to {100 * difference.high:+.1f}, paired)."
+saved = paired_interval(lost("RNL 1x1x1"), lost("RNL"))
+rnl, single, nl, bare = (
+    np.mean(lost(name)) for name in ("RNL", "RNL 1x1x1", "NL", "baseline")
+)
+say(
+    "The claim compares accuracies at noise 0.2. Robustness in the narrower sense is "
+    f"what doubling the noise costs: {rnl:.1f} points for RNL, {single:.1f} for RNL "
+    f"1x1x1, {nl:.1f} for NL, {bare:.1f} for the bare network. Regions save "
+    f"{saved.mean:+.1f} points ({saved.low:+.1f} to {saved.high:+.1f}, paired)."
 )
 
 # %% [markdown]
@@ -224,22 +174,12 @@ Markdown(
 # with a 1x1x1 kernel has the equal query and key but no region.
 
 # %% tags=["hide-input"]
-columns = ("maps alike", "maps alike without self", "own weight")
-lines = [
-    "| block | maps alike | own positions left out | weight on own position |",
-    "| --- | --- | --- | --- |",
-]
-for name in ("NL", "RNL", "RNL 1x1x1"):
-    cells = [
-        mean_interval(list(claims.values(rows, name, column).values()))
-        for column in columns
-    ]
-    lines.append(
-        f"| {name} | "
-        + " | ".join(f"{c.mean:.3f} ({c.low:.3f} to {c.high:.3f})" for c in cells)
-        + " |"
-    )
-Markdown("\n".join(lines))
+METRICS = {
+    "maps alike": "maps alike",
+    "maps alike without self": "own positions left out",
+    "own weight": "weight on own position",
+}
+page.intervals(("NL", "RNL", "RNL 1x1x1"), METRICS)
 
 # %% [markdown]
 # ## Are these the runs of this code?
@@ -253,13 +193,7 @@ Markdown("\n".join(lines))
 # still being written meanwhile.
 
 # %% tags=["hide-input"]
-Markdown(claims.still_true(study, rows))
+page.still_true()
 
 # %% tags=["hide-input"]
-data = study.experiment("RNL", 0).data.key()
-drawings.run_card(
-    rows,
-    data=f"synthetic, key {data[:12]} (oracle: its own)",
-    versions=card.versions,
-    parameters={"ledger": card.ledger_commit[:12]},
-)
+page.run_card("RNL", "oracle: its own")

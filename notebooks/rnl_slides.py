@@ -27,8 +27,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import sympy
-from IPython.display import Markdown, display
 
+from notebooks.kit.drawings import say
 from vidattn import figures
 
 figures.use_style()
@@ -54,13 +54,10 @@ def paint(value, top, left, size=22):
 
 stripes = 0.5 + 0.35 * np.sign(np.sin((rows + columns) * np.pi / 4))
 checks = 0.5 + 0.3 * np.sign(np.sin(rows * np.pi / 3) * np.sin(columns * np.pi / 3))
-for value, top, left in (
-    (stripes, 2, 2),
-    (stripes, 40, 40),
-    (checks, 2, 40),
-    (checks, 40, 2),
-):
-    paint(value, top, left)
+paint(stripes, 2, 2)
+paint(stripes, 40, 40)
+paint(checks, 2, 40)
+paint(checks, 40, 2)
 for top, left in ((32, 12), (32, 32), (12, 32), (32, 52), (53, 32)):
     away = np.hypot(rows - top, columns - left)
     scene[(away > 2.5) & (away < 5.5)] = 0.9
@@ -95,9 +92,8 @@ for top, left in ((32, 12), (32, 32), (12, 32), (32, 52), (53, 32)):
 # %%
 def windows(image, size):
     padded = np.pad(image, size // 2, mode="reflect")
-    return np.lib.stride_tricks.sliding_window_view(padded, (size, size)).reshape(
-        SIZE**2, -1
-    )
+    seen = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+    return seen.reshape(SIZE**2, -1)
 
 
 def means(image, size):
@@ -137,14 +133,11 @@ for noise in levels:
     noisy = scene + noise * rng.standard_normal(scene.shape)
     average = windows(noisy, 9).mean(axis=1).reshape(SIZE, SIZE)
     estimates[noise] = {"noisy": noisy, "average 9 × 9": average}
-    compared = {
-        "non-local, pixels": (windows(noisy, 1), noise),
-        **{f"non-local, {n} × {n}": (windows(noisy, n), noise) for n in (3, 5, 7)},
-        **{
-            f"non-local, means of {n} × {n}": (means(noisy, n), noise / n)
-            for n in (3, 7)
-        },
-    }
+    compared = {"non-local, pixels": (windows(noisy, 1), noise)}
+    for n in (3, 5, 7):
+        compared[f"non-local, {n} × {n}"] = windows(noisy, n), noise
+    for n in (3, 7):
+        compared[f"non-local, means of {n} × {n}"] = means(noisy, n), noise / n
     for name, (r, of_the_noise) in compared.items():
         estimates[noise][name], bandwidths[noise, name] = best(noisy, r, of_the_noise)
 
@@ -167,9 +160,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 own, copy = np.zeros((2, SIZE, SIZE), dtype=bool)
-own[5:21, 5:21] = (
-    True  # the inside of the upper left field: its 7 × 7 regions are whole
-)
+own[5:21, 5:21] = True  # inside of the upper left field: its 7 × 7 regions are whole
 copy[40:62, 40:62] = True
 share = {}
 for size in (1, 3, 7):
@@ -178,11 +169,10 @@ for size in (1, 3, 7):
     share[size] = w[np.ix_(own.ravel(), copy.ravel())].sum(axis=1).mean()
 assert share[3] > 2 * share[1]
 assert share[7] < 1.5 * copy.mean()
-display(
-    Markdown(
-        f"Weight of the upper left stripes on the lower right ones, at noise 0.1: {share[1]:.0%} by pixels, {share[3]:.0%} by 3 × 3 regions, "
-        f"{share[7]:.0%} by 7 × 7 regions; equal weights would give {copy.mean():.0%}."
-    )
+say(
+    "Weight of the upper left stripes on the lower right ones, at noise 0.1: "
+    f"{share[1]:.0%} by pixels, {share[3]:.0%} by 3 × 3 regions, {share[7]:.0%} by 7 × "
+    f"7 regions; equal weights would give {copy.mean():.0%}."
 )
 
 # %% [markdown]
@@ -198,12 +188,7 @@ display(
 # both at every level.
 
 # %%
-table = pd.DataFrame(
-    {
-        f"{noise}": {name: psnr(image) for name, image in found.items()}
-        for noise, found in estimates.items()
-    }
-)
+table = pd.DataFrame(estimates).map(psnr).rename(columns=str)
 table.columns.name = "PSNR, dB, at noise"
 
 
@@ -211,22 +196,15 @@ def gains(name, other="non-local, pixels"):
     return table.loc[name] - table.loc[other]
 
 
-assert (gains("non-local, 3 × 3") > 0).all()
-assert (
-    table.loc[["non-local, 5 × 5", "non-local, 7 × 7"]] < table.loc["non-local, 3 × 3"]
-).all(axis=None)
-assert (gains("non-local, 3 × 3", "non-local, means of 3 × 3") > 0).all()
-assert (gains("non-local, means of 3 × 3", "noisy")[:2] < 0).all()
-assert (
-    gains("non-local, means of 3 × 3")["0.05"] < -5
-    and gains("non-local, means of 3 × 3")["0.3"] > 0
-)
-for title, name in (
-    ("3 × 3 regions", "non-local, 3 × 3"),
-    ("Means of 3 × 3", "non-local, means of 3 × 3"),
-):
+region, averaged = "non-local, 3 × 3", "non-local, means of 3 × 3"
+assert (gains(region) > 0).all() and (gains(region, averaged) > 0).all()
+for larger in ("non-local, 5 × 5", "non-local, 7 × 7"):
+    assert (gains(larger, region) < 0).all()
+assert (gains(averaged, "noisy")[:2] < 0).all()
+assert gains(averaged)["0.05"] < -5 and gains(averaged)["0.3"] > 0
+for title, name in {"3 × 3 regions": region, "Means of 3 × 3": averaged}.items():
     listed = ", ".join(f"{g:+.1f} dB at noise {n}" for n, g in gains(name).items())
-    display(Markdown(f"{title} against pixels: {listed}."))
+    say(f"{title} against pixels: {listed}.")
 table.style.format("{:.1f}")
 
 # %% [markdown]
@@ -265,20 +243,16 @@ normal = sympy.exp(-(z**2) / (2 * spread**2)) / (spread * sympy.sqrt(2 * sympy.p
 
 
 def expected(value):
-    return sympy.simplify(
-        sympy.integrate(sympy.expand(value) * normal, (z, -sympy.oo, sympy.oo))
-    )
+    whole = (z, -sympy.oo, sympy.oo)
+    return sympy.simplify(sympy.integrate(sympy.expand(value) * normal, whole))
 
 
 mean = expected((delta + z) ** 2)
 variance = sympy.factor(expected((delta + z) ** 4) - mean**2)
 assert sympy.simplify(mean - delta**2 - 2 * sigma**2) == 0
 assert sympy.simplify(variance - 8 * sigma**4 - 8 * sigma**2 * delta**2) == 0
-display(
-    Markdown(
-        f"At one place: mean ${sympy.latex(sympy.expand(mean))}$, variance ${sympy.latex(sympy.expand(variance))}$."
-    )
-)
+mean, variance = (sympy.latex(sympy.expand(value)) for value in (mean, variance))
+say(f"At one place: mean ${mean}$, variance ${variance}$.")
 
 # %% [markdown]
 # A simulation agrees, and shows what it means for choosing: how often does a region that is truly
@@ -306,25 +280,18 @@ for n in (1, 9, 25, 49, 81):
     same, different = (first**2).mean(axis=1), ((delta_ + second) ** 2).mean(axis=1)
     relative = same.std() / same.mean()
     assert abs(same.mean() / (2 * sigma_**2) - 1) < 5 * np.sqrt(2 / n / draws)
-    assert abs(different.mean() / (delta_**2 + 2 * sigma_**2) - 1) < 5 * np.sqrt(
-        2 / n / draws
-    )
+    farther = different.mean() / (delta_**2 + 2 * sigma_**2)
+    assert abs(farther - 1) < 5 * np.sqrt(2 / n / draws)
     assert abs(relative / np.sqrt(2 / n) - 1) < 0.05
     same_mean = first.mean(axis=1) ** 2
     assert abs(same_mean.mean() / (2 * sigma_**2 / n) - 1) < 5 * np.sqrt(2 / draws)
     alternating = delta_ * (-1) ** np.arange(n)
-    by_means = [
-        wrong(same_mean, (d + second).mean(axis=1) ** 2) for d in (delta_, alternating)
-    ]
+    apart = ((d + second).mean(axis=1) ** 2 for d in (delta_, alternating))
+    by_means = [wrong(same_mean, squares) for squares in apart]
     lines.append([n, relative, np.sqrt(2 / n), wrong(same, different), *by_means])
-columns = [
-    "pixels in a region",
-    "relative spread, simulated",
-    "sqrt(2 / n)",
-    "wrong one nearer, %",
-    "by means, one sign, %",
-    "by means, signs alternate, %",
-]
+columns = ["pixels in a region", "relative spread, simulated", "sqrt(2 / n)"]
+columns += ["wrong one nearer, %", "by means, one sign, %"]
+columns.append("by means, signs alternate, %")
 found = pd.DataFrame(lines, columns=columns).set_index(columns[0])
 assert 35 < found.loc[1, columns[3]] < 45 and found.loc[49, columns[3]] < 10
 assert (found.loc[9:, columns[4]] < found.loc[9:, columns[3]] / 2).all()

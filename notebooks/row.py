@@ -68,28 +68,7 @@ from notebooks.kit.printed.cells import printed_accuracy
 from vidattn import figures
 from vidattn.cost import count
 
-parameters = full.Row(
-    row=row,
-    paper=paper,
-    cells=cells,
-    dataset=dataset,
-    data=data,
-    leave_out=leave_out,
-    splits=splits,
-    weights=weights,
-    epochs=epochs,
-    seed=seed,
-    tests=tests,
-    sampling=sampling,
-    model=model,
-    blocks=blocks,
-    optim=optim,
-    test_every_epoch=test_every_epoch,
-    members=members,
-    runs=runs,
-    workers=workers,
-    checkpoint_seconds=checkpoint_seconds,
-)
+parameters = full.Row(**{field: globals()[field] for field in full.Row.model_fields})
 parameters.check()
 figures.use_style()
 
@@ -102,25 +81,16 @@ figures.use_style()
 
 # %%
 described = parameters.described()
-shape = (
-    1,
-    3,
-    described.sampling.frames,
-    described.sampling.size,
-    described.sampling.size,
-)
-for member in members or [row]:
-    if not members:
-        cost = count(parameters.network, shape)
-        print(
-            f"{member}: {cost.macs / 1e9:.3f} GMAC a clip, {cost.params / 1e6:.3f} M parameters"
-        )
-        print(
-            "blocks:",
-            [f"{b.kind} at {dict(b.places)}" for b in described.blocks] or "none",
-        )
-    else:
+clip = described.sampling
+if members:
+    for member in members:
         print("the mean score of", member)
+else:
+    cost = count(parameters.network, (1, 3, clip.frames, clip.size, clip.size))
+    gmac, millions = cost.macs / 1e9, cost.params / 1e6
+    print(f"{row}: {gmac:.3f} GMAC a clip, {millions:.3f} M parameters")
+    placed = [f"{block.kind} at {dict(block.places)}" for block in described.blocks]
+    print("blocks:", placed or "none")
 
 # %% [markdown]
 # ## Training and testing

@@ -23,50 +23,37 @@
 
 # %% tags=["hide-input"]
 from collections import Counter
-from pathlib import Path
 
-from notebooks.kit import claims, drawings
-from notebooks.kit.drawings import say
+from notebooks.kit.drawings import interval_plot, say
+from notebooks.kit.recorded import Recorded
 from vidattn import figures
 
 figures.use_style()
 PAPERS = {"rnl": "region", "pnl": "pyramid", "rcca": "crisscross", "gta": "temporal"}
-opened = {paper: claims.open_records(Path("."), paper) for paper in PAPERS}
-judged = {
-    paper: claims.judge(study, rows, card)
-    for paper, (study, card, rows) in opened.items()
-}
-verdicts = Counter(of.verdict for all_of in judged.values() for of in all_of.values())
-total = sum(len(study.claims) for study, *_ in opened.values())
+opened = {paper: Recorded(paper) for paper in PAPERS}
+verdicts = Counter(
+    judged.verdict for of in opened.values() for judged in of.judged.values()
+)
+total = sum(len(of.ledger.claims) for of in opened.values())
 assert total == verdicts.total()  # none is left out
-runs = sum(len(rows) for *_, rows in opened.values())
-
-
-def table_of(paper):
-    """The claims of a paper, with a line on records of uncommitted code."""
-    ledger, card, records = opened[paper]
-    return claims.claims_table(ledger, judged[paper], card, records)
-
-
+runs = sum(len(of.records) for of in opened.values())
+listed = ", ".join(f"**{number} {name}**" for name, number in verdicts.most_common())
 say(
-    f"{total} claims: "
-    + ", ".join(f"**{number} {verdict}**" for verdict, number in verdicts.most_common())
-    + f". {runs} recorded runs stand behind them and behind the exploratory rows."
+    f"{total} claims: {listed}. {runs} recorded runs stand behind them and behind the "
+    "exploratory rows."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Each claim's measured difference and its 95% interval over the paired seeds, in units of the effect that was predicted. Open diamonds: the prediction. An interval that lies wholly above the tolerance, half of the prediction everywhere (thin line), is reproduced; one wholly below it is not.", "name": "fig-verdicts"}, "image": {"alt": "A row for each claim, coloured by paper, with its interval beside zero, the thin line at one half, and open diamonds at one."}}
 scaled, kinds = {}, {}
-for paper, (study, *_) in opened.items():
-    for claim in study.claims:
+for paper, of in opened.items():
+    for claim in of.ledger.claims:
         assert abs(claim.tolerance - claim.effect / 2) < 1e-12
-        name = f"{study.paper}: {claim.better} over {claim.worse}, {claim.metric}".removesuffix(
-            ", top1"
-        )
-        scaled[name] = [
-            value / claim.effect for value in judged[paper][claim.id].interval
-        ]
+        metric = "" if claim.metric == "top1" else f", {claim.metric}"
+        name = f"{of.ledger.paper}: {claim.better} over {claim.worse}{metric}"
+        interval = of.judged[claim.id].interval
+        scaled[name] = [value / claim.effect for value in interval]
         kinds[name] = PAPERS[paper]
-figure = drawings.interval_plot(
+figure = interval_plot(
     scaled,
     "measured difference / predicted effect",
     kinds=kinds,
@@ -85,7 +72,7 @@ figure
 # {doc}`rnl`; its runs are on {doc}`rnl_evidence`.
 
 # %% tags=["hide-input"]
-say(table_of("rnl"))
+opened["rnl"].claims_table()
 
 # %% [markdown]
 # ## PNL
@@ -93,7 +80,7 @@ say(table_of("rnl"))
 # {doc}`pnl`; its runs are on {doc}`pnl_evidence`.
 
 # %% tags=["hide-input"]
-say(table_of("pnl"))
+opened["pnl"].claims_table()
 
 # %% [markdown]
 # ## RCCA-3D
@@ -101,7 +88,7 @@ say(table_of("pnl"))
 # {doc}`rcca`; its runs are on {doc}`rcca_evidence`.
 
 # %% tags=["hide-input"]
-say(table_of("rcca"))
+opened["rcca"].claims_table()
 
 # %% [markdown]
 # ## GTA
@@ -109,4 +96,4 @@ say(table_of("rcca"))
 # {doc}`gta`; its runs are on {doc}`gta_evidence`.
 
 # %% tags=["hide-input"]
-say(table_of("gta"))
+opened["gta"].claims_table()

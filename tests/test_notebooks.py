@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from notebooks.kit.build import at_scale
+from notebooks.kit.chapter import Chapter
 from notebooks.kit.notebook import TAG, Notebook, read_notebook, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +87,7 @@ def test_every_glued_name_that_the_prose_shows_is_glued(name: str) -> None:
         for call in re.findall(r"glue\(\*\*\{(.*?)\}\)", code)
         for text in re.findall(r'f"([^"]+)": ', call)
     ]
+    made += [rf"{name}-\w+-clips" for name in re.findall(r'Evidence\("(\w+)"', code)]
     called = keywords(ast.parse(code))
     for method, names in of_chapter().items():
         called |= names if f"page.{method}(" in code else set()
@@ -120,3 +122,11 @@ def test_a_page_without_parameters_has_no_files_of_them() -> None:
 def test_pages_need_no_network() -> None:
     for name in PAGES:
         assert not re.search(r"https?://|src=|@import", sources(name, "code")), name
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in PAGES if "= Chapter(" in sources(n, "code")]
+)
+def test_no_parameter_has_the_name_of_something_that_a_page_has(name: str) -> None:
+    assert page(name).defaults
+    assert not {key for key in page(name).defaults if hasattr(Chapter, key)}

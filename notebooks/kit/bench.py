@@ -31,12 +31,13 @@ from vidattn.backbones import place as put
 from vidattn.blocks import RegionNonLocal, make_block
 from vidattn.blocks.pairwise import unflatten
 from vidattn.cost import count
+from vidattn.yamlfile import read_yaml
 
 Shape = tuple[int, int, int, int, int]
 Wanted = tuple[str, Mapping[str, Any]]  # a block's kind and options
-Network = tuple[
-    str, Mapping[str, Any], Mapping[str, Sequence[int]]
-]  # a backbone, its options, places
+# A backbone, its options, places.
+Network = tuple[str, Mapping[str, Any], Mapping[str, Sequence[int]]]
+DATA = Path(__file__).with_name("bench.yaml")
 CONTROL: Wanted = ("naive", {})
 BARE: Wanted = ("bare", {})  # in a network: no block
 PASSES = ("forward", "training")  # without gradients; with the backward pass
@@ -58,50 +59,17 @@ class Suite(NamedTuple):
     network: Network | None = None
 
 
-# Where a ResNet-50 on 8 frames of 224 x 224 pixels has its blocks; and for PNL a map
-# whose sides 8 divides, beside one where 28 / 8 is no whole number.
-_RES50: dict[str, Shape] = {"res3": (1, 512, 8, 28, 28), "res4": (1, 1024, 8, 14, 14)}
-_SIDES: dict[str, Shape] = {
-    "32 x 32": (1, 512, 8, 32, 32),
-    "28 x 28": (1, 512, 8, 28, 28),
-}
-_RNL = (
-    "nonlocal",
-    "region",
-    "squeeze_excite",
-    "additive_squeeze_excite",
-    "cbam",
-    "global_context",
-    "chain",
-)
-_NL: dict[str, Wanted] = {
-    "NL": ("nonlocal", {}),
-    "NL, keys pooled after": ("nonlocal", {"pool_keys": "after"}),
-}
-_PNL: dict[str, Wanted] = {
-    **_NL,
-    "NL, keys pooled before": ("nonlocal", {"pool_keys": "before"}),
-    "PNL, n = 2": ("pyramid", {"scales": 2}),
-    "PNL, n = 4": ("pyramid", {"scales": 4}),
-}
-_RCCA: dict[str, Wanted] = {
-    **_NL,
-    "RCCA-3D, R = 1": ("recurrent_crisscross", {"passes": 1}),
-    "RCCA-3D, R = 3": ("recurrent_crisscross", {}),
-}
-_GTA: dict[str, Wanted] = {
-    **_NL,
-    "DNL": ("decoupled_nonlocal", {}),
-    "DNL, keys pooled after": ("decoupled_nonlocal", {"pool_keys": "after"}),
-    "GTA": ("global_temporal_attention", {}),
-    "GTA, keys pooled after": ("global_temporal_attention", {"pool_keys": "after"}),
-}
-SUITES = {
-    "rnl": Suite(_RES50, {kind: (kind, {}) for kind in _RNL}),
-    "pnl": Suite(_SIDES, _PNL),
-    "rcca": Suite(_RES50, _RCCA),
-    "gta": Suite(_RES50, _GTA),
-}
+def _read_suites() -> dict[str, Suite]:
+    def suite(of: dict[str, Any]) -> Suite:
+        shapes = {name: tuple(shape) for name, shape in of["shapes"].items()}
+        return Suite(
+            shapes, {name: tuple(block) for name, block in of["blocks"].items()}
+        )
+
+    return {name: suite(of) for name, of in read_yaml(DATA).items()}
+
+
+SUITES = _read_suites()
 
 
 class NaiveRegion(RegionNonLocal):
@@ -144,14 +112,10 @@ def build(wanted: Wanted, channels: int, network: Network | None = None) -> nn.M
     if network is not None:
         backbone, given, places = network
         model = BACKBONES[backbone](**given)
-        return (
-            model if wanted == BARE else put(model, places, make_block(kind, **options))
-        )
-    return (
-        NaiveRegion(channels)
-        if kind == CONTROL[0]
-        else make_block(kind, **options)(channels)
-    )
+        bare = wanted == BARE
+        return model if bare else put(model, places, make_block(kind, **options))
+    naive = kind == CONTROL[0]
+    return NaiveRegion(channels) if naive else make_block(kind, **options)(channels)
 
 
 def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
@@ -164,18 +128,14 @@ def measure(suite: Suite, rounds: int = 5) -> list[Measured]:
     Returns:
         A row for each place and block, place by place.
     """
-    rows = []
+    rows, network = [], suite.network
     for place, shape in suite.shapes.items():
-        blocks = {
-            label: build(of, shape[1], suite.network)
-            for label, of in suite.blocks.items()
-        }
+        wanted = suite.blocks.items()
+        blocks = {label: build(of, shape[1], network) for label, of in wanted}
         seconds = {what: _interleaved(blocks, shape, what, rounds) for what in PASSES}
         for label, block in blocks.items():
-            cost, mib = (
-                count(block, shape),
-                peak_in_process(suite.blocks[label], shape, suite.network),
-            )
+            cost = count(block, shape)
+            mib = peak_in_process(suite.blocks[label], shape, network)
             own = {what: seconds[what][label] for what in PASSES}
             rows.append(Measured(label, place, cost.macs, cost.params, own, mib))
     return rows
@@ -199,25 +159,18 @@ def table(suite: Suite, rounds: int = 5) -> str:
             "GMAC": f"{row.macs / 1e9:.3g}",
         }
         for what in PASSES:
-            ratios, memory = (
-                row.seconds[what] / own.seconds[what],
-                row.mib[what] / own.mib[what],
-            )
-            line[f"{what}: time"] = (
-                f"{np.median(ratios):.2g} ({ratios.min():.2g} to {ratios.max():.2g})"
-            )
-            line[f"{what}: memory"] = f"{memory:.2f}"
+            seconds, mib = row.seconds[what], row.mib[what]
+            of = seconds / own.seconds[what]
+            time = f"{np.median(of):.2g} ({of.min():.2g} to {of.max():.2g})"
+            memory = f"{mib / own.mib[what]:.2f}"
             if row is own:
-                line[f"{what}: time"] = (
-                    f"1 = {1000 * np.median(row.seconds[what]):.1f} ms"
-                )
-                line[f"{what}: memory"] = f"1 = {row.mib[what]:.0f} MiB"
+                time = f"1 = {1000 * np.median(seconds):.1f} ms"
+                memory = f"1 = {mib:.0f} MiB"
+            line |= {f"{what}: time": time, f"{what}: memory": memory}
         lines.append(line)
     sides = ["---", "---", *["---:"] * (len(lines[0]) - 2)]
-    shown = [
-        f"| {' | '.join(cells)} |"
-        for cells in (lines[0], sides, *(line.values() for line in lines))
-    ]
+    cells = [lines[0], sides, *(line.values() for line in lines)]
+    shown = [f"| {' | '.join(row)} |" for row in cells]
     control = [
         f"Control, RNL with the N x N matrix written out, {place}: forward "
         f"{peak_in_process(CONTROL, shape)['forward']:.0f} MiB, "
@@ -232,27 +185,18 @@ def ratios(text: str) -> dict[tuple[str, str], list[float]]:
     """Read a table's ratios: by block and place those of `PASSES`, time and memory of
     each.
     """
-    lines = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in text.splitlines()
-        if "|" in line
-    ]
+    lines = [line.split("|")[1:-1] for line in text.splitlines() if "|" in line]
     return {
-        (label, place): [
-            1.0 if cell.startswith("1 =") else float(cell.split()[0]) for cell in cells
-        ]
-        for label, place, _, _, *cells in lines[2:]
+        (label.strip(), place.strip()): [float(cell.split()[0]) for cell in cells]
+        for label, place, _, _, *cells in lines[2:]  # of the first, '1 = 2 ms'
     }
 
 
 def machine() -> str:
     """Return a line that says what was measured on what."""
     information = Path("/proc/cpuinfo")
-    found = (
-        re.search(r"model name\s*: (.+)", information.read_text())
-        if information.is_file()
-        else None
-    )
+    said = information.read_text() if information.is_file() else ""
+    found = re.search(r"model name\s*: (.+)", said)
     name = found[1] if found else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
     used = f"{threads} thread{'s' * (threads != 1)} of {os.cpu_count()} CPUs"
@@ -272,9 +216,8 @@ def peak_in_process(
     if not Path("/proc/self/status").exists():
         return dict.fromkeys(PASSES, math.nan)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(
-            _peaks, wanted, shape, network, torch.get_num_threads()
-        ).result()
+        threads = torch.get_num_threads()
+        return pool.submit(_peaks, wanted, shape, network, threads).result()
 
 
 def peak(run: Callable[[], object]) -> float:
@@ -284,9 +227,8 @@ def peak(run: Callable[[], object]) -> float:
     What was resident before does not count; what the function returns does. Buffers
     inside fused operators count, too.
     """
-    with suppress(
-        OSError
-    ):  # else the highest is at least the true peak: the figure errs on the high side
+    # Else the highest is at least the true peak: the figure errs on the high side.
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # resets the highest value so far
     before = _resident("VmRSS")
     kept = run()
@@ -334,11 +276,8 @@ def _peaks(
     # alive, without holes in the heap.
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**16)
     block, side = build(wanted, shape[1], network), 9 if network is None else 64
+    small = [*shape[:3], *(min(size, side) for size in shape[3:])]
     for what in PASSES:  # loads the libraries
-        _pass(
-            block,
-            [min(sizes) for sizes in zip(shape, (*shape[:3], side, side), strict=True)],
-            what,
-        )()
+        _pass(block, small, what)()
     block.zero_grad()
     return {what: peak(_pass(block, shape, what)) for what in PASSES}

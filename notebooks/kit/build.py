@@ -33,6 +33,7 @@ READ_BY_NOTEBOOKS = (
     "book/results",
     "book/ledgers",
     "notebooks/kit/printed/data",
+    "notebooks/kit/bench.yaml",
     "notebooks/full",
 )
 # They run notebooks and build pages; they cannot change what a notebook computes.
@@ -72,14 +73,11 @@ def build(root: Path, build_folder: Path, scale: str) -> Path:
         BuildError: The builder warned or failed.
     """
     folder = build_folder / scale
-    wanted = [
-        (each, resolve(each, at_scale(root, each, scale))) for each in chapters(root)
-    ]
+    pages = {}
+    wanted = [(one, resolve(one, at_scale(root, one, scale))) for one in chapters(root)]
     with _alone(build_folder):
-        pages = {
-            each.name: executed(root, build_folder, each, parameters)
-            for each, parameters in wanted
-        }
+        for one, parameters in wanted:
+            pages[one.name] = executed(root, build_folder, one, parameters)
         source, html = folder / "source", folder / "html"
         stage(root, source, pages)
         key = _site_key(root, source)
@@ -134,9 +132,8 @@ def run_notebook(
         CellError: A cell failed.
     """
     notebook = read_notebook(root / "notebooks" / f"{name}.py")
-    parameters = resolve(
-        notebook, {**(at_scale(root, notebook, scale) if scale else {}), **given}
-    )
+    usual = at_scale(root, notebook, scale) if scale else {}
+    parameters = resolve(notebook, {**usual, **given})
     with _alone(build_folder):
         done = executed(root, build_folder, notebook, parameters)
     place = build_folder / "notebooks" / f"{name}.ipynb"
@@ -153,39 +150,23 @@ def executed(
 
     Prose and the cells' display tags are taken from the notebook as it is now.
     """
-    folder = build_folder / "executed"
-    place = (
-        folder
-        / f"{notebook.name}-{notebook_key(root, notebook, parameters)[:16]}.ipynb"
-    )
+    folder, key = build_folder / "executed", notebook_key(root, notebook, parameters)
+    place = folder / f"{notebook.name}-{key[:16]}.ipynb"
     if not place.is_file():
         print(f"{notebook.path.relative_to(root)}: executing", flush=True)
-        execute(
-            notebook,
-            parameters,
-            root,
-            place,
-            failed=folder / f"{notebook.name}-failed.ipynb",
-        )
+        failed = folder / f"{notebook.name}-failed.ipynb"
+        execute(notebook, parameters, root, place, failed)
     return _with_outputs(notebook, nbformat.read(place, as_version=4))
 
 
 def notebook_key(root: Path, notebook: Notebook, parameters: Mapping[str, Any]) -> str:
     """Return a hash of all that a notebook's outputs depend on."""
     code = library(root) - {root / "notebooks" / name for name in WITHOUT_EFFECT}
-    sources = {
-        os.path.relpath(path, root): source_key(path.read_text()) for path in code
-    }
-    read = [
-        path
-        for name in READ_BY_NOTEBOOKS
-        for path in ((root / name), *(root / name).rglob("*"))
-    ]
+    sources = {os.path.relpath(one, root): source_key(one.read_text()) for one in code}
+    folders = [root / name for name in READ_BY_NOTEBOOKS]
+    read = [path for folder in folders for path in (folder, *folder.rglob("*"))]
     cells = [cell.source for cell in notebook.node.cells if cell.cell_type == "code"]
-    made_with = [
-        sys.version,
-        *(version(name) for name in ("torch", "matplotlib", "papermill")),
-    ]
+    made_with = [sys.version, *map(version, ("torch", "matplotlib", "papermill"))]
     return digest([cells, dict(parameters), sources, _file_keys(root, read), made_with])
 
 
@@ -198,11 +179,8 @@ def stage(root: Path, source: Path, pages: Mapping[str, nbformat.NotebookNode]) 
         pages: Notebooks by name.
     """
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(
-        root / "book",
-        source,
-        ignore=shutil.ignore_patterns("_build", "__pycache__", "results"),
-    )
+    ignored = shutil.ignore_patterns("_build", "__pycache__", "results")
+    shutil.copytree(root / "book", source, ignore=ignored)
     for name, node in pages.items():
         nbformat.write(node, source / f"{name}.ipynb")
     (source / "api").mkdir(exist_ok=True)
@@ -239,9 +217,8 @@ def chapters(root: Path) -> Iterator[Notebook]:
     """The notebooks that are pages of the book; each must be in the table of
     contents.
     """
-    listed = re.findall(
-        r"\b(?:file|root): *(\S+)", (root / "book" / "_toc.yml").read_text()
-    )
+    contents = (root / "book" / "_toc.yml").read_text()
+    listed = re.findall(r"\b(?:file|root): *(\S+)", contents)
     for path in sorted((root / "notebooks").glob("[!_]*.py")):
         if path.stem not in listed:
             raise UserError(f"{path.relative_to(root)} is not in book/_toc.yml")
@@ -273,18 +250,14 @@ def _with_outputs(
     ran = {cell.id: cell for cell in done.cells}
     for cell in node.cells:
         if cell.cell_type == "code":
-            cell.update(
-                outputs=ran[cell.id].outputs,
-                execution_count=ran[cell.id].execution_count,
-            )
-    for before, cell in pairwise(
-        done.cells
-    ):  # papermill's own cell stands behind that of the parameters
+            own = ran[cell.id]
+            cell.update(outputs=own.outputs, execution_count=own.execution_count)
+    # Papermill's own cell stands behind that of the parameters.
+    for before, cell in pairwise(done.cells):
         if INJECTED in cell.metadata.get("tags", []):
             cell.update(id=INJECTED, metadata={"tags": [INJECTED]})
-            node.cells.insert(
-                [known.id for known in node.cells].index(before.id) + 1, cell
-            )
+            at = [known.id for known in node.cells].index(before.id) + 1
+            node.cells.insert(at, cell)
     return node
 
 
@@ -292,18 +265,13 @@ def _site_key(root: Path, source: Path) -> str:
     """Return a hash of everything that the site is made from: pages, and the docstrings
     of the library.
     """
-    files = [
-        *source.rglob("*"),
-        *library(root),
-        root / "requirements.txt",
-    ]
+    files = [*source.rglob("*"), *library(root), root / "requirements.txt"]
     return digest(_file_keys(root, files))
 
 
 def _file_keys(root: Path, paths: Iterable[Path]) -> dict[str, str]:
-    return {
-        os.path.relpath(path, root): file_key(path) for path in paths if path.is_file()
-    }
+    files = (path for path in paths if path.is_file())
+    return {os.path.relpath(path, root): file_key(path) for path in files}
 
 
 def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
@@ -322,14 +290,8 @@ def build_pages(source: Path, work: Path, strict: bool = True) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     print("Building the pages", flush=True)
-    command = [
-        sys.executable,
-        "-c",
-        "from jupyter_book.cli.main import main; main()",
-        "build",
-        str(source),
-    ]
-    command += ["--path-output", str(work), "--all", "--quiet"]
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", str(source), "--path-output", str(work), "--all", "--quiet"]
     command += ["-W", "-n", "--keep-going"] if strict else []
     surroundings = {**os.environ, "PYTHONWARNINGS": "ignore"}
     # warnings go to stderr and are shown; what goes to stdout names folders that are

@@ -3,10 +3,8 @@
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from IPython.display import display
@@ -15,7 +13,7 @@ from pandas.io.formats.style import Styler
 from torch import nn
 
 from notebooks.kit import claims
-from notebooks.kit.claims import Card, Judgement, Ledger, Record
+from notebooks.kit.claims import Judgement
 from notebooks.kit.claims.ledger import at_noise
 from notebooks.kit.claims.running import run_all
 from notebooks.kit.drawings import run_card, say
@@ -24,6 +22,7 @@ from notebooks.kit.notebook import read_notebook
 from notebooks.kit.parameters import ROOT
 from notebooks.kit.printed import PrintedCost, efficiency
 from notebooks.kit.printed.report import agreements
+from notebooks.kit.recorded import Recorded
 from vidattn import figures
 from vidattn.errors import UserError
 from vidattn.training import (
@@ -34,12 +33,11 @@ from vidattn.training import (
     evaluate,
     load_trained,
 )
-from vidattn.video.synthetic import SyntheticSpec
 
 NOT_RECORDED = "(not yet recorded)"
 
 
-class Chapter:
+class Chapter(Recorded):
     """A chapter while it runs.
 
     Its first lines check the page's parameters and take them out of the page's names,
@@ -61,9 +59,12 @@ class Chapter:
         notebook = read_notebook(ROOT / "notebooks" / f"{name}.py")
         if missing := [key for key in notebook.defaults if key not in names]:
             raise UserError(f"run the cell of the parameters first: no {missing[0]}")
+        if shadowed := [key for key in notebook.defaults if hasattr(type(self), key)]:
+            raise UserError(f"parameter {shadowed[0]!r}: a page has that name already")
         os.chdir(ROOT)
         given = {key: names.pop(key) for key in notebook.defaults}
-        self.name, self.parameters = name, notebook.parameters(given)
+        super().__init__(name)
+        self.parameters = notebook.parameters(given)
         self.results: dict[tuple[str, int], Result] = {}
         self.experiments: dict[tuple[str, int], Experiment] = {}
         figures.use_style()
@@ -96,57 +97,6 @@ class Chapter:
 
     # The recorded runs
 
-    @cached_property
-    def _opened(self) -> tuple[Ledger, Card, list[Record]]:
-        return claims.open_records(ROOT, self.name)
-
-    @property
-    def ledger(self) -> Ledger:
-        """What was claimed, and what is run to judge it."""
-        return self._opened[0]
-
-    @property
-    def study(self) -> Ledger:
-        """The ledger."""
-        return self._opened[0]
-
-    @property
-    def test_clips(self) -> SyntheticSpec:
-        """Description of the ledger's test clips."""
-        base: Any = self.ledger.base
-        return SyntheticSpec(**base["data"]["test"])
-
-    @property
-    def card(self) -> Card:
-        """The records' card: the ledger's commit, seeds, machine and versions."""
-        return self._opened[1]
-
-    @property
-    def records(self) -> list[Record]:
-        """The recorded runs."""
-        return self._opened[2]
-
-    @cached_property
-    def judged(self) -> dict[str, Judgement]:
-        """The claims that could be judged, by their ids."""
-        return claims.judge(self.ledger, self.records, self.card)
-
-    def values(self, variant: str, metric: str = "top1") -> dict[int, float]:
-        """Return one metric of a variant's recorded runs, by seed."""
-        return claims.values(self.records, variant, metric)
-
-    def mean(self, variant: str, seeds: Collection[int] | None = None) -> float | None:
-        """Return the mean top-1 accuracy of a variant's recorded runs, None if there
-        are none.
-
-        Args:
-            variant: A variant of the ledger.
-            seeds: Only these seeds.
-        """
-        found = self.values(variant)
-        kept = [x for seed, x in found.items() if seeds is None or seed in seeds]
-        return float(np.mean(kept)) if kept else None
-
     def claims(
         self,
         words: Mapping[str, str] | Callable[[str, Judgement], str] | None = None,
@@ -164,20 +114,14 @@ class Chapter:
             seeds: Seeds that the means are over; default: all.
             further: What `verdicts` says after the verdicts.
         """
-        if self.records:
-            say(claims.claims_table(self.ledger, self.judged, self.card, self.records))
-        else:
-            say(
-                "No runs are recorded yet: `make evidence` makes them, once the ledger "
-                "is committed."
-            )
+        self.claims_table()
         shown = dict.fromkeys(shown or (*self.ledger.primary, "oracle"))
         means = {name: self.mean(name, seeds) for name in self.ledger.variants}
-        line = [
-            f"{name} {means[name]:.1%}" for name in shown if means.get(name) is not None
-        ]
+        known = (name for name in shown if means.get(name) is not None)
+        line = [f"{name} {means[name]:.1%}" for name in known]
         if line:
-            say(f"Mean top-1 accuracy: {', '.join(line)}.")
+            over = f" over {len(seeds)} seeds" if seeds else ""
+            say(f"Mean top-1 accuracy{over}: {', '.join(line)}.")
 
         def told(id_: str, judgement: Judgement) -> str:
             if callable(words):
@@ -190,13 +134,12 @@ class Chapter:
             NOT_RECORDED if means.get(name) is None else f"{means[name]:.0%}"
             for name in ("baseline", "oracle")
         )
-        base: Any = self.ledger.base
         self.glue(
             verdicts="; ".join(verdicts) or NOT_RECORDED,
             bare=bare,
             oracle=oracle,
             steps=self.records[0].steps if self.records else NOT_RECORDED,
-            clips=base["data"]["train"]["clips"],
+            clips=self.clips_described["train"]["clips"],
         )
 
     def printed_costs(self) -> list[PrintedCost]:
@@ -213,27 +156,6 @@ class Chapter:
         self.glue(cells=len(costs), agreeing=agreeing, fitted=fitted)
         self.glue(unexplained=unexplained)
         return costs
-
-    def intervals(
-        self, variants: Collection[str], metrics: Mapping[str, str]
-    ) -> Styler:
-        """Return a table of metrics of recorded runs: means and 95% intervals.
-
-        Args:
-            variants: Variants of the ledger, a row each.
-            metrics: What a column is called, by its metric.
-        """
-        rows = []
-        for name in variants:
-            found = [
-                claims.mean_interval([*self.values(name, metric).values()])
-                for metric in metrics
-            ]
-            rows.append(
-                [name, *(f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" for x in found)]
-            )
-        table = pd.DataFrame(rows, columns=["block", *metrics.values()])
-        return table.style.hide(axis="index")
 
     def run_card(self) -> Html:
         """Return the card of the recorded runs that the claims compare."""
@@ -293,10 +215,8 @@ class Chapter:
         lines = []
         for (name, seed), result in self.results.items():
             network = load_trained(str(result.folder))
-            tests = [
-                build_data(at_noise(self.experiments[name, seed], level))[1]
-                for level in levels
-            ]
+            run = self.experiments[name, seed]
+            tests = [build_data(at_noise(run, level))[1] for level in levels]
             tested = [result.top1 or 0, *(evaluate(network, x).top1 for x in tests)]
             accuracies = [100 * accuracy for accuracy in tested]
             lines.append([name, seed, result.steps, *accuracies, result.seconds])
@@ -312,14 +232,8 @@ class Chapter:
             blocks = {name: one.blocks for name, one in described.items()}
         else:
             blocks = dict(self.ledger.variants)
-        usual = next(
-            (
-                placed.places
-                for placed in blocks[next(iter(own))]
-                if placed.kind == page.block
-            ),
-            None,
-        )
+        first = blocks[next(iter(own))]
+        usual = next((x.places for x in first if x.kind == page.block), None)
 
         def follow(name: str, placed: Placed) -> Placed:
             options = page.options if name in own and placed.kind == page.block else {}
@@ -339,19 +253,21 @@ class Chapter:
     ) -> Experiment:
         """Describe one live run."""
         page, (described, blocks) = self.parameters, networks[name]
-        if not self.synthetic:
-            optim = described.optim.model_copy(update={"epochs": page.epochs})
-            model = described.model.model_copy(update={"backbone": page.backbone})
-            update = {"blocks": blocks, "optim": optim, "model": model, "seed": seed}
-            copied: Experiment = described.model_copy(update=update)
-            return copied
-        study = self.ledger.model_copy(update={"variants": {name: blocks}})
-        base: Any = study.base
         replaced: dict[str, Any] = {
             "optim": {"epochs": page.epochs},
             "model": {"backbone": page.backbone},
             **changes,
         }
+        if not self.synthetic:
+            parts = {
+                part: getattr(described, part).model_copy(update=values)
+                for part, values in replaced.items()
+            }
+            update = {"blocks": blocks, "seed": seed, **parts}
+            copied: Experiment = described.model_copy(update=update)
+            return copied
+        study = self.ledger.model_copy(update={"variants": {name: blocks}})
+        base: Any = study.base
         if page.backbone != base["model"]["backbone"]:
             # the recorded weights fit the ledger's backbone
             replaced["model"]["pretrained"] = None

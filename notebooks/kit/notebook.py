@@ -71,9 +71,7 @@ class Notebook:
             UserError: The cell tagged `parameters` holds something else than
                 assignments of literals.
         """
-        cells = [
-            cell for cell in self.node.cells if TAG in cell.metadata.get("tags", [])
-        ]
+        cells = [x for x in self.node.cells if TAG in x.metadata.get("tags", [])]
         if len(cells) > 1:
             raise UserError(
                 f"{self.path}: {len(cells)} cells are tagged '{TAG}', one is allowed"
@@ -94,9 +92,8 @@ class Notebook:
         if "block" in named:
             from notebooks.kit.parameters import chapter_parameters
 
-            return chapter_parameters(
-                self.name, named["block"], named.get("full"), self.defaults
-            )
+            full = named.get("full")
+            return chapter_parameters(self.name, named["block"], full, self.defaults)
         try:
             model: type[BaseModel] = pkgutil.resolve_name(named.get("parameters", ""))
         except (ImportError, AttributeError, ValueError) as error:
@@ -122,9 +119,8 @@ class Notebook:
         values, model = {**self.defaults, **given}, self.model
         if model is None:
             return None
-        required = {
-            name for name, field in model.model_fields.items() if field.is_required()
-        }
+        fields = model.model_fields.items()
+        required = {name for name, field in fields if field.is_required()}
         if different := (required - {*values}) | ({*values} - {*model.model_fields}):
             names = ", ".join(sorted(different))
             raise UserError(
@@ -150,9 +146,8 @@ def read_notebook(path: Path) -> Notebook:
     import jupytext
 
     if not path.is_file():
-        known = (
-            ", ".join(sorted(file.stem for file in path.parent.glob("*.py"))) or "none"
-        )
+        names = sorted(file.stem for file in path.parent.glob("*.py"))
+        known = ", ".join(names) or "none"
         raise UserError(
             f"no notebook {path.stem!r} in {path.parent}; there are: {known}"
         )
@@ -160,9 +155,8 @@ def read_notebook(path: Path) -> Notebook:
     # jupytext draws random ids; the same notebook must give the same file, and outputs
     # find their code again where prose was added
     for kind in ("code", "markdown"):
-        for number, cell in enumerate(
-            (cell for cell in node.cells if cell.cell_type == kind), start=1
-        ):
+        own = (cell for cell in node.cells if cell.cell_type == kind)
+        for number, cell in enumerate(own, start=1):
             cell["id"] = f"{kind}-{number}"
     return Notebook(path, node)
 
@@ -203,9 +197,8 @@ def execute(
     from papermill.exceptions import PapermillExecutionError
 
     failed.parent.mkdir(parents=True, exist_ok=True)
-    different = {
-        name: value for name, value in given.items() if value != notebook.defaults[name]
-    }
+    usual = notebook.defaults
+    different = {name: value for name, value in given.items() if value != usual[name]}
     try:
         papermill.execute_notebook(
             nbformat.from_dict(notebook.node),
@@ -213,20 +206,17 @@ def execute(
             parameters=different,
             kernel_name="python3",
             cwd=str(root),
-            stdout_file=sys.stderr,  # what cells print is shown while they run: a training cell takes minutes
+            # What cells print is shown while they run: a training cell takes minutes.
+            stdout_file=sys.stderr,
             stderr_file=sys.stderr,
             start_timeout=300,  # seconds: a busy machine starts a kernel slowly
-            extra_arguments=[
-                "--log-level=ERROR"
-            ],  # the kernel's, which warns of its own transport
+            # The kernel warns of its own transport.
+            extra_arguments=["--log-level=ERROR"],
         )
     except PapermillExecutionError as error:
         # An error outside the cells' own code has no traceback.
-        shown = (
-            str(error)
-            if error.traceback
-            else f"\n{error.source}\n\n{error.ename}: {error.evalue}\n"
-        )
+        shown = f"\n{error.source}\n\n{error.ename}: {error.evalue}\n"
+        shown = str(error) if error.traceback else shown
         where = f"{notebook.path}, cell {error.cell_index + 1}"
         raise CellError(
             f"{where} failed:\n{shown}\nThe notebook as it stood: {failed}"

@@ -31,8 +31,8 @@ class ChapterParameters(Part):
         chapter: Name of the chapter, and of its ledger.
         block: The paper's block, a key of `vidattn.blocks.BLOCKS`.
         full: Who describes the chapter's networks at the paper's own scale:
-            'module:function', a function of the chapter's name and the data folder that
-            returns `Experiment`s by variant; None: nobody.
+            'module:function', a function of the chapter's name and the data folder
+            that returns an `Experiment` for each variant; None: nobody.
 
     Args:
         scale: `"smoke"`, `"reduced"` or `"full"`.
@@ -162,9 +162,8 @@ def chapter_parameters(
     """
     known, types = block_options(block), get_type_hints(BLOCKS[block].__init__)
     plain = {name: kind for name, kind in types.items() if not _is_container(kind)}
-    options: Any = {
-        name: (plain.get(name, Any), ...) for name in names if name in known
-    }
+    own = (name for name in names if name in known)
+    options: Any = {name: (plain.get(name, Any), ...) for name in own}
     model = create_model("Parameters", __base__=ChapterParameters, **options)
     model.chapter, model.block, model.full = chapter, block, full
     return model

@@ -1,6 +1,6 @@
 """What a feature of a network sees, and what features say of a place in a clip."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,9 +64,8 @@ def windows(
     rows = []
     for name, before in places.items():
         found = window(network, before)
-        if check:
-            large = (25, 8 * found.step, 16 * found.step)
-            assert window_by_derivative(network, before, large) == found[:2]
+        large = (25, 8 * found.step, 16 * found.step)
+        assert not check or window_by_derivative(network, before, large) == found[:2]
         rows.append([name, *found[:2]])
     return pd.DataFrame(rows, columns=["", "frames", "pixels a side"])
 
@@ -104,11 +103,9 @@ def positions_that_see(mask: np.ndarray, of: Window) -> Tensor:
         mask: True where something is, (T, H, W), as the network is given it.
         of: The window of the map's features, whose middle stands over their position.
     """
-    size = (of.frames, of.pixels, of.pixels)
+    size, step = (of.frames, of.pixels, of.pixels), (1, of.step, of.step)
     halves = [side // 2 for side in size]
-    touched = F.max_pool3d(
-        torch.from_numpy(mask)[None].double(), size, (1, of.step, of.step), halves
-    )
+    touched = F.max_pool3d(torch.from_numpy(mask)[None].double(), size, step, halves)
     return torch.nonzero(touched[0])
 
 
@@ -139,6 +136,17 @@ def upper_halves(x: Tensor, z: Tensor) -> tuple[float, float]:
     return before, after
 
 
+def cover(mask: np.ndarray, sides: Sequence[int]) -> Tensor:
+    """Return the share of each cell of a map that a mask fills.
+
+    Args:
+        mask: True where something is, (T, H, W).
+        sides: T, H and W of the map.
+    """
+    t, h, w = sides
+    return F.adaptive_avg_pool3d(torch.from_numpy(mask)[None].double(), (t, h, w))[0]
+
+
 def mean_on(values: Tensor, mask: np.ndarray) -> float:
     """Return the mean of a map over a mask of the clip, a position counting by the
     share of it that the mask fills.
@@ -147,7 +155,5 @@ def mean_on(values: Tensor, mask: np.ndarray) -> float:
         values: (T', H', W').
         mask: True where something is, (T, H, W).
     """
-    t, h, w = values.shape
-    filled = torch.from_numpy(mask)[None].to(values.dtype)
-    share = F.adaptive_avg_pool3d(filled, (t, h, w))[0]
+    share = cover(mask, values.shape).to(values.dtype)
     return ((values * share).sum() / share.sum()).item()

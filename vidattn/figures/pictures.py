@@ -35,9 +35,9 @@ def show_maps(
     The heat is matplotlib's `inferno`, perceptually uniform, on a logarithmic scale,
     since the softmax of unscaled inner products spans many powers of ten. Each row has
     a range of its own: from its median weight, and what lies below, which are not
-    tinted, to its largest. The query's own position does not count for
-    that: an RNL block's outshines all others, and the dot hides it. Weights of 0 or
-        less are not tinted.
+    tinted, to its largest. The query's own position does not count for that: an RNL
+    block's outshines all others, and the dot hides it. Weights of 0 or less are not
+    tinted.
 
     Args:
         frames: The network's clip as pictures, uint8 `(T, H, W, 3)`.

@@ -31,9 +31,9 @@ Not detected, so check the files themselves where it matters (`ffmpeg -v error -
   is lost, the video is shorter;
 - a cut file of a container not named above: an MPEG program stream is a shorter video;
 - damage behind the last frame asked for: what is not decoded is not checked (decoding
-runs a little ahead);
+  runs a little ahead);
 - frames that the camera or an earlier encoder lost, repeated or dropped: a still scene
-looks the same;
+  looks the same;
 - a variable frame rate: frames are numbered, not timed;
 - 10-bit video: decord's 8-bit colours differ from PyAV's (and a rotation flag turns the
   picture, as in a player, while PyAV delivers it as stored).

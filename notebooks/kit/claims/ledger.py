@@ -149,9 +149,7 @@ class Ledger(Part):
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Ledger":
-        compared = [
-            name for claim in self.claims for name in (claim.better, claim.worse)
-        ]
+        compared = [name for one in self.claims for name in (one.better, one.worse)]
         for name in [*self.primary, *self.changes, *compared]:
             if name not in self.variants:
                 known = ", ".join(self.variants)
@@ -233,16 +231,10 @@ def plan(ledger: Ledger, card: Card) -> list[tuple[str, int]]:
         for name in (claim.better, claim.worse):
             wanted[name] = max(wanted[name], len(card.seeds_of(claim)))
     others = [variant for variant in ledger.variants if variant not in ledger.primary]
-    return [
-        (variant, seed)
-        for number, seed in enumerate(card.seeds)
-        for variant in ledger.primary
-        if number < wanted[variant]
-    ] + [
-        (variant, seed)
-        for seed in card.seeds[: ledger.exploratory_seeds]
-        for variant in others
-    ]
+    few, every = card.seeds[: ledger.exploratory_seeds], enumerate(card.seeds)
+    pairs = [(name, n, seed) for n, seed in every for name in ledger.primary]
+    first = [(name, seed) for name, n, seed in pairs if n < wanted[name]]
+    return first + [(name, seed) for seed in few for name in others]
 
 
 def at_noise(experiment: Experiment, noise: float) -> Experiment:
@@ -290,10 +282,8 @@ def seeds_from_commit(sha: str, n: int) -> list[int]:
     """
     if not re.fullmatch(r"[0-9a-f]{40}", sha):
         raise UserError(f"a commit is named by 40 hexadecimal digits, not {sha!r}")
-    return [
-        int(hashlib.sha256(f"{sha}:{i}".encode()).hexdigest(), 16) % 2**31
-        for i in range(n)
-    ]
+    hashes = (hashlib.sha256(f"{sha}:{i}".encode()).hexdigest() for i in range(n))
+    return [int(found, 16) % 2**31 for found in hashes]
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

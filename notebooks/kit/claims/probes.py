@@ -165,11 +165,11 @@ def _mean_iou(side: list[tuple[Tensor, Tensor]], sizes: list[int]) -> Tensor:
         top.scatter_(1, weights.topk(size).indices, True)
         return (top & mask).sum(dim=1) / (top | mask).sum(dim=1).clamp(min=1)
 
-    both = [
-        [iou(weights, *each) for each in zip(masks, sizes, strict=True)]
-        for weights, masks in side
-    ]
-    return torch.stack([torch.stack(rows) for rows in both]).mean(dim=0)
+    both = []
+    for weights, masks in side:
+        pairs = zip(masks, sizes, strict=True)
+        both.append(torch.stack([iou(weights, *each) for each in pairs]))
+    return torch.stack(both).mean(dim=0)
 
 
 def relation(model: nn.Module, experiment: Experiment, clips: int) -> list[float]:

@@ -35,8 +35,7 @@ class Record(Part):
         described: In records without a description: a hash of it, which only tests can
             still read. The card's hash of the ledger vouches for them.
         metrics: What was measured, by the names of `ledger.METRICS`.
-        key, confusion, loss, first_losses, epoch_top1, steps, seconds, parameters,
-            threads, device, commit: As in `vidattn.training.result.Result`.
+        key: As in `vidattn.training.result.Result`, and so are all other fields.
     """
 
     variant: str
@@ -91,10 +90,8 @@ def read_records(results: Path) -> list[Record]:
     path, records = results / "runs.jsonl", []
     lines = path.read_text().splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
-        values = json.loads(line)
-        fields = {
-            name: values.pop(name) for name in Record.model_fields if name in values
-        }
+        values, known = json.loads(line), Record.model_fields
+        fields = {name: values.pop(name) for name in known if name in values}
         try:
             records.append(Record.model_validate({"metrics": values} | fields))
         except ValidationError as error:
@@ -174,11 +171,8 @@ def _means(record: Record, ledger: Ledger) -> bool:
     """Say whether a record's description, if it has one, is that of its ledger."""
     if not record.description:
         return True
-    runs = (
-        make_experiment(record.description),
-        ledger.experiment(record.variant, record.seed),
-    )
+    recorded = make_experiment(record.description)
+    planned = ledger.experiment(record.variant, record.seed)
     # Without names and places: what decides the result.
     left_out: Any = {"name": True, "data": {"root", "cache"}}
-    recorded, planned = (run.model_dump(exclude=left_out) for run in runs)
-    return recorded == planned
+    return recorded.model_dump(exclude=left_out) == planned.model_dump(exclude=left_out)

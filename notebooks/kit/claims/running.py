@@ -63,11 +63,8 @@ def run_all(
     tasks = [(experiment, root, False) for experiment in experiments]
     for result in side_by_side(run, tasks, jobs):
         results.append(result)
-        print(
-            f"{len(results)} of {len(tasks)} runs: {result.name}, "
-            f"{result.seconds:.0f} s",
-            flush=True,
-        )
+        done = f"{len(results)} of {len(tasks)} runs"
+        print(f"{done}: {result.name}, {result.seconds:.0f} s", flush=True)
     return results
 
 
@@ -101,22 +98,17 @@ def record(
     _backbone(root, ledger)
     planned, done = plan(ledger, card), {(one.variant, one.seed) for one in records}
     todo = [(ledger, *job, root) for job in planned if job not in done]
-    print(
-        f"{name}: {len(planned)} runs, {len(planned) - len(todo)} of them recorded",
-        flush=True,
-    )
+    count = len(planned)
+    print(f"{name}: {count} runs, {count - len(todo)} of them recorded", flush=True)
     started, finished = time.monotonic(), 0
     # The first run alone: it renders the clips that the others find.
     for batch in (todo[:1], todo[1:]):
         for one in side_by_side(_measured, batch, jobs):
             _keep(results, one)
             finished += 1
-            minutes = (time.monotonic() - started) / 60
-            print(
-                f"{finished} of {len(todo)}, {minutes:.0f} min: {one}: "
-                f"top-1 {one.value('top1'):.1%}",
-                flush=True,
-            )
+            minutes, top1 = (time.monotonic() - started) / 60, one.value("top1")
+            so_far = f"{finished} of {len(todo)}, {minutes:.0f} min"
+            print(f"{so_far}: {one}: top-1 {top1:.1%}", flush=True)
 
 
 def _measured(ledger: Ledger, variant: str, seed: int, root: Path) -> Record:

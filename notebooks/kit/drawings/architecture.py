@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import pandas as pd
@@ -29,9 +30,8 @@ class Row:
     output_size: tuple[int, int, int]
 
     def __str__(self) -> str:
-        return (
-            f"{self.layer:6} {self.operation:60} {'x'.join(map(str, self.output_size))}"
-        )
+        size = "x".join(map(str, self.output_size))
+        return f"{self.layer:6} {self.operation:60} {size}"
 
 
 def describe(
@@ -58,23 +58,12 @@ def describe(
     model = meta_copy(model)
     rows: list[Row] = []
 
-    def record(
-        layer: str, operation: str
-    ) -> Callable[[nn.Module, object, Tensor], None]:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            t, h, w = output.shape[2:]
-            rows.append(
-                Row(
-                    layer,
-                    operation.replace("CHANNELS", str(output.shape[1])),
-                    (t, h, w),
-                )
-            )
-
-        return hook
+    def record(name: str, module: nn.Module, inputs: object, output: Tensor) -> None:
+        channels, t, h, w = output.shape[1:]
+        rows.append(Row(name, _operation(module, channels), (t, h, w)))
 
     for name, module in _parts(model, ""):
-        module.register_forward_hook(record(name, _operation(module)))
+        module.register_forward_hook(partial(record, name))
     with torch.no_grad():
         model(torch.empty(tuple(shape), device="meta"))
     return rows
@@ -114,12 +103,11 @@ def _parts(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
     return found
 
 
-def _operation(module: nn.Module) -> str:
+def _operation(module: nn.Module, channels: int) -> str:
     if isinstance(module, Stage):
         return _stage(module)
     kernel, stride = _triple(module.kernel_size), _triple(module.stride)
-    # A pooling learns its channels only when it runs.
-    text = "x".join(map(str, kernel)) + ", CHANNELS"
+    text = "x".join(map(str, kernel)) + f", {channels}"
     if stride == (1, 1, 1):
         return text
     return f"{text}, stride {','.join(map(str, stride))}"

@@ -31,30 +31,26 @@ def run_card(runs: Sequence[BaseModel | Mapping[str, Any]], **known: Any) -> Htm
     def say(field: str, show: Callable[[Any], str] = str) -> str:
         found = [known[field]] if field in known else [row.get(field) for row in rows]
         values = [value for value in found if value is not None]
-        return (
-            ", ".join(dict.fromkeys(show(value) for value in values)) or "not recorded"
-        )
+        return ", ".join(dict.fromkeys(map(show, values))) or "not recorded"
 
     seconds = sum(row.get("seconds", 0) for row in rows)
     count = f"{len(rows)} run{'s' * (len(rows) != 1)}"
     threads = say("threads")
+    used = f", threads: {threads}" if threads != "not recorded" else ""
     entries = {
         "commit": say("commit", _short_commit),
         "parameters": say("parameters", _parameters),
         "data": say("data"),
         "seeds": say("seed"),
-        "device": say("device")
-        + (f", threads: {threads}" if threads != "not recorded" else ""),
+        "device": say("device") + used,
         "versions": say("versions", _pairs),
         "seconds": f"{seconds:,.0f}" if seconds else "not recorded",
     }
     entries |= {
         name: str(value) for name, value in known.items() if name not in entries
     }
-    items = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
-        for name, text in entries.items()
-    )
+    said = ((escape(name), escape(text)) for name, text in entries.items())
+    items = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in said)
     return Html(
         f'<details class="run-card"><summary>Run card: {count}</summary><dl>{items}</dl></details>'
     )

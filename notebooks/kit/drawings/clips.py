@@ -1,15 +1,16 @@
 """The clips of the book's task: film strips, and what a network can see of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor, from_numpy
 
-from vidattn import figures
+from notebooks.kit.drawings.page import sheet
 from vidattn.video import augment
 from vidattn.video.sample import sample
 from vidattn.video.synthetic import Scene, SyntheticSpec, render
@@ -41,9 +42,7 @@ def strips(
         frames: As for `film_strips`.
         height: As for `film_strips`.
     """
-    fig, axes = plt.subplots(
-        len(rows), len(frames), figsize=(figures.WIDTH, height), layout="constrained"
-    )
+    fig, axes = sheet(height, len(rows), len(frames))
     for row, (text, scene) in zip(axes, rows, strict=True):
         for axis, t in zip(row, frames, strict=True):
             axis.imshow(scene.frames[t])
@@ -52,7 +51,6 @@ def strips(
                 axis.set_xlabel(f"frame {t}")
             _mark(axis, scene.target[t])
         row[0].set_ylabel(text)
-    plt.close(fig)
     return fig
 
 
@@ -61,10 +59,8 @@ def _mark(axis: Axes, mask: np.ndarray) -> None:
         rows, columns = np.nonzero(mask)
         corner = float(columns.min() - 2), float(rows.min() - 2)
         width, height = (float(np.ptp(side) + 4) for side in (columns, rows))
-        box = plt.Rectangle(
-            corner, width, height, fill=False, ec="white", ls="--", lw=1.2
-        )
-        axis.add_patch(box)
+        look: dict[str, Any] = {"fill": False, "ec": "white", "ls": "--", "lw": 1.2}
+        axis.add_patch(Rectangle(corner, width, height, **look))
 
 
 def gaps(spec: SyntheticSpec, clips: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib.axes import Axes
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vidattn.figures.style import COLOURS, INK
 from vidattn.meta import meta_copy
 
+AFTER_RES3 = (1, 512, 8, 28, 28)  # features of a ResNet-50
 SYMBOLS = {
     "f_theta": r"$F_\theta$",
     "out": "$W_z$",
@@ -35,6 +36,11 @@ class Ran(NamedTuple):
     out: tuple[int, ...]
 
 
+def times(sizes: Iterable[int]) -> str:
+    """Return sizes as they are written, such as 3×7×7."""
+    return "×".join(map(str, sizes))
+
+
 def layers_that_ran(block: nn.Module, shape: Sequence[int]) -> dict[str, Ran]:
     """Run a block on the meta device, which costs nothing, and return what its layers
     took and gave.
@@ -52,14 +58,10 @@ def layers_that_ran(block: nn.Module, shape: Sequence[int]) -> dict[str, Ran]:
     def note(
         name: str, layer: nn.Module, given: tuple[Tensor, ...], out: Tensor
     ) -> None:
-        sizes = (
-            ["matrix"]
-            if isinstance(layer, nn.Linear)
-            else map(str, getattr(layer, "kernel_size", ()))
-        )
-        runs.setdefault(name, []).append(
-            Ran("×".join(sizes), *(tuple(x.shape[1:]) for x in (given[0], out)))
-        )
+        linear = isinstance(layer, nn.Linear)
+        kernel = "matrix" if linear else times(getattr(layer, "kernel_size", ()))
+        run = Ran(kernel, tuple(given[0].shape[1:]), tuple(out.shape[1:]))
+        runs.setdefault(name, []).append(run)
 
     on_meta = meta_copy(block)
     for name, layer in on_meta.named_modules():
@@ -96,38 +98,30 @@ def diagram(
     for name, (x, y) in positions.items():
         kernel, _, out = layers.get(name, Ran("", (), ()))
         sign = name[0] in "⊗⊕"
-        text = (labels or {}).get(name) or (
-            name[0] if sign else SYMBOLS.get(name, name)
-        )
-        text += (
-            (f": {kernel}" if kernel else "")
-            + "\n" * bool(out)
-            + "×".join(map(str, out))
-        )
-        colour = (
-            INK if not kernel else "#b5402f" if name == "f_theta" else COLOURS["region"]
-        )
-        fill, ink = (colour, "white") if kernel else ("white", INK)
-        box = {
-            "boxstyle": "circle,pad=0.2" if sign else "round,pad=0.35",
-            "fc": fill,
-            "ec": colour,
-        }
-        drawn[name] = axis.text(
-            x, y, text, ha="center", va="center", fontsize=8, color=ink, bbox=box
-        )
+        usual = name[0] if sign else SYMBOLS.get(name, name)
+        text = (labels or {}).get(name) or usual
+        text += (f": {kernel}" if kernel else "") + (f"\n{times(out)}" if out else "")
+        layer = "#b5402f" if name == "f_theta" else COLOURS["region"]
+        edge, fill, ink = (layer, layer, "white") if kernel else (INK, "white", INK)
+        shape = "circle,pad=0.2" if sign else "round,pad=0.35"
+        box = {"boxstyle": shape, "fc": fill, "ec": edge}
+        look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
+        drawn[name] = axis.text(x, y, text, color=ink, bbox=box, **look)
+    line = {"arrowstyle": "-|>", "color": INK, "lw": 0.9, "shrinkA": 1, "shrinkB": 1}
     for a, b in edges:
-        ends = {
-            "patchA": drawn[a].get_bbox_patch(),
-            "patchB": drawn[b].get_bbox_patch(),
-        }
-        arrow = {
-            "arrowstyle": "-|>",
-            "color": INK,
-            "lw": 0.9,
-            "shrinkA": 1,
-            "shrinkB": 1,
-            **ends,
-        }
+        ends = [drawn[name].get_bbox_patch() for name in (a, b)]
+        arrow: dict[str, Any] = line | dict(
+            zip(("patchA", "patchB"), ends, strict=True)
+        )
         axis.annotate("", positions[b], positions[a], arrowprops=arrow)
     axis.axis("off")
+
+
+def around(
+    axis: Axes, start: float, end: float, *, edge: float, top: float, bottom: float
+) -> None:
+    """Draw a residual connection: from the top, along an edge on the right, to the
+    bottom.
+    """
+    line = [start, edge, edge, end], [top, top, bottom, bottom]
+    axis.plot(*line, color=INK, lw=0.9)

@@ -7,17 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from einops import reduce
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from notebooks.kit.drawings.clips import Seen
-from notebooks.kit.drawings.diagram import diagram, layers_that_ran
+from notebooks.kit.drawings.diagram import AFTER_RES3, diagram, layers_that_ran
+from notebooks.kit.drawings.page import sheet
+from notebooks.kit.seen import cover, mean_on
 from vidattn.blocks import DecoupledNonLocal, GlobalTemporalAttention, NonLocal
 from vidattn.figures.maps import capture
 from vidattn.figures.pictures import lay_over
-from vidattn.figures.style import COLOURS, INK, WIDTH
+from vidattn.figures.style import COLOURS, INK
 from vidattn.training import build_data
 
 PATHS = ("pixel", "region")
@@ -35,47 +36,38 @@ def clip_and_reversal(
         shown: The frames' numbers.
         classes: The clip's class, and that of its reversal.
     """
-    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
-    axes = figure.subplots(2, len(shown))
-    for row, order in zip(axes, (shown, shown[::-1]), strict=True):
+    figure, axes = sheet(2.7, 2, len(shown))
+    for row, order, name in zip(axes, (shown, shown[::-1]), classes, strict=True):
         for axis, t in zip(row, order, strict=True):
             axis.imshow(frames[t])
             axis.set(xticks=[], yticks=[], xlabel=f"frame {t}")
-    for row, name in zip(axes, classes, strict=True):
         row[0].set_ylabel(name)
     return figure
 
 
-def overview(shape: tuple[int, ...] = (1, 512, 8, 28, 28)) -> Figure:
+def overview(shape: tuple[int, ...] = AFTER_RES3) -> Figure:
     """Draw the paper's Figure 2, with the layers that ran in the library's blocks."""
     c, t, h, w = shape[1:]
-    nl, dnl = NonLocal(c), DecoupledNonLocal(c)
     gta = GlobalTemporalAttention(c, frames=t)
-    rows = [
-        _entangled(t * h * w),
-        _in_space_and_time(h * w, t),
-        _global(gta.groups * t),
+    rows: list[tuple[nn.Module, Drawn]] = [
+        (NonLocal(c), _entangled(t * h * w)),
+        (DecoupledNonLocal(c), _in_space_and_time(h * w, t)),
+        (gta, _global(gta.groups * t)),
     ]
-    figure = Figure(figsize=(WIDTH, 8.2), layout="constrained")
-    axes = figure.subplots(3, 1, height_ratios=(1, 2, 1.75))
-    for axis, block, drawn, (name, half) in zip(
-        axes, (nl, dnl, gta), rows, LEVELS, strict=True
-    ):
+    figure, axes = sheet(8.2, 3, height_ratios=(1, 2, 1.75))
+    for axis, (block, drawn), (name, half) in zip(axes, rows, LEVELS, strict=True):
         ran = layers_that_ran(block, shape)
         diagram(axis, ran, *drawn)
         # The spatial attention before GTA is one box: it is all of (b)'s upper row.
-        layers = {name for name, layer in ran.items() if layer.kernel}
-        assert {
-            n for n in layers - {*drawn[0]} if not n.startswith("spatial.")
-        } == set()
+        missing = {n for n, layer in ran.items() if layer.kernel} - {*drawn[0]}
+        assert all(n.startswith("spatial.") for n in missing)
         axis.set(xlim=(-0.4, 7.1), ylim=(-half, 1.5 if block is gta else half))
         axis.text(-0.4, half * 0.8, name, fontsize=9, va="top")
     return figure
 
 
-Drawn = tuple[
-    dict[str, tuple[float, float]], list[tuple[str, str]], dict[str, str]
-]  # boxes, arrows, texts
+Boxes = dict[str, tuple[float, float]]
+Drawn = tuple[Boxes, list[tuple[str, str]], dict[str, str]]  # boxes, arrows, texts
 
 
 def _attention(prefix: str, size: str, y: float, start: str, end: str) -> Drawn:
@@ -97,7 +89,7 @@ def _entangled(positions: int) -> Drawn:
 
 
 def _in_space_and_time(places: int, frames: int) -> Drawn:
-    at: dict[str, tuple[float, float]] = {"x": (0, 1.2), "Ys": (6.7, 1.2)}
+    at: Boxes = {"x": (0, 1.2), "Ys": (6.7, 1.2)}
     at |= {"Ys ": (0, -1.2), "y": (6.7, -1.2)}
     space = _attention("0.", f"{places}×{places}\na frame", 1.2, "x", "Ys")
     time = _attention("1.", f"{frames}×{frames}\na place", -1.2, "Ys ", "y")
@@ -130,15 +122,12 @@ def order_plot(table: pd.DataFrame) -> Figure:
         table: What `notebooks.kit.order.sweep` returns.
     """
     table = table.sort_values("scores", kind="stable").reset_index(drop=True)
-    figure = Figure(figsize=(WIDTH, 0.19 * len(table) + 0.6), layout="constrained")
-    axis = figure.subplots()
-    for row, line in table.iterrows():
-        ours = line["kind"] == "global_temporal_attention"
-        tone = (
-            "temporal" if ours else "region" if line["scores"] > 1e-12 else "baseline"
-        )
-        look = {"marker": "D" if ours else "o", "ms": 6 if ours else 5}
-        axis.plot(max(line["scores"], 1e-17), row, color=COLOURS[tone], **look)
+    figure, axis = sheet(0.19 * len(table) + 0.6)
+    for row, (kind, off) in enumerate(zip(table["kind"], table["scores"], strict=True)):
+        tone, marker, size = "region" if off > 1e-12 else "baseline", "o", 5
+        if kind == "global_temporal_attention":
+            tone, marker, size = "temporal", "D", 6
+        axis.plot(max(off, 1e-17), row, marker, color=COLOURS[tone], ms=size)
     axis.axvline(1e-9, color=INK, lw=0.8, ls=":")
     said = "scores of a clip and its reversal: relative difference"
     axis.set(xscale="log", xlabel=said, ylim=(-0.7, len(table) - 0.3))
@@ -172,16 +161,6 @@ def five_rows(
             maps.append(dnl[1].attention(dnl[0](x_dnl), flat))
             dnl.swap()  # the second time back
     return torch.cat(maps).reshape(5, *sides)
-
-
-def cover(mask: np.ndarray, sides: Sequence[int]) -> Tensor:
-    """Return the share of each cell that an object covers.
-
-    Args:
-        mask: Where it is, bool (T, H, W) in pixels.
-        sides: T, H and W of the cells.
-    """
-    return F.adaptive_avg_pool3d(torch.from_numpy(mask)[None].float(), tuple(sides))[0]
 
 
 def query_on(mask: np.ndarray, sides: Sequence[int]) -> tuple[int, ...]:
@@ -227,10 +206,8 @@ def averaged(block: Any) -> dict[str, Tensor]:
     """Return the squares of Figure 15: the matrices of each path averaged over groups
     and heads, absolute values.
     """
-    pattern = "k g t s -> t s" if block.cross_channel else "g t s -> t s"
-    return {
-        path: reduce(m.detach(), pattern, "mean").abs() for path, m in block.m.items()
-    }
+    pattern, matrices = "... t s -> t s", block.m.items()
+    return {path: reduce(m.detach(), pattern, "mean").abs() for path, m in matrices}
 
 
 def show_matrices(columns: Mapping[str, Mapping[str, Tensor]]) -> Figure:
@@ -239,8 +216,7 @@ def show_matrices(columns: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     Args:
         columns: What `averaged` returns, by the blocks' names.
     """
-    figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
-    axes = figure.subplots(2, len(columns), squeeze=False)
+    figure, axes = sheet(3.1, 2, len(columns), squeeze=False)
     for column, (title, squares) in enumerate(columns.items()):
         for axis, path in zip(axes[:, column], PATHS, strict=True):
             axis.set(xticks=[], yticks=[], ylabel="" if column else path)
@@ -283,8 +259,8 @@ def level_on(regions: Sequence[Tensor], seen: Sequence[SeenClip]) -> float:
     """
     levels = []
     for g_r, each in zip(regions, seen, strict=True):
-        covered, over = cover(each.mask, g_r.shape[1:]), (1, 2, 3)
-        on_object = (g_r * covered).sum(dim=over) / covered.sum()
+        over = (1, 2, 3)
+        on_object = torch.tensor([mean_on(weights, each.mask) for weights in g_r])
         level = (on_object - g_r.mean(dim=over)) / g_r.std(dim=over)
         levels.append(level.abs().max().item())
     return float(np.mean(levels))
@@ -299,19 +275,17 @@ def show_two_regions(seen: Sequence[SeenClip], regions: Sequence[Tensor]) -> Fig
         regions: Weights of the regions of each, (K, T, H, W).
     """
     rows, frames = 2 * len(seen), len(seen[0].frames)
-    figure = Figure(figsize=(WIDTH, 5.9 * rows / 6), layout="constrained")
-    axes = figure.subplots(rows, frames, squeeze=False)
+    figure, axes = sheet(5.9 * rows / 6, rows, frames, squeeze=False)
     for row in range(rows):
         pictures, g_r = seen[row // 2].frames, regions[row // 2]
         varying = g_r.flatten(1).std(dim=1).argsort(descending=True)
         k = int(varying[row % min(2, len(g_r))])
         top = g_r[k].abs().max().item()
-        look = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "alpha": 0.55}
-        for axis, picture, weights in zip(
-            axes[row], pictures, g_r[k].numpy(), strict=True
-        ):
+        look: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -top, "vmax": top}
+        maps = g_r[k].numpy()
+        for axis, picture, weights in zip(axes[row], pictures, maps, strict=True):
             axis.imshow(picture)
-            lay_over(axis, weights, pictures.shape[1:3], **look)
+            lay_over(axis, weights, pictures.shape[1:3], alpha=0.55, **look)
             axis.set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(f"clip {row // 2 + 1},\nregion {k + 1}", fontsize=7)
     return figure

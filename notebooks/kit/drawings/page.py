@@ -5,6 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
+
+from vidattn.figures.style import WIDTH
+
+
+def sheet(
+    height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """Return a figure as wide as the page, and its axes.
+
+    Args:
+        height: Its height in inches.
+        rows: Rows of axes.
+        columns: Columns of axes.
+        **options: As for `matplotlib.figure.Figure.subplots`.
+    """
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def say(text: str) -> None:

@@ -1,15 +1,16 @@
 """Means over seeds with their 95 % intervals: as rows of dots, and as differences."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from notebooks.kit.claims import Interval, mean_interval
-from vidattn.figures.style import COLOURS, INK, MARKERS, WIDTH
+from notebooks.kit.drawings.page import sheet
+from vidattn.figures.style import COLOURS, INK, MARKERS
 
-Kinds = (
-    Mapping[str, str] | None
-)  # for each variant the mechanism in `COLOURS` that it is drawn as
+# For each variant the mechanism in `COLOURS` that it is drawn as.
+Kinds = Mapping[str, str] | None
 
 
 def dot_plot(
@@ -34,15 +35,8 @@ def dot_plot(
     figure = interval_plot(intervals, label, kinds=kinds, reference=reference)
     for row, (name, seeds) in enumerate(values.items()):
         colour, _ = _look(name, kinds)
-        figure.axes[0].plot(
-            seeds,
-            [row] * len(seeds),
-            "o",
-            color=colour,
-            alpha=0.3,
-            markersize=4,
-            zorder=1,
-        )
+        look: dict[str, Any] = {"color": colour, "alpha": 0.3, "ms": 4, "zorder": 1}
+        figure.axes[0].plot(seeds, [row] * len(seeds), "o", **look)
     return figure
 
 
@@ -65,8 +59,7 @@ def interval_plot(
         reference: Where a vertical line is drawn.
     """
     names = list(intervals)
-    figure = Figure(figsize=(WIDTH, 0.34 * len(names) + 0.75), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = sheet(0.34 * len(names) + 0.75)
     axis.set_yticks(range(len(names)), labels=names)
     axis.set(ylim=(len(names) - 0.5, -0.5), xlabel=label, axisbelow=True)
     axis.tick_params(axis="y", length=0)
@@ -79,15 +72,8 @@ def interval_plot(
         axis.plot([low, high], [row, row], color=colour, linewidth=2.2)
         axis.plot(mean, row, marker, color=colour, markersize=7)
         if predicted is not None and name in predicted:
-            axis.plot(
-                predicted[name],
-                row,
-                "D",
-                markersize=7,
-                markerfacecolor="none",
-                color=INK,
-                zorder=1,
-            )
+            look = {"ms": 7, "mfc": "none", "color": INK, "zorder": 1}
+            axis.plot(predicted[name], row, "D", **look)
     return figure
 
 
@@ -99,8 +85,5 @@ def _look(name: str, kinds: Kinds) -> tuple[str, str]:
 
 def _interval(seeds: Sequence[float]) -> Interval:
     # Two seeds have an interval, too, but one that is many times as wide as the plot.
-    return (
-        mean_interval(seeds)
-        if len(seeds) > 2
-        else Interval(*[sum(seeds) / len(seeds)] * 3)
-    )
+    mean = sum(seeds) / len(seeds)
+    return mean_interval(seeds) if len(seeds) > 2 else Interval(mean, mean, mean)

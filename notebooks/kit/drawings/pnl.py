@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -14,7 +13,15 @@ from pandas.io.formats.style import Styler
 from torch import nn
 
 from notebooks.kit.claims import Record, mean_interval
-from notebooks.kit.drawings.diagram import Ran, diagram, layers_that_ran
+from notebooks.kit.drawings.diagram import (
+    AFTER_RES3,
+    Ran,
+    around,
+    diagram,
+    layers_that_ran,
+    times,
+)
+from notebooks.kit.drawings.page import sheet
 from vidattn import figures
 from vidattn.blocks import NonLocal, PyramidNonLocal
 from vidattn.figures.maps import Region
@@ -22,15 +29,10 @@ from vidattn.training import Result
 from vidattn.video.datasets import VideoDataset
 from vidattn.video.synthetic import SyntheticSpec, render
 
-AFTER_RES3 = (1, 512, 8, 28, 28)
 SCALES = 4
 KINDS = {"baseline": "baseline", "NL": "nonlocal", "PNL": "pyramid"}
 
 Layers = dict[str, Ran]
-
-
-def _times(sizes: Sequence[int]) -> str:
-    return "×".join(map(str, sizes))
 
 
 def _column(
@@ -44,7 +46,7 @@ def _column(
     pairs, count = f"pairs {name}", prod(ran[q].out[1:])
     boxes = {first: (at, -1), q: (at, -2.2), pairs: (at, -3.4), out: (at, -4.6)}
     texts = {
-        first: f"${first}$\n{_times(ran[q].given)}",
+        first: f"${first}$\n{times(ran[q].given)}",
         q: r"$\theta,\,\phi,\,g$",
         pairs: f"softmax, ⊗\n{count}×{count}",
         out: "$W_z$",
@@ -59,26 +61,22 @@ def figure_2(nonlocal_: Layers, module: Layers) -> Figure:
         nonlocal_: The layers of a `NonLocal` that ran.
         module: Those of a `PyramidNonLocal` of four scales.
     """
-    fig, (left, right) = plt.subplots(
-        1, 2, figsize=(figures.WIDTH, 6), layout="constrained", width_ratios=(1, 3.4)
-    )
+    fig, (left, right) = sheet(6, columns=2, width_ratios=(1, 3.4))
     boxes, texts = _column(nonlocal_, 0, "{}", "x")
     boxes |= {"bn": (0, -6.4), "⊕": (0, -7.4)}
     diagram(left, nonlocal_, boxes, pairwise(boxes), texts)
 
     ends = {"f": (1.65, -5.7), "bn": (1.65, -6.6), "⊕": (1.65, -7.4)}
     places, arrows = {"x": (1.65, 0.1), **ends}, [*pairwise(ends)]
-    texts |= {"x": f"$x$\n{_times(AFTER_RES3[1:])}", "f": "$f_{comb}$"}
+    texts |= {"x": f"$x$\n{times(AFTER_RES3[1:])}", "f": "$f_{comb}$"}
     for k in range(SCALES):
         boxes, more = _column(module, 1.1 * k, f"operations.0.{{}} {k}", f"X_{k}")
         places, texts = places | boxes, texts | more
         arrows += [("x", f"X_{k}"), *pairwise(boxes), ([*boxes][-1], "f")]
     diagram(right, module, places, arrows, texts)
     for axis, middle, top, edge in ((left, 0, -1, 0.6), (right, 1.65, 0.1, 3.92)):
-        around = [middle + 0.5, edge, edge, middle + 0.2], [top, top, -7.4, -7.4]
-        axis.plot(*around, color=figures.INK, lw=0.9)  # the residual connection
+        around(axis, middle + 0.5, middle + 0.2, edge=edge, top=top, bottom=-7.4)
         axis.set(xlim=(-0.6, edge + 0.05), ylim=(-7.8, 0.6))
-    plt.close(fig)
     return fig
 
 
@@ -86,33 +84,26 @@ def blocks_that_ran() -> tuple[Layers, Layers]:
     """Return the layers of the non-local block and of the PNL module, given the
     features after res3 of a ResNet-50.
     """
-    return (
-        layers_that_ran(NonLocal(512), AFTER_RES3),
-        layers_that_ran(PyramidNonLocal(512), AFTER_RES3),
-    )
+    block, module = NonLocal(512), PyramidNonLocal(512)
+    return layers_that_ran(block, AFTER_RES3), layers_that_ran(module, AFTER_RES3)
 
 
 def figure_3(module: Layers) -> Figure:
     """Draw f_comb from the layers of a `PyramidNonLocal` that ran."""
-    fig, axis = plt.subplots(figsize=(figures.WIDTH, 4.1), layout="constrained")
+    fig, axis = sheet(4.1)
     results = [f"operations.0.out {k}" for k in range(SCALES)]
     given, wide = module["linear_q"].given, module[results[0]].out
-    stacked = _times((given[0], *wide))
+    stacked = times((given[0], *wide))
     texts = {name: f"$Y_{k}$" for k, name in enumerate(results)} | {
-        "means": f"mean over regions, stack: $Y'_{{stack}}$\n{_times(given)}",
+        "means": f"mean over regions, stack: $Y'_{{stack}}$\n{times(given)}",
         "softmax": f"softmax of $QK^⊤ / \\sqrt{{C'}}$\n{given[0]}×{given[0]}",
         "stack": f"repeat, stack: $Y_{{stack}}$\n{stacked}",
-        "reshape": f"reshape\n{_times(module['bn'].given)}",
+        "reshape": f"reshape\n{times(module['bn'].given)}",
     }
-    places = {name: (1.2 * k, 0) for k, name in enumerate(results)} | {
-        "means": (0.6, -1),
-        "linear_q": (0.05, -2),
-        "linear_k": (1.15, -2),
-        "softmax": (0.6, -3),
-        "stack": (3, -2),
-        "⊗": (1.8, -3.8),
-        "reshape": (1.8, -4.6),
-    }
+    places = {name: (1.2 * k, 0.0) for k, name in enumerate(results)}
+    places |= {"means": (0.6, -1), "linear_q": (0.05, -2), "linear_k": (1.15, -2)}
+    places |= {"softmax": (0.6, -3), "stack": (3, -2), "⊗": (1.8, -3.8)}
+    places |= {"reshape": (1.8, -4.6)}
     arrows = [(name, to) for name in results for to in ("means", "stack")]
     for linear in ("linear_q", "linear_k"):
         arrows += pairwise(("means", linear, "softmax"))
@@ -120,7 +111,6 @@ def figure_3(module: Layers) -> Figure:
     plain = {k: v._replace(kernel="") if ".out" in k else v for k, v in module.items()}
     diagram(axis, plain, places, arrows, texts)
     axis.set(xlim=(-0.6, 4.2), ylim=(-5, 0.4))
-    plt.close(fig)
     return fig
 
 
@@ -142,17 +132,11 @@ def figure_1(
     axes = np.array(figure.axes).reshape(2, -1)
     for row, (own, *others) in zip(axes, (positions, regions), strict=True):
         for region in others:
+            ends = _middle(own, side), _middle(region, side)
+            inside = row[own.t].transData, row[region.t].transData
             colour = row[region.t].patches[-1].get_edgecolor()
-            arrow = ConnectionPatch(
-                _middle(own, side),
-                _middle(region, side),
-                row[own.t].transData,
-                row[region.t].transData,
-                arrowstyle="-|>",
-                color=colour,
-                lw=0.9,
-            )
-            figure.add_artist(arrow)
+            look = {"arrowstyle": "-|>", "color": colour, "lw": 0.9}
+            figure.add_artist(ConnectionPatch(*ends, *inside, **look))
     return figure
 
 
@@ -165,13 +149,11 @@ def figure_4(records: Sequence[Record], classes: Sequence[str]) -> Figure:
     """Draw the accuracy of the recorded networks in each class: mean over seeds, and
     its 95% interval where there are two seeds or more.
     """
-    fig, axis = plt.subplots(figsize=(figures.WIDTH, 2.6), layout="constrained")
+    fig, axis = sheet(2.6)
     for shift, (name, kind) in zip((-0.2, 0, 0.2), KINDS.items(), strict=True):
         colour, marker = figures.COLOURS[kind], figures.MARKERS[kind]
         tables = [np.array(row.confusion) for row in records if row.variant == name]
-        shares = np.array(
-            [100 * table.diagonal() / table.sum(axis=1) for table in tables]
-        )
+        shares = np.array([100 * t.diagonal() / t.sum(axis=1) for t in tables])
         for place, values in enumerate(shares.T):
             if len(values) > 1:
                 _, low, high = mean_interval([*values])
@@ -183,7 +165,6 @@ def figure_4(records: Sequence[Record], classes: Sequence[str]) -> Figure:
     axis.set(xticks=range(len(classes)), xticklabels=classes, ylabel="accuracy (%)")
     if records:
         axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
-    plt.close(fig)
     return fig
 
 
@@ -193,10 +174,8 @@ def scale_weights(
     """Return how much each scale of a trained module takes from each: mean and standard
     deviation over some test clips.
     """
-    inputs = [
-        figures.capture(network, module, test[i][0][:1])
-        for i in range(min(clips, len(test)))
-    ]
+    shown = (test[i][0][:1] for i in range(min(clips, len(test))))
+    inputs = [figures.capture(network, module, clip) for clip in shown]
     a = torch.cat([module.scale_weights(x) for x in inputs]).detach()
     pairs = zip(a.mean(0).tolist(), a.std(0).tolist(), strict=True)
     rows = [[f"{m:.3f} ± {s:.3f}" for m, s in zip(*row, strict=True)] for row in pairs]
@@ -247,15 +226,9 @@ def figure_5(results: Mapping[str, Result], spec: SyntheticSpec | None) -> Figur
         spec: Description of the test clips, if they are ours.
     """
     clips = _examples(results)
-    rows, columns = len(clips), len(results) + 1
     classes = spec.classes if spec else [str(i) for i in range(10**3)]
-    fig, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(figures.WIDTH, 1.05 * rows),
-        layout="constrained",
-        squeeze=False,
-    )
+    height, rows, columns = 1.05 * len(clips), len(clips), len(results) + 1
+    fig, axes = sheet(height, rows, columns, squeeze=False)
     for row, i in zip(axes, clips, strict=True):
         if spec:
             row[0].imshow(render(spec, i).frames[spec.frames // 2])
@@ -272,5 +245,4 @@ def figure_5(results: Mapping[str, Result], spec: SyntheticSpec | None) -> Figur
             axis.set(xlim=(0, 100), xticks=[0, 50, 100] if last else [])
             axis.invert_yaxis()
             axis.set_title(name if row[0] is axes[0, 0] else "", fontsize=9)
-    plt.close(fig)
     return fig

@@ -4,15 +4,17 @@ where three passes reach.
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from notebooks.kit.drawings.diagram import diagram, layers_that_ran
+from notebooks.kit.drawings.diagram import diagram, layers_that_ran, times
+from notebooks.kit.drawings.page import sheet
 from vidattn.backbones import BACKBONES, place
 from vidattn.blocks import CrissCross3d, RecurrentCrissCross3d
-from vidattn.figures.style import COLOURS, INK, WIDTH
+from vidattn.figures.style import COLOURS, INK
 
 BY_PASS = ("#3b1782", "#7f57d6", "#cbbcec")  # of the pass that first reaches a position
 
@@ -25,35 +27,24 @@ def one_pass(channels: int, sides: Sequence[int]) -> Figure:
         channels: C of the features.
         sides: T, H and W of the features.
     """
-    passes = [
-        layers_that_ran(
-            CrissCross3d(channels, reduce_values=reduced), (1, channels, *sides)
-        )
-        for reduced in (False, True)
-    ]
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    weights = (sum(sides) - 2, *sides)
-    for axis, ran in zip(figure.subplots(1, len(passes)), passes, strict=True):
+    figure, axes = sheet(4.2, columns=2)
+    weights = times((sum(sides) - 2, *sides))
+    for axis, reduced in zip(axes, (False, True), strict=True):
+        block = CrissCross3d(channels, reduce_values=reduced)
+        ran = layers_that_ran(block, (1, channels, *sides))
         layers = {name: run for name, run in ran.items() if run.kernel}
-        features = "×".join(map(str, ran["q"].given))
-        texts = {
-            "x": f"$x$\n{features}",
-            "A": "affinity, softmax\n" + "×".join(map(str, weights)),
-            "⊗": "⊗",
-            "out": "restore",
-            "y": f"$y$\n{features}",
-            **{name: f"${name}$" for name in "qkv"},
-        }
+        features = times(ran["q"].given)
+        texts = {name: f"${name}$" for name in "qkv"} | {"⊗": "⊗", "out": "restore"}
+        texts |= {name: f"${name}$\n{features}" for name in "xy"}
+        texts |= {"A": f"affinity, softmax\n{weights}"}
         positions = {"x": (0, 0), "q": (-1.15, -1.3), "k": (0, -1.3), "v": (1.15, -1.3)}
         positions |= {"A": (-0.57, -2.6), "⊗": (0.4, -3.6)}
-        if "out" in layers:  # values are restored
-            positions |= {"out": (0.4, -4.6), "y": (0.4, -5.7)}
-            end = [("⊗", "out"), ("out", "y")]
-        else:
-            positions["y"] = (0.4, -4.9)
-            end = [("⊗", "y")]
+        restored = "out" in layers
+        positions |= {"out": (0.4, -4.6)} if restored else {}
+        positions |= {"y": (0.4, -5.7 if restored else -4.9)}
         edges = [("x", "q"), ("x", "k"), ("x", "v"), ("q", "A"), ("k", "A")]
-        edges += [("A", "⊗"), ("v", "⊗"), *end]
+        edges += [("A", "⊗"), ("v", "⊗")]
+        edges += pairwise(("⊗", "out", "y") if restored else ("⊗", "y"))
         diagram(axis, layers, positions, edges, texts)
         axis.set(xlim=(-1.75, 1.75), ylim=(-6.1, 0.4))
     return figure
@@ -70,20 +61,16 @@ def structures(inside: Sequence[str], others: Mapping[str, Sequence[str]]) -> Fi
     """
 
     def box(name: str, shape: Sequence[int]) -> str:
-        return f"{name}\n" + "×".join(map(str, shape))
+        return f"{name}\n{times(shape)}"
 
     model = BACKBONES["resnet50"](num_classes=101, temporal="tsm")
     place(model, {"res3": (3,)}, RecurrentCrissCross3d)
     network = layers_that_ran(model, (1, 3, 8, 224, 224))
     given = network["res3.placed.3.crisscross.q 0"].given
-    last = network["res5.blocks.2.conv3"].out
+    last, scores = network["res5.blocks.2.conv3"].out, network["fc"].out
     before = [box("clip", network["conv1"].given), box("to block 3\nof res3", given)]
-    after = [
-        box("block 4 of\nres3 to res5", last),
-        box("mean, fc", network["fc"].out),
-    ]
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axis = figure.subplots()
+    after = [box("block 4 of\nres3 to res5", last), box("mean, fc", scores)]
+    figure, axis = sheet(3.6)
     _structure(axis, inside, 0.0, 0.0, before, after)
     for number, (name, added) in enumerate(others.items(), start=1):
         _structure(axis, added, -1.7 * number, 3.95)
@@ -113,8 +100,8 @@ def _structure(
         start += 0.4 + widths.get(name, 0.2) + widths.get(following, 0.2)
     texts = {name: r"$\gamma\,\mathcal{F}$" for name in names if name[:2] == "F "}
     diagram(axis, {}, at, pairwise(names), texts | {"x": "$x$", "z": "$z$"})
-    look = {"arrowstyle": "-|>", "color": COLOURS["crisscross"], "lw": 1.1}
-    look |= {"shrinkA": 11, "shrinkB": 9}
+    look: dict[str, Any] = {"arrowstyle": "-|>", "color": COLOURS["crisscross"]}
+    look |= {"lw": 1.1, "shrinkA": 11, "shrinkB": 9}
     for a, b in arcs:
         bend = -0.42 if at[b][0] - at[a][0] < 3 else -0.28
         arrow = look | {"connectionstyle": f"arc3,rad={bend}"}
@@ -130,8 +117,7 @@ def reach_by_frame(maps: Sequence[np.ndarray], at: tuple[int, int, int]) -> Figu
         at: The position (t, row, column) of the output, which gets a ring.
     """
     low, high = min(m[m > 0].min() for m in maps), max(m.max() for m in maps)
-    figure = Figure(figsize=(WIDTH, 4.1), layout="constrained")
-    axes = figure.subplots(len(maps), len(maps[0]))
+    figure, axes = sheet(4.1, len(maps), len(maps[0]))
     for (r, t), axis in np.ndenumerate(axes):
         m = maps[r][t]
         logarithm = np.log(np.maximum(m, low) / low) / np.log(high / low)
@@ -164,8 +150,8 @@ def reach_in_perspective(
     reached = np.array(maps) > 0
     first = 1 + (~reached).cumprod(axis=0).sum(axis=0)  # the pass that first gets there
     corners = np.array([(0, 0), (0, 1), (1, 1), (1, 0)])  # of a cell: row, column
-    figure = Figure(figsize=(WIDTH, 1.75), layout="constrained")
-    for R, axis in enumerate(figure.subplots(1, len(maps)), start=1):
+    figure, axes = sheet(1.75, columns=len(maps))
+    for R, axis in enumerate(axes, start=1):
         for (t, h, w), number in np.ndenumerate(first):
             down, right = (corners + np.array([h, w])).T
             fill = BY_PASS[number - 1] if number <= R else "none"

@@ -3,7 +3,12 @@
 """
 
 from notebooks.kit.printed.audit import efficiency
-from notebooks.kit.printed.cells import PAPERS, printed_accuracy, printed_efficiency
+from notebooks.kit.printed.cells import (
+    PAPERS,
+    printed_accuracy,
+    printed_efficiency,
+    printed_top1,
+)
 from notebooks.kit.printed.choices import says
 from notebooks.kit.printed.verdict import PrintedCost, Verdict, agrees, decimals
 
@@ -16,5 +21,6 @@ __all__ = [
     "efficiency",
     "printed_accuracy",
     "printed_efficiency",
+    "printed_top1",
     "says",
 ]

@@ -47,10 +47,23 @@ def printed_accuracy(paper: str | None = None) -> list[dict[str, str]]:
     return _read("printed_accuracy.csv", paper)
 
 
+def printed_top1(paper: str, dataset: str | None = None) -> dict[tuple[str, str], str]:
+    """Return a paper's printed top-1 accuracies (%) by table and row.
+
+    Args:
+        paper: One of `PAPERS`.
+        dataset: Only those on it; a table may have the same row on several.
+    """
+    return {
+        (cell["table"], cell["row"]): cell["printed"]
+        for cell in printed_accuracy(paper)
+        if cell["metric"] == "top1" and dataset in (None, cell["dataset"])
+    }
+
+
 def _read(name: str, paper: str | None) -> list[dict[str, str]]:
     if paper is not None and paper not in PAPERS:
         raise UserError(f"paper={paper!r} is unknown: allowed are {', '.join(PAPERS)}")
-    with (Path(__file__).parent / "data" / name).open(
-        newline="", encoding="utf-8"
-    ) as file:
+    path = Path(__file__).parent / "data" / name
+    with path.open(newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if paper in (None, row["paper"])]

@@ -95,9 +95,8 @@ class PositionGate(nn.Module):
         self.bn = nn.BatchNorm3d(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        summary = torch.cat(
-            [x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1
-        )
+        mean, most = x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
+        summary = torch.cat([mean, most], dim=1)
         return self.bn(self.conv(summary)).sigmoid() * x
 
 
@@ -142,9 +141,9 @@ def narrow_pyramid(
     / 2 as ours do.
     """
     block = PyramidNonLocal(channels, shared=shared)
-    block.linear_q, block.linear_k = (
-        nn.Linear(block.width, block.width // divisor) for _ in range(2)
-    )
+    width = block.width // divisor
+    block.linear_q = nn.Linear(block.width, width)
+    block.linear_k = nn.Linear(block.width, width)
     return block
 
 
@@ -211,9 +210,8 @@ class Bottlenecked(GlobalTemporalAttention):
         x_g = einsum(g_r, z, "b k t h w, b c t h w -> b c t k").unsqueeze(-1)
         m_v = self._mix("region", self.v["region"](x_g))
         a_r = einsum(g_r, m_v, "b k t h w, b c t k one -> b c t h w")
-        return x + self.bn(
-            self.out["pixel"](a_p) + self.out["region"](a_r.contiguous())
-        )
+        y = self.out["pixel"](a_p) + self.out["region"](a_r.contiguous())
+        return x + self.bn(y)
 
 
 def c2d(classes: int) -> nn.Module:

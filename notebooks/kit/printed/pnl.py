@@ -56,11 +56,8 @@ def conventions() -> list[Way]:
     """
     rows = []
     for printed in printed_efficiency("PNL"):
-        row = ROWS.get((printed["table"], printed["row"]))
-        if not row or (printed["metric"], row.text.backbone.kind) != (
-            "FLOPs G",
-            "mfnet",
-        ):
+        metric, row = printed["metric"], ROWS.get((printed["table"], printed["row"]))
+        if metric != "FLOPs G" or not row or row.text.backbone.kind != "mfnet":
             continue
         done = row.text.by_kind()
         parts = {

@@ -61,9 +61,8 @@ def added(network: RowNetwork, itself: int = 1) -> Amount:
     for stage, (number, cost) in zip(network.at, network.parts()[1:], strict=True):
         lines = network.backbone.inner + 2 * (network.backbone.side >> stage)
         of_itself = cost.by_layer.get("crisscross", 0) / lines
-        macs += number * (
-            cost.macs - (3 - itself) * of_itself if itself else cost.by_kind["conv"]
-        )
+        products = cost.macs - (3 - itself) * of_itself
+        macs += number * (products if itself else cost.by_kind["conv"])
         params += number * cost.params
     return Amount(macs / 1e9, params / 1e6)
 
@@ -88,27 +87,21 @@ def conventions() -> list[Way]:
     The backbone is quoted or counted, a multiply-add of a module counts once or twice,
     and a position counts among its own keys once or three times, or no product counts.
     """
-    rows = [
-        (row["printed"], ROWS[row["row"]])
-        for row in printed_efficiency("RCCA-3D")
-        if row["metric"] == "FLOPs G" and row["table"] != "text"
-    ]
-    rows = [(printed, network) for printed, network in rows if network.at]
-    ways = []
+    rows, ways = [], []
+    for row in printed_efficiency("RCCA-3D"):
+        flops = row["metric"] == "FLOPs G" and row["table"] != "text"
+        if flops and ROWS[row["row"]].at:
+            rows.append((row["printed"], ROWS[row["row"]]))
     for classes, unit, products in product((None, UCF101), (1, 2), PRODUCTS):
         choices = {
             "backbone": "counted" if classes else "quoted",
             "a module's multiply-add": unit,
             "products": products,
         }
-        costs = [
-            (
-                printed,
-                bare(network.backbone, classes).macs
-                + unit * added(network, PRODUCTS[products]).macs,
-            )
-            for printed, network in rows
-        ]
+        costs = []
+        for printed, network in rows:
+            own = unit * added(network, PRODUCTS[products]).macs
+            costs.append((printed, bare(network.backbone, classes).macs + own))
         ways.append(way(choices, costs))
     return ways
 
@@ -123,11 +116,8 @@ def _recomputed(printed: Mapping[str, str]) -> PrintedCost:
         others = [(reading, value), ((*reading, "cut"), float(floor(value)))]
     elif "ratio" in compared:
         quoted, row = compared["ratio"]
-        text, counted = (
-            quoted / bare(ROWS[row].backbone, classes).macs
-            for classes in (None, UCF101)
-        )
-        others = []
+        backbone, others = ROWS[row].backbone, []
+        text, counted = (quoted / bare(backbone, n).macs for n in (None, UCF101))
     elif READINGS[printed["row"]].quoted:
         return _of_bare_network(printed, READINGS[printed["row"]])
     else:

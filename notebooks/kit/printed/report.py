@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from notebooks.kit.drawings.page import say, show_table
+from notebooks.kit.drawings.page import say, show_rows, show_table
+from notebooks.kit.printed.audit import efficiency
 from notebooks.kit.printed.choices import TEXT, says
-from notebooks.kit.printed.tables import letters, shown
+from notebooks.kit.printed.tables import MARKS, letters, shown
 from notebooks.kit.printed.verdict import PrintedCost, Verdict, agrees
 from notebooks.kit.printed.ways import Way
 
@@ -26,15 +27,31 @@ def named(costs: Sequence[PrintedCost]) -> Named:
     return {(cost.table, cost.row, cost.metric): cost for cost in costs}
 
 
+def printed_costs(paper: str) -> tuple[list[PrintedCost], Named]:
+    """Return a paper's costs, as a list and by table, row and metric."""
+    costs = efficiency(paper)
+    return costs, named(costs)
+
+
 def agreements(costs: Sequence[PrintedCost]) -> tuple[int, int, int]:
     """Return how many costs agree with the text's network, how many under a fitted
     reading, and how many with none.
     """
-    verdicts = Counter(cost.agreement for cost in costs)
-    return (
-        verdicts[Verdict.AGREES],
-        verdicts[Verdict.FITTED],
-        verdicts[Verdict.UNEXPLAINED],
+    found = Counter(cost.agreement for cost in costs)
+    return found[Verdict.AGREES], found[Verdict.FITTED], found[Verdict.UNEXPLAINED]
+
+
+def say_agreements(costs: Sequence[PrintedCost], among: str = "") -> None:
+    """Say how many costs agree.
+
+    Args:
+        costs: Printed costs.
+        among: What stands behind those that agree with the text's network.
+    """
+    agreeing, by_fit, unexplained = agreements(costs)
+    say(
+        f"{agreeing} of {len(costs)} figures agree with the model that the text "
+        f"describes{among}, {by_fit} under a fitted reading, {unexplained} not at all."
     )
 
 
@@ -49,8 +66,8 @@ def show_costs(costs: Sequence[PrintedCost]) -> None:
     """
     letter, rows = letters(costs), []
     for cost in costs:
-        verdicts = {Verdict.AGREES: "✓", Verdict.UNEXPLAINED: "✗"}
         by_reading = f"fitted, {letter.get(cost.reading)}"
+        is_fitted = cost.agreement is Verdict.FITTED
         nearest = shown(cost, cost.computed)
         rows.append(
             {
@@ -59,7 +76,7 @@ def show_costs(costs: Sequence[PrintedCost]) -> None:
                 "printed": cost.printed,
                 "text's model": shown(cost, cost.text),
                 "nearest": "" if cost.reading == TEXT else nearest,
-                "verdict": verdicts.get(cost.agreement, by_reading),
+                "verdict": by_reading if is_fitted else MARKS[cost.agreement],
                 "everything": shown(cost, cost.all_counted),
             }
         )
@@ -85,11 +102,9 @@ def show_choices(costs: Sequence[PrintedCost], words: Mapping[str, str]) -> None
     """
     readings = [cost.reading for cost in fitted(costs)]
     assert readings and all(set(reading) & set(words) for reading in readings)
-    lines = [
-        (word, sum(choice in reading for reading in readings))
-        for choice, word in words.items()
-    ]
-    show_table(pd.DataFrame(lines, columns=["choice", "figures that need it"]))
+    needing = Counter(choice for reading in readings for choice in {*reading})
+    lines = [(word, needing[choice]) for choice, word in words.items()]
+    show_rows(lines, ["choice", "figures that need it"])
 
 
 def show_ways(ways: Sequence[Way], agreeing: str) -> None:
@@ -100,12 +115,10 @@ def show_ways(ways: Sequence[Way], agreeing: str) -> None:
         agreeing: What the column of those that agree is called.
     """
     words = {True: "counted", False: "–"}
-    lines = [
-        {
-            name: words[c] if isinstance(c, bool) else c
-            for name, c in way.choices.items()
-        }
-        | {agreeing: f"{way.agreeing} of {way.rows}", "different ones": way.distinct}
-        for way in ways
-    ]
+    lines = []
+    for way in ways:
+        chosen = way.choices.items()
+        line = {name: words[c] if isinstance(c, bool) else c for name, c in chosen}
+        line[agreeing] = f"{way.agreeing} of {way.rows}"
+        lines.append(line | {"different ones": way.distinct})
     show_table(pd.DataFrame(lines))

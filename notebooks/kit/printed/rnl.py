@@ -14,11 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from notebooks.kit.printed.cells import printed_efficiency
-from notebooks.kit.printed.networks import (
-    MakeBlock,
-    channel_wise_region,
-    coded_region,
-)
+from notebooks.kit.printed.networks import MakeBlock, channel_wise_region, coded_region
 from notebooks.kit.printed.readings import comparisons, readings
 from notebooks.kit.printed.recount import RowNetwork
 from notebooks.kit.printed.rows import cell, comparison, row_of

@@ -50,15 +50,9 @@ def comparison(
         return 100 * (first - second) / second if metric.unit == "%" else first - second
 
     text = [row.text for row in rows]
-    likeliest = Recounted(
-        assumed(rows), value(row.likeliest for row in rows), text[0].convention
-    )
-    return judge(
-        printed,
-        Recounted(TEXT, value(text), text[0].convention),
-        value(text, "all"),
-        [likeliest, *more],
-    )
+    way, fitted = text[0].convention, value(row.likeliest for row in rows)
+    others = [Recounted(assumed(rows), fitted, way), *more]
+    return judge(printed, Recounted(TEXT, value(text), way), value(text, "all"), others)
 
 
 def row_of(printed: Mapping[str, str]) -> Row:

@@ -17,10 +17,8 @@ FILTERS = ("paper", "table", "metric", "convention", "verdict")
 def cost_table(costs: Sequence[PrintedCost]) -> HTML:
     """Return the table: a row for each cost, and lists to filter it by."""
     rows = [_cells(cost) for cost in costs]
-    heads = "".join(
-        f'<th scope="col"><button type="button">{name}</button></th>'
-        for name in rows[0]
-    )
+    head = '<th scope="col"><button type="button">{}</button></th>'
+    heads = "".join(map(head.format, rows[0]))
     body = "".join(f"<tr>{''.join(map(_cell, row.values()))}</tr>" for row in rows)
     lists = ""
     for column, name in enumerate(rows[0]):
@@ -31,9 +29,8 @@ def cost_table(costs: Sequence[PrintedCost]) -> HTML:
                 f'<select data-column="{column}" aria-label="{name}">'
                 f'<option value="">{name}: all</option>{options}</select>'
             )
-    search = (
-        '<input type="search" placeholder="words" aria-label="words to search for">'
-    )
+    label = "words to search for"
+    search = f'<input type="search" placeholder="words" aria-label="{label}">'
     return HTML(
         f'<div class="sortable">{search}{lists} <output></output><div class="frame">'
         f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></div>"
@@ -46,6 +43,7 @@ def _cells(cost: PrintedCost) -> dict[str, tuple[str, float | None]]:
     """
     off = 100 * (cost.computed / float(cost.printed) - 1)
     known = not isnan(off)
+    away = f"{round(off, 2) + 0.0:+.2f}" if known else "–"
     return {
         "paper": (cost.paper, None),
         "table": (cost.table, None),
@@ -53,10 +51,7 @@ def _cells(cost: PrintedCost) -> dict[str, tuple[str, float | None]]:
         "metric": (cost.metric, None),
         "printed": (cost.printed, float(cost.printed)),
         "recomputed": (shown(cost, cost.computed), cost.computed if known else -1),
-        "off by %": (
-            f"{round(off, 2) + 0.0:+.2f}" if known else "–",
-            abs(off) if known else -1,
-        ),
+        "off by %": (away, abs(off) if known else -1),
         "convention": (cost.convention, None),
         "verdict": (MARKS[cost.verdict], None),
         "reason": (reason(cost), None),

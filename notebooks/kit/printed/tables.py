@@ -71,11 +71,8 @@ def beside_tables(costs: Sequence[PrintedCost]) -> list[Beside]:
     """Return for each table how many free choices explain how many distinct costs."""
     beside = []
     for (paper, table), own in by_table(costs).items():
-        explained = [
-            cost
-            for cost in own
-            if cost.verdict in (Verdict.AGREES, Verdict.FITTED) and free_choices(cost)
-        ]
+        agree = [x for x in own if x.verdict in (Verdict.AGREES, Verdict.FITTED)]
+        explained = [cost for cost in agree if free_choices(cost)]
         free = Counter(choice for cost in explained for choice in free_choices(cost))
         totals = {cost.row for cost in own if cost.unit != "%"}
         distinct = {
@@ -84,9 +81,8 @@ def beside_tables(costs: Sequence[PrintedCost]) -> list[Beside]:
             if cost.unit != "%" or cost.row not in totals
         }
         verdicts = Counter(cost.verdict for cost in own)
-        beside.append(
-            Beside(paper, table, verdicts, free, decisions(free), len(distinct))
-        )
+        count = decisions(free), len(distinct)
+        beside.append(Beside(paper, table, verdicts, free, *count))
     return beside
 
 
@@ -95,15 +91,12 @@ def reason(cost: PrintedCost) -> str:
     if cost.verdict is Verdict.GIVEN:
         return f"nothing to count: {says(cost.reading)}"
     if cost.verdict is Verdict.FITTED:
-        return "; ".join(
-            f"{ORIGINS[CHOICES[choice].origin]}: {CHOICES[choice].says}"
-            for choice in cost.reading
-        )
+        taken = (CHOICES[choice] for choice in cost.reading)
+        return "; ".join(f"{ORIGINS[of.origin]}: {of.says}" for of in taken)
     if cost.verdict is Verdict.AGREES or isnan(cost.computed):
         return says(cost.reading)
-    tried = " | ".join(
-        f"{says(why)} = {value:.4f}" for why, value in cost.others.items()
-    )
+    others = cost.others.items()
+    tried = " | ".join(f"{says(why)} = {value:.4f}" for why, value in others)
     return f"nearest: {says(cost.reading)}; also tried: {tried or 'nothing'}"
 
 
@@ -134,9 +127,7 @@ def letters(costs: Sequence[PrintedCost]) -> dict[Reading, str]:
     """Return a letter for each reading that costs were fitted by; a star marks those
     that call themselves a guess.
     """
-    fitted = dict.fromkeys(
-        cost.reading for cost in costs if cost.agreement is Verdict.FITTED
-    )
+    fitted = dict.fromkeys(x.reading for x in costs if x.agreement is Verdict.FITTED)
     return {
         reading: chr(ord("A") + i) + "*" * any(CHOICES[c].guess for c in reading)
         for i, reading in enumerate(fitted)

@@ -41,14 +41,11 @@ def ways_of_counting(
         rows: For each cost what is printed, what every way counts, and the parts that a
             way may count or not, by name and the same for all rows; in MACs.
     """
-    names = [*rows[0][2]]
-    return [
-        way(
-            dict(zip(names, counted, strict=True)),
-            [
-                (printed, (always + sum(compress(parts.values(), counted))) / 1e9)
-                for printed, always, parts in rows
-            ],
-        )
-        for counted in product((False, True), repeat=len(names))
-    ]
+    names, ways = [*rows[0][2]], []
+    for counted in product((False, True), repeat=len(names)):
+        costs = [
+            (printed, (always + sum(compress(parts.values(), counted))) / 1e9)
+            for printed, always, parts in rows
+        ]
+        ways.append(way(dict(zip(names, counted, strict=True)), costs))
+    return ways

@@ -126,10 +126,12 @@ def test_the_table_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_fitted_cost_needs_one_of_the_choices_that_a_page_tells(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    costs, tables = [judged(1.5, guess=1.0), judged(1.0), judged(1.5, seen=1.0)], []
-    monkeypatch.setitem(show_choices.__globals__, "show_table", tables.append)
+    costs, shown = [judged(1.5, guess=1.0), judged(1.0), judged(1.5, seen=1.0)], []
+    monkeypatch.setitem(
+        show_choices.__globals__, "show_rows", lambda rows, columns: shown.append(rows)
+    )
     show_choices(costs, {"guess": "a guess", "seen": "RNL's way"})
-    assert tables[0].to_numpy().tolist() == [["a guess", 1], ["RNL's way", 1]]
+    assert shown == [[("a guess", 1), ("RNL's way", 1)]]
     with pytest.raises(AssertionError):
         show_choices(costs, {"guess": "a guess"})
 
