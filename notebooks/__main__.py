@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vidattn.__main__ import obey
 from vidattn.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,25 +24,17 @@ def main(words: Sequence[str] | None = None) -> int:
         0; 1 for a cell, a page or a run that failed; 2 for bad input, said in one line
         a problem on stderr.
     """
-    options = _parser().parse_args(words)
     try:
-        options.command(options)
-        return 0
-    except UserError as error:
-        said, status = str(error), 2
+        return obey(_parser(), words)
     except ValidationError as error:
         from vidattn.training.validation import explain
 
         said, status = explain(error), 2
     except Exception as error:
-        if type(error).__name__ not in (
-            "CellError",
-            "BuildError",
-        ):  # of modules that are slow to import
+        # These two come from modules that are slow to import.
+        if type(error).__name__ not in ("CellError", "BuildError"):
             raise
         said, status = str(error), 1
-    except KeyboardInterrupt:
-        said, status = "interrupted", 130
     print(said, file=sys.stderr)
     return status
 

@@ -306,14 +306,16 @@ print(
 #
 # (gta-eq-3)=
 # $$
-# A_s(t) = \operatorname{softmax}\left(\frac{Q_s(t) K_s(t)^\top}{\sqrt{C}}\right) V_s(t), \qquad Y_s(t) = X(t) + A_s(t) W_O^s, \tag{3}
+# A_s(t) = \operatorname{softmax}\left(\frac{Q_s(t) K_s(t)^\top}{\sqrt{C}}\right) V_s(t), \qquad
+#   Y_s(t) = X(t) + A_s(t) W_O^s, \tag{3}
 # $$
 #
 # and on its result, with projections of its own, along time at each place $(i, j)$,
 #
 # (gta-eq-4)=
 # $$
-# A_t(i,j) = \operatorname{softmax}\left(\frac{Q_t(i,j) K_t(i,j)^\top}{\sqrt{C}}\right) V_t(i,j), \qquad Y_t(i,j) = Y_s(i,j) + A_t(i,j) W_O^t . \tag{4}
+# A_t(i,j) = \operatorname{softmax}\left(\frac{Q_t(i,j) K_t(i,j)^\top}{\sqrt{C}}\right) V_t(i,j),
+#   \qquad Y_t(i,j) = Y_s(i,j) + A_t(i,j) W_O^t . \tag{4}
 # $$
 #
 # The two are SA and TA, together DNL. TA "with positional encoding" is TAPE; the paper does not say
@@ -397,7 +399,8 @@ assert min(error(a_s, a), error(a_t, a)) > 0.1
 #
 # (gta-eq-5)=
 # $$
-# Y = X + \underbrace{A_P W_P^O}_{\text{Pixel GTA}} + \underbrace{A_R W_R^O}_{\text{Region GTA}}, \tag{5}
+# Y = X + \underbrace{A_P W_P^O}_{\text{Pixel GTA}} + \underbrace{A_R W_R^O}_{\text{Region GTA}},
+#   \tag{5}
 # $$
 #
 # both with "randomly initialized weight matrices"
@@ -450,6 +453,7 @@ def region(x, w_g, w_v, m, heads):
     return rearrange(a_r, "b d t (h w) -> b d t h w", h=x.shape[3])
 
 
+# %% tags=["equation"]
 def gta(x, p, heads):
     """Equations (3), (5) and (6); parts whose weights are not there are left out."""
     if "spatial.q.weight" in p:
@@ -501,14 +505,16 @@ print(f"Eq. (6) equals its loops: relative error {off:.1e}")
 #
 # (gta-eq-7)=
 # $$
-# \texttt{MH}_g = \operatorname{Concat}_{k=1}^{N_h} (\hat{M}_g^k V_g) \in \mathbb{R}^{N_h \times T \times \lfloor C/G \rfloor}, \tag{7}
+# \texttt{MH}_g = \operatorname{Concat}_{k=1}^{N_h} (\hat{M}_g^k V_g) \in \mathbb{R}^{N_h \times T
+#   \times \lfloor C/G \rfloor}, \tag{7}
 # $$
 #
 # and the groups are summed, head by head:
 #
 # (gta-eq-8)=
 # $$
-# \texttt{MH}_G = \sum_{g=1}^{G} \texttt{MH}_g \in \mathbb{R}^{N_h \times T \times \lfloor C/G \rfloor} . \tag{8}
+# \texttt{MH}_G = \sum_{g=1}^{G} \texttt{MH}_g \in \mathbb{R}^{N_h \times T \times \lfloor C/G
+#   \rfloor} . \tag{8}
 # $$
 #
 # "We simply set $N_h$ to be $G$ and reshape." The paper calls this CCMH, cross-channel multi-head.
@@ -650,7 +656,8 @@ drawings.overview()
 # {ref}`(8) <gta-eq-8>`: channel $c$ of head $k$ in frame $t$ is
 #
 # $$
-# \texttt{MH}_G[k, t, c] = \sum_{g=1}^{G} \sum_{s=1}^{T} \hat{M}_{kg}[t, s]\, V_g[s, c] = \sum_{(g,s)} \mathbf{M}_{(k,t),(g,s)}\, V_{(g,s),\,c},
+# \texttt{MH}_G[k, t, c] = \sum_{g=1}^{G} \sum_{s=1}^{T} \hat{M}_{kg}[t, s]\, V_g[s, c] =
+#   \sum_{(g,s)} \mathbf{M}_{(k,t),(g,s)}\, V_{(g,s),\,c},
 # $$
 #
 # a matrix product. The *slot* $c$, from 1 to $d/G$, is on both sides and nowhere in $\mathbf{M}$:
@@ -716,7 +723,8 @@ say(
 # $\mathbf{r}_i = W_G \mathbf{x}_i$ the position $i$ of frame $t$ gets
 #
 # $$
-# A_R[t, i] = \sum_{s, j} \underbrace{\hat{M}_R[t, s]}_{\text{learned}}\; \underbrace{\mathbf{r}_{t i}^\top \mathbf{r}_{s j}}_{\text{pairwise}}\; \mathbf{v}_{s j} .
+# A_R[t, i] = \sum_{s, j} \underbrace{\hat{M}_R[t, s]}_{\text{learned}}\;
+#   \underbrace{\mathbf{r}_{t i}^\top \mathbf{r}_{s j}}_{\text{pairwise}}\; \mathbf{v}_{s j} .
 # $$
 #
 # That is dot-product attention between all pairs of positions, queries and keys from the same
@@ -1283,7 +1291,7 @@ page.close()
 #
 # ```bash
 # make notebook NB=gta SCALE=smoke # seconds
-# make notebook NB=gta PARAMS='-p groups 4 -p cross_channel False -p seeds 2' # plain heads, two seeds
+# make notebook NB=gta PARAMS='-p groups 4 -p cross_channel False -p seeds 2' # plain heads
 # make notebook NB=gta SCALE=full PARAMS='-p data /data/something-v1' # the paper's, on your clips
 # make evidence LEDGER=gta # the recorded runs again
 # ```

@@ -187,7 +187,8 @@ clips.film_strips(spec, extremes, range(1, spec.frames, 3), height=2.3)
 #
 # (pnl-eq-1)=
 # $$
-# \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{X})} \sum_{\forall j} f(\theta(\mathbf{x}_i), \phi(\mathbf{x}_j))\, g(\mathbf{x}_j), \tag{1}
+# \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{X})} \sum_{\forall j} f(\theta(\mathbf{x}_i),
+#   \phi(\mathbf{x}_j))\, g(\mathbf{x}_j), \tag{1}
 # $$
 #
 # $\theta$, $\phi$ and $g$ being convolutions of size $1 \times 1 \times 1$. Table 1 tries four
@@ -355,12 +356,15 @@ for k in range(n):
 #
 # (pnl-eq-2)=
 # $$
-# \mathbf{Y} = \mathrm{Reshape}(\mathrm{Attend}(\mathbf{Y}'_Q, \mathbf{Y}'_K, \mathbf{Y}_{stack})) \tag{2}
+# \mathbf{Y} = \mathrm{Reshape}(\mathrm{Attend}(\mathbf{Y}'_Q, \mathbf{Y}'_K, \mathbf{Y}_{stack}))
+#   \tag{2}
 # $$
 #
 # (pnl-eq-3)=
 # $$
-# \mathrm{Attend}(\mathbf{Y}'_Q, \mathbf{Y}'_K, \mathbf{Y}_{stack}) = \sigma\!\left(\frac{\mathbf{Y}'_Q \mathbf{Y}'^\top_K}{\sqrt{C'}}\right) \mathbf{Y}_{stack} \tag{3}
+# \mathrm{Attend}(\mathbf{Y}'_Q, \mathbf{Y}'_K, \mathbf{Y}_{stack}) =
+#   \sigma\!\left(\frac{\mathbf{Y}'_Q \mathbf{Y}'^\top_K}{\sqrt{C'}}\right) \mathbf{Y}_{stack}
+#   \tag{3}
 # $$
 #
 # $\sigma$ is a softmax. Each $\mathbf{Y}_k$ is averaged over space and time to one vector of $C'$
@@ -664,12 +668,14 @@ print(
 #
 # (pnl-eq-8)=
 # $$
-# Cost_{nl,k} = 2 C'^3 N_k + C' N_k^2 = \frac{1}{n^3 \times 4^k} 2 C^3 N + \frac{1}{n \times 16^k} C N^2, \tag{8}
+# Cost_{nl,k} = 2 C'^3 N_k + C' N_k^2 = \frac{1}{n^3 \times 4^k} 2 C^3 N + \frac{1}{n \times 16^k}
+#   C N^2, \tag{8}
 # $$
 #
 # (pnl-eq-9)=
 # $$
-# Cost_{pnl,dep} = \sum_{k=0}^{n-1} Cost_{nl,k} = \Big(\sum_{k=0}^{n-1} \frac{1}{4^k}\Big) \frac{1}{n^3} 2 C^3 N + \Big(\sum_{k=0}^{n-1} \frac{1}{16^k}\Big) \frac{1}{n} C N^2 . \tag{9}
+# Cost_{pnl,dep} = \sum_{k=0}^{n-1} Cost_{nl,k} = \Big(\sum_{k=0}^{n-1} \frac{1}{4^k}\Big)
+#   \frac{1}{n^3} 2 C^3 N + \Big(\sum_{k=0}^{n-1} \frac{1}{16^k}\Big) \frac{1}{n} C N^2 . \tag{9}
 # $$
 #
 # $n$ can be 2, 3 or 4; the largest cost has $n = 2$, $\frac{5}{32} 2 C^3 N + \frac{17}{32} C N^2$;

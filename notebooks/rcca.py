@@ -386,21 +386,25 @@ assert [name for name in sums if abs(sums[name] - 1) < 1e-12] == ["softmax"]
 #
 # (rcca-eq-5)=
 # $$
-# \mathbf{z}_3 = \gamma \mathcal{F}(\gamma \mathcal{F}(\gamma \mathcal{F}(\mathbf{x}) + \mathbf{x}) + \mathbf{x}) + \mathbf{x}. \tag{5}
+# \mathbf{z}_3 = \gamma \mathcal{F}(\gamma \mathcal{F}(\gamma \mathcal{F}(\mathbf{x}) +
+#   \mathbf{x}) + \mathbf{x}) + \mathbf{x}. \tag{5}
 # $$
 #
 # Structure $b$ adds each pass's own input:
 #
 # (rcca-eq-6)=
 # $$
-# \mathbf{z}_3 = \gamma \mathcal{F}(\mathbf{z}_2) + \mathbf{z}_2, \qquad \mathbf{z}_2 = \gamma \mathcal{F}(\mathbf{z}_1) + \mathbf{z}_1, \qquad \mathbf{z}_1 = \gamma \mathcal{F}(\mathbf{x}) + \mathbf{x}. \tag{6}
+# \mathbf{z}_3 = \gamma \mathcal{F}(\mathbf{z}_2) + \mathbf{z}_2, \qquad \mathbf{z}_2 = \gamma
+#   \mathcal{F}(\mathbf{z}_1) + \mathbf{z}_1, \qquad \mathbf{z}_1 = \gamma \mathcal{F}(\mathbf{x})
+#   + \mathbf{x}. \tag{6}
 # $$
 #
 # Structure $d$ adds $\mathbf{x}$ once, at the end:
 #
 # (rcca-eq-7)=
 # $$
-# \mathbf{z}_3 = \gamma \mathcal{F}(\gamma \mathcal{F}(\gamma \mathcal{F}(\mathbf{x}))) + \mathbf{x}. \tag{7}
+# \mathbf{z}_3 = \gamma \mathcal{F}(\gamma \mathcal{F}(\gamma \mathcal{F}(\mathbf{x}))) +
+#   \mathbf{x}. \tag{7}
 # $$
 #
 # Structure $c$ is $a$ with values of $d$ channels and a $1 \times 1 \times 1$ convolution that
@@ -600,7 +604,8 @@ def on_planes(t, h, w):
 # three such planes, which share lines:
 #
 # $$
-# \underbrace{T + H + W - 2}_{R = 1}, \qquad \underbrace{TH + TW + HW - T - H - W + 1}_{R = 2}, \qquad \underbrace{THW}_{R = 3}.
+# \underbrace{T + H + W - 2}_{R = 1}, \qquad \underbrace{TH + TW + HW - T - H - W + 1}_{R = 2},
+#   \qquad \underbrace{THW}_{R = 3}.
 # $$
 #
 # The claim is exact, for structures $a$, $b$, $c$ and $d$ alike. "The same plane" must be read as
@@ -667,8 +672,10 @@ pictures.reach_in_perspective(maps, at)
 #
 # $$
 # \begin{aligned}
-# a:&\quad \mathbf{1} + \mathbf{P} + \mathbf{P}^2 + \mathbf{P}^3, & b:&\quad (\mathbf{1} + \mathbf{P})^3 = \mathbf{1} + 3\mathbf{P} + 3\mathbf{P}^2 + \mathbf{P}^3, \\
-# d:&\quad \mathbf{1} + \mathbf{P}^3, & \text{(5) as printed}:&\quad 2 \cdot \mathbf{1} + \mathbf{P} + \mathbf{P}^2.
+# a:&\quad \mathbf{1} + \mathbf{P} + \mathbf{P}^2 + \mathbf{P}^3, & b:&\quad (\mathbf{1} +
+#   \mathbf{P})^3 = \mathbf{1} + 3\mathbf{P} + 3\mathbf{P}^2 + \mathbf{P}^3, \\
+# d:&\quad \mathbf{1} + \mathbf{P}^3, & \text{(5) as printed}:&\quad 2 \cdot \mathbf{1} +
+#   \mathbf{P} + \mathbf{P}^2.
 # \end{aligned}
 # $$
 #
@@ -800,6 +807,7 @@ def reorderings(frames, rows, columns, positions):
     }
 
 
+# %%
 torch.manual_seed(1)
 x, rng = draw(2, 8, 4, 5, 6), np.random.default_rng(0)
 sides = (4, 5, 6, 4 * 5 * 6)
@@ -1105,7 +1113,8 @@ if ours and page.synthetic:
 # a mean over positions and a linear layer, so the score of class $k$ is
 #
 # $$
-# s_k = \mathbf{w}_k^\top \Big( \frac{1}{N} \sum_i \mathbf{f}_i \Big) + b_k = \frac{1}{N} \sum_i \mathbf{w}_k^\top \mathbf{f}_i + b_k :
+# s_k = \mathbf{w}_k^\top \Big( \frac{1}{N} \sum_i \mathbf{f}_i \Big) + b_k = \frac{1}{N} \sum_i
+#   \mathbf{w}_k^\top \mathbf{f}_i + b_k :
 # $$
 #
 # a linear layer passes a mean. The map $\mathbf{w}_k^\top \mathbf{f}_i$ *is* the score, position by

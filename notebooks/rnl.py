@@ -159,7 +159,8 @@ clips.film_strips(spec, (2, 5), range(1, spec.frames, 3), height=2.3)
 # Every position becomes a weighted sum of all positions; the weight says how related the two are:
 #
 # $$
-# \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f_{ij}\, \mathbf{W}_g \mathbf{x}_j, \qquad f_{ij} = f(\mathbf{x}_i, \mathbf{x}_j).
+# \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f_{ij}\, \mathbf{W}_g
+#   \mathbf{x}_j, \qquad f_{ij} = f(\mathbf{x}_i, \mathbf{x}_j).
 # $$ (rnl-eq-1)
 #
 # In the *embedded Gaussian* form,
@@ -231,7 +232,8 @@ print(
 # so that the operation becomes
 #
 # $$
-# \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f(\theta(\mathcal{N}_i), \theta(\mathcal{N}_j))\, \mathbf{x}_j .
+# \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f(\theta(\mathcal{N}_i),
+#   \theta(\mathcal{N}_j))\, \mathbf{x}_j .
 # $$ (rnl-eq-4)
 #
 # "There is no channel interaction in $\theta(\cdot)$": it is a channel-wise convolution, or average
@@ -310,15 +312,19 @@ print(
 # :class: paper
 #
 # $$
-# \text{Gaussian:} \quad f = e^{\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j)}, \qquad \mathcal{C}(\mathbf{x}) = \textstyle\sum_{\forall j} f
+# \text{Gaussian:} \quad f = e^{\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j)}, \qquad
+#   \mathcal{C}(\mathbf{x}) = \textstyle\sum_{\forall j} f
 # $$ (rnl-eq-5)
 #
 # $$
-# \text{Dot product:} \quad f = \theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j), \qquad \mathcal{C}(\mathbf{x}) = THW
+# \text{Dot product:} \quad f = \theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j), \qquad
+#   \mathcal{C}(\mathbf{x}) = THW
 # $$ (rnl-eq-6)
 #
 # $$
-# \text{Cosine:} \quad f = \mathrm{ReLU}\!\left(\frac{\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j)}{\|\theta(\mathcal{N}_i)\|\,\|\theta(\mathcal{N}_j)\|}\right) = \mathrm{ReLU}(\cos \psi_{i,j}), \qquad \mathcal{C}(\mathbf{x}) = THW
+# \text{Cosine:} \quad f = \mathrm{ReLU}\!\left(\frac{\theta(\mathcal{N}_i)^\top
+#   \theta(\mathcal{N}_j)}{\|\theta(\mathcal{N}_i)\|\,\|\theta(\mathcal{N}_j)\|}\right) =
+#   \mathrm{ReLU}(\cos \psi_{i,j}), \qquad \mathcal{C}(\mathbf{x}) = THW
 # $$ (rnl-eq-7)
 #
 # The dot product mixes angle and size, $\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j) =
@@ -384,7 +390,10 @@ print(f"dot product = norms x cosine, relative error {split:.1e}")
 # $$ (rnl-eq-8)
 #
 # $$
-# \mathbf{y} = \mathrm{softmax}\big(F_\theta(\mathbf{x}\mathbf{W}_g)\,(F_\theta(\mathbf{x}\mathbf{W}_g))^\top\big)\, \mathbf{x}\mathbf{W}_g .
+# \mathbf{y} =
+#   \mathrm{softmax}\big(F_\theta(\mathbf{x}\mathbf{W}_g)\,
+#   (F_\theta(\mathbf{x}\mathbf{W}_g))^\top\big)\,
+#   \mathbf{x}\mathbf{W}_g .
 # $$ (rnl-eq-9)
 # :::
 #
@@ -463,7 +472,8 @@ def nonlocal_block(x, p, form="embedded_gaussian"):
 # $$ (rnl-eq-10)
 #
 # $$
-# \mathbf{s} = F_{ex}(\mathbf{s}') = \mathbf{W}_2\, \mathrm{ReLU}(\mathrm{BN}(\mathbf{W}_1 \mathbf{s}')), \qquad \mathbf{W}_1 \in \mathbb{R}^{\frac{C}{2} \times C}
+# \mathbf{s} = F_{ex}(\mathbf{s}') = \mathbf{W}_2\, \mathrm{ReLU}(\mathrm{BN}(\mathbf{W}_1
+#   \mathbf{s}')), \qquad \mathbf{W}_1 \in \mathbb{R}^{\frac{C}{2} \times C}
 # $$ (rnl-eq-11)
 #
 # $$

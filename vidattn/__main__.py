@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command of the library; see `obey`."""
+    return obey(_parser(), words)
+
+
+def obey(parser: argparse.ArgumentParser, words: Sequence[str] | None) -> int:
+    """Run the command that a command line names.
 
     Args:
-        words: The command line; default: the process's.
+        parser: Its commands; each sets `command`, a function of the options.
+        words: The command line; None: the process's.
 
     Returns:
-        0; 2 for bad input, said in one line a problem on stderr.
+        0; 2 for bad input, said in one line a problem on stderr; 130 if interrupted.
     """
-    options = _parser().parse_args(words)
+    options = parser.parse_args(words)
     try:
         options.command(options)
         return 0

@@ -74,7 +74,7 @@ def visit(chromium: str, site: Path, pages: list[str], scratch: Path) -> Visit:
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
-            pass
+            """Say nothing: pytest shows what is missing."""
 
         def send_error(self, code: int, *words: Any, **more: Any) -> None:
             missing.append(self.path)
