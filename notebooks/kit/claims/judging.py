@@ -21,11 +21,6 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    @property
-    def half_width(self) -> float:
-        """Half of the distance from low to high."""
-        return (self.high - self.low) / 2
-
 
 class Judgement(NamedTuple):
     """The paired interval, counted positive as claimed, and the verdict on it."""
