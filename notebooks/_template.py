@@ -97,10 +97,11 @@ clips.film_strips(spec, (0, 1), range(1, spec.frames, 3), height=2.3)
 # :class: paper
 # Every position becomes a weighted sum over its own frame:
 #
+# (CHAPTER_NAME-eq-1)=
 # $$
 # \mathbf{y}_i = \sum_j \operatorname{softmax}_j \left( \frac{\mathbf{q}_i^\top \mathbf{k}_j}{\sqrt{d}} \right) \mathbf{v}_j, \qquad
-# \mathbf{z}_i = \mathbf{x}_i + \mathrm{BN}(\mathbf{W}_o \mathbf{y}_i).
-# $$ (CHAPTER_NAME-eq-1)
+# \mathbf{z}_i = \mathbf{x}_i + \mathrm{BN}(\mathbf{W}_o \mathbf{y}_i). \tag{1}
+# $$
 # :::
 #
 # :::{admonition} Our reading

@@ -158,10 +158,11 @@ clips.film_strips(spec, (2, 5), range(1, spec.frames, 3), height=2.3)
 # :class: paper
 # Every position becomes a weighted sum of all positions; the weight says how related the two are:
 #
+# (rnl-eq-1)=
 # $$
 # \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f_{ij}\, \mathbf{W}_g
-#   \mathbf{x}_j, \qquad f_{ij} = f(\mathbf{x}_i, \mathbf{x}_j).
-# $$ (rnl-eq-1)
+#   \mathbf{x}_j, \qquad f_{ij} = f(\mathbf{x}_i, \mathbf{x}_j). \tag{1}
+# $$
 #
 # In the *embedded Gaussian* form,
 # $f(\mathbf{x}_i, \mathbf{x}_j) = e^{\theta(\mathbf{x}_i)^\top \phi(\mathbf{x}_j)}$ and
@@ -218,23 +219,26 @@ print(
 # Around each position lies a cuboid $\mathcal{N}_i$ of fixed size. Two positions are related as
 # their regions are,
 #
+# (rnl-eq-2)=
 # $$
-# f_{ij} = f(\theta(\mathcal{N}_i), \theta(\mathcal{N}_j)),
-# $$ (rnl-eq-2)
+# f_{ij} = f(\theta(\mathcal{N}_i), \theta(\mathcal{N}_j)), \tag{2}
+# $$
 #
 # where $\theta$ sums a region up *channel by channel*, with weights $\mathbf{u}_k$ that all regions
 # share,
 #
+# (rnl-eq-3)=
 # $$
-# \theta(\mathcal{N}_i) = \sum_{k \in \mathcal{N}_i} \mathbf{u}_k \odot \mathbf{x}_k,
-# $$ (rnl-eq-3)
+# \theta(\mathcal{N}_i) = \sum_{k \in \mathcal{N}_i} \mathbf{u}_k \odot \mathbf{x}_k, \tag{3}
+# $$
 #
 # so that the operation becomes
 #
+# (rnl-eq-4)=
 # $$
 # \mathbf{y}_i = \frac{1}{\mathcal{C}(\mathbf{x})} \sum_{\forall j} f(\theta(\mathcal{N}_i),
-#   \theta(\mathcal{N}_j))\, \mathbf{x}_j .
-# $$ (rnl-eq-4)
+#   \theta(\mathcal{N}_j))\, \mathbf{x}_j . \tag{4}
+# $$
 #
 # "There is no channel interaction in $\theta(\cdot)$": it is a channel-wise convolution, or average
 # or max pooling.
@@ -243,12 +247,13 @@ print(
 # :::{admonition} Our reading
 # :class: ours
 # Two slips of the pen: $\mathbf{u}_k$ is shared by all regions, so $k$ must count the places
-# *within* a region, not positions of the clip. And {eq}`rnl-eq-4` lacks the $\mathbf{W}_g$ of
-# {eq}`rnl-eq-1`, which {eq}`rnl-eq-9` brings back. Nothing is said about regions that reach over
-# the border; a padding that "is half of the kernel size" (section IV-A) we take to be zeros.
+# *within* a region, not positions of the clip. And {ref}`(4) <rnl-eq-4>` lacks the $\mathbf{W}_g$
+# of {ref}`(1) <rnl-eq-1>`, which {ref}`(9) <rnl-eq-9>` brings back. Nothing is said about regions
+# that reach over the border; a padding that "is half of the kernel size" (section IV-A) we take to
+# be zeros.
 # :::
 #
-# `regions` makes all cuboids visible, as three more axes `p q r`; {eq}`rnl-eq-3` is then one
+# `regions` makes all cuboids visible, as three more axes `p q r`; {ref}`(3) <rnl-eq-3>` is then one
 # product and one sum. The second cell computes one position by hand.
 
 
@@ -311,21 +316,24 @@ print(
 # :::{admonition} The paper
 # :class: paper
 #
+# (rnl-eq-5)=
 # $$
 # \text{Gaussian:} \quad f = e^{\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j)}, \qquad
-#   \mathcal{C}(\mathbf{x}) = \textstyle\sum_{\forall j} f
-# $$ (rnl-eq-5)
+#   \mathcal{C}(\mathbf{x}) = \textstyle\sum_{\forall j} f \tag{5}
+# $$
 #
+# (rnl-eq-6)=
 # $$
 # \text{Dot product:} \quad f = \theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j), \qquad
-#   \mathcal{C}(\mathbf{x}) = THW
-# $$ (rnl-eq-6)
+#   \mathcal{C}(\mathbf{x}) = THW \tag{6}
+# $$
 #
+# (rnl-eq-7)=
 # $$
 # \text{Cosine:} \quad f = \mathrm{ReLU}\!\left(\frac{\theta(\mathcal{N}_i)^\top
 #   \theta(\mathcal{N}_j)}{\|\theta(\mathcal{N}_i)\|\,\|\theta(\mathcal{N}_j)\|}\right) =
-#   \mathrm{ReLU}(\cos \psi_{i,j}), \qquad \mathcal{C}(\mathbf{x}) = THW
-# $$ (rnl-eq-7)
+#   \mathrm{ReLU}(\cos \psi_{i,j}), \qquad \mathcal{C}(\mathbf{x}) = THW \tag{7}
+# $$
 #
 # The dot product mixes angle and size, $\theta(\mathcal{N}_i)^\top \theta(\mathcal{N}_j) =
 # \|\theta(\mathcal{N}_i)\|\,\|\theta(\mathcal{N}_j)\| \cos \psi_{i,j}$; the cosine keeps the angle
@@ -385,30 +393,32 @@ print(f"dot product = norms x cosine, relative error {split:.1e}")
 # To enter a pre-trained network without disturbing it, the operation becomes a residual block, here
 # in its Gaussian form:
 #
+# (rnl-eq-8)=
 # $$
-# \mathbf{z} = \mathbf{y}\mathbf{W}_z + \mathbf{x},
-# $$ (rnl-eq-8)
+# \mathbf{z} = \mathbf{y}\mathbf{W}_z + \mathbf{x}, \tag{8}
+# $$
 #
+# (rnl-eq-9)=
 # $$
 # \mathbf{y} =
 #   \mathrm{softmax}\big(F_\theta(\mathbf{x}\mathbf{W}_g)\,
 #   (F_\theta(\mathbf{x}\mathbf{W}_g))^\top\big)\,
-#   \mathbf{x}\mathbf{W}_g .
-# $$ (rnl-eq-9)
+#   \mathbf{x}\mathbf{W}_g . \tag{9}
+# $$
 # :::
 #
 # :::{admonition} Our reading
 # :class: ours
-# {eq}`rnl-eq-9` settles three things. The input of $F_\theta$ is the value
+# {ref}`(9) <rnl-eq-9>` settles three things. The input of $F_\theta$ is the value
 # $\mathbf{x}\mathbf{W}_g$, not $\mathbf{x}$. Query and key are the same vectors. And nothing is
 # divided by $\sqrt{d}$. For "without influencing" we follow NL: batch normalisation
 # {cite}`ioffe2015batchnorm` after $\mathbf{W}_z$, weight and bias zero at the start. Equation
-# {eq}`rnl-eq-8` does not show it.
+# {ref}`(8) <rnl-eq-8>` does not show it.
 # :::
 #
 # Here are both blocks in full. They take their weights from a dictionary `p` with the library's
 # names, so that the same numbers can go through both: first the layers that both need, then the
-# blocks. Read `region_block` beside {eq}`rnl-eq-9`: one line is one symbol.
+# blocks. Read `region_block` beside {ref}`(9) <rnl-eq-9>`: one line is one symbol.
 
 
 # %% tags=["equation"]
@@ -467,18 +477,21 @@ def nonlocal_block(x, p, form="embedded_gaussian"):
 # RNL attends to positions; a squeeze-and-excitation block {cite}`hu2018squeeze` attends to
 # channels. A modified one runs first:
 #
+# (rnl-eq-10)=
 # $$
-# \mathbf{s}' = F_{sq}(\mathbf{x}) = \frac{1}{THW} \sum_{i=1}^{THW} \mathbf{x}_i
-# $$ (rnl-eq-10)
+# \mathbf{s}' = F_{sq}(\mathbf{x}) = \frac{1}{THW} \sum_{i=1}^{THW} \mathbf{x}_i \tag{10}
+# $$
 #
+# (rnl-eq-11)=
 # $$
 # \mathbf{s} = F_{ex}(\mathbf{s}') = \mathbf{W}_2\, \mathrm{ReLU}(\mathrm{BN}(\mathbf{W}_1
-#   \mathbf{s}')), \qquad \mathbf{W}_1 \in \mathbb{R}^{\frac{C}{2} \times C}
-# $$ (rnl-eq-11)
-#
+#   \mathbf{s}')), \qquad \mathbf{W}_1 \in \mathbb{R}^{\frac{C}{2} \times C} \tag{11}
 # $$
-# \mathbf{v} = \mathbf{x} \oplus \mathbf{s}
-# $$ (rnl-eq-12)
+#
+# (rnl-eq-12)=
+# $$
+# \mathbf{v} = \mathbf{x} \oplus \mathbf{s} \tag{12}
+# $$
 # :::
 #
 # :::{admonition} Our reading
@@ -905,10 +918,10 @@ page.intervals(
 #
 # 1. How large may a region be before an RNL block is dearer than an NL block? Is
 #    $3 \times 7 \times 7$ safe on our small network?
-# 2. The dot-product form need not hold an $N \times N$ matrix. Reorder {eq}`rnl-eq-4` with
-#    {eq}`rnl-eq-6` so that it does not. When is that cheaper? Why does the cosine form of
-#    {eq}`rnl-eq-7` resist?
-# 3. Is average pooling a case of {eq}`rnl-eq-3`? Is max pooling?
+# 2. The dot-product form need not hold an $N \times N$ matrix. Reorder {ref}`(4) <rnl-eq-4>` with
+#    {ref}`(6) <rnl-eq-6>` so that it does not. When is that cheaper? Why does the cosine form of
+#    {ref}`(7) <rnl-eq-7>` resist?
+# 3. Is average pooling a case of {ref}`(3) <rnl-eq-3>`? Is max pooling?
 # 4. Play a clip backwards. For which weights $\mathbf{u}$ is RNL's output just played backwards
 #    too? What does a network made of such blocks, frame-by-frame convolutions and a final mean say
 #    about "left" and "right", which are each other's reversal?
@@ -921,11 +934,11 @@ page.intervals(
 # **2.** $\mathbf{y}_i = \frac{1}{N} \sum_j (\mathbf{r}_i^\top \mathbf{r}_j)\, \mathbf{g}_j^\top =
 # \frac{1}{N} \mathbf{r}_i^\top \big(\sum_j \mathbf{r}_j \mathbf{g}_j^\top\big)$: first a
 # $d \times d$ matrix, the same for all queries, then one product each: $2Nd^2$ instead of $2N^2d$
-# MACs, cheaper while $d < N$. A ReLU stands between the two sums of {eq}`rnl-eq-7`, and sums cannot
-# pass it.
+# MACs, cheaper while $d < N$. A ReLU stands between the two sums of {ref}`(7) <rnl-eq-7>`, and sums
+# cannot pass it.
 #
 # **3.** Average pooling is, with $\mathbf{u}_k = 1 / |\mathcal{N}|$. Max pooling is not:
-# {eq}`rnl-eq-3` is linear, and a maximum is not.
+# {ref}`(3) <rnl-eq-3>` is linear, and a maximum is not.
 #
 # **4.** Weights that are symmetric in time, among them every kernel of one frame. Pairs of
 # positions do not know which came first, only the region does. A network of such blocks gives a

@@ -76,12 +76,13 @@ for top, left in ((32, 12), (32, 32), (12, 32), (32, 52), (53, 32)):
 # - **non-local mean of regions' means**: the same, with $D_{ij} = (\bar{x}_i - \bar{x}_j)^2$, the
 #   squared difference of the two regions' mean values.
 #
-# The third is what denoising does {cite}`buades2005nonlocal`. It is *not* what {eq}`rnl-eq-2` makes
-# of {eq}`rnl-eq-1`: RNL first sums each region up to one number a channel, {eq}`rnl-eq-3`, and
-# compares the sums. On a picture of one channel, with equal weights $\mathbf{u}_k$, that is the
-# fourth. Both compare regions; only the third sees *where* in a region two of them differ.
-# (Distance and inner product say the same for vectors of equal length: $\|\mathbf{r}_i -
-# \mathbf{r}_j\|^2 = \|\mathbf{r}_i\|^2 + \|\mathbf{r}_j\|^2 - 2\, \mathbf{r}_i^\top \mathbf{r}_j$.)
+# The third is what denoising does {cite}`buades2005nonlocal`. It is *not* what
+# {ref}`(2) <rnl-eq-2>` makes of {ref}`(1) <rnl-eq-1>`: RNL first sums each region up to one number
+# a channel, {ref}`(3) <rnl-eq-3>`, and compares the sums. On a picture of one channel, with equal
+# weights $\mathbf{u}_k$, that is the fourth. Both compare regions; only the third sees *where* in a
+# region two of them differ. (Distance and inner product say the same for vectors of equal length:
+# $\|\mathbf{r}_i - \mathbf{r}_j\|^2 = \|\mathbf{r}_i\|^2 + \|\mathbf{r}_j\|^2 - 2\,
+# \mathbf{r}_i^\top \mathbf{r}_j$.)
 #
 # Every non-local method gets the bandwidth $h$, of those tried, that serves it best *against the
 # clean picture*, at each noise level. Nobody who has only the noisy picture can choose so well; it
