@@ -44,8 +44,8 @@ from vidattn.video import augment
 from vidattn.video.sample import sample
 from vidattn.video.synthetic import SyntheticSpec, render
 
-figures.use_style()
 torch.manual_seed(0)
+figures.use_style()
 
 # %% [markdown]
 # ## Swapped attention: Figure 17
@@ -183,7 +183,7 @@ columns = ["the text says of", "points", "from the cells"]
 table = pd.DataFrame([(n, *both) for n, both in said.items()], columns=columns)
 agrees = (table["points"] - table["from the cells"]).abs() < 0.05
 assert [*table[~agrees]["the text says of"]] == ["CCMH, region"]
-table["agrees"] = np.where(agrees, "yes", "**no**")
+table["agrees"] = np.where(agrees, "yes", "no")
 table.style.hide(axis="index").format(precision=1)
 
 

@@ -130,3 +130,10 @@ def test_pages_need_no_network() -> None:
 def test_no_parameter_has_the_name_of_something_that_a_page_has(name: str) -> None:
     assert page(name).defaults
     assert not {key for key in page(name).defaults if hasattr(Chapter, key)}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_shows_a_generator(name: str) -> None:
+    for cell in page(name).node.cells:
+        if cell.cell_type == "code" and (body := ast.parse(cell.source).body):
+            assert not ast.unparse(body[-1]).startswith("torch.manual_seed("), name
